@@ -1,0 +1,103 @@
+//! How a child ended, and how to end in the same way.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, raise, sigaction};
+
+/// How the child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It exited with this code.
+    Exited(u8),
+    /// It died of this signal.
+    Signalled(SignalNumber),
+}
+
+impl Ending {
+    /// The ending that a wait status tells, or none if the process has only stopped or gone on.
+    pub(super) fn of(status: ExitStatus) -> Option<Self> {
+        if let Some(signal) = status.signal() {
+            return Some(Self::Signalled(SignalNumber(signal)));
+        }
+        // The kernel keeps eight bits of an exit code.
+        let code = status.code()?;
+        Some(Self::Exited(u8::try_from(code & 0xff).unwrap_or(u8::MAX)))
+    }
+}
+
+/// A signal by its number. Not nix's enum, which has no realtime signals, and a program may die of those too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignalNumber(pub i32);
+
+impl SignalNumber {
+    /// The exit code by which shells report a death of this signal: 128 and its number.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        u8::try_from(128_i32.saturating_add(self.0)).unwrap_or(u8::MAX)
+    }
+}
+
+impl fmt::Display for SignalNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match nix::sys::signal::Signal::try_from(self.0) {
+            Ok(signal) => formatter.write_str(signal.as_str()),
+            Err(_) => write!(formatter, "signal {}", self.0),
+        }
+    }
+}
+
+/// Ends this process by `signal`, so that the shell, make or CI system above sees what it would have seen of terraform
+/// itself. Call it from `main`, last: nothing is unwound or flushed.
+///
+/// No second core file is written. Where the signal does not take (the first process of a container is immune to
+/// signals that it does not handle) the process exits with [`SignalNumber::exit_code`].
+pub fn die_of(signal: SignalNumber) -> ! {
+    #[cfg(target_os = "linux")]
+    // Not the size limit: that one does not hold back a core that is piped to a crash reporter (core(5)).
+    let _ = nix::sys::prctl::set_dumpable(false);
+
+    if let Ok(known) = nix::sys::signal::Signal::try_from(signal.0) {
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the default action runs no code of ours. SIGKILL and SIGSTOP refuse the call and need none.
+        let _ = unsafe { sigaction(known, &default) };
+        let mut only = SigSet::empty();
+        only.add(known);
+        let _ = only.thread_swap_mask(SigmaskHow::SIG_UNBLOCK);
+        let _ = raise(known);
+    }
+    std::process::exit(i32::from(signal.exit_code()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_status_tells_exit_codes_deaths_and_neither() {
+        assert_eq!(Ending::of(ExitStatus::from_raw(0)), Some(Ending::Exited(0)));
+        assert_eq!(
+            Ending::of(ExitStatus::from_raw(255 << 8)),
+            Some(Ending::Exited(255))
+        );
+        assert_eq!(
+            Ending::of(ExitStatus::from_raw(9)),
+            Some(Ending::Signalled(SignalNumber(9)))
+        );
+        let dumped_core = 11 | 0x80;
+        assert_eq!(
+            Ending::of(ExitStatus::from_raw(dumped_core)),
+            Some(Ending::Signalled(SignalNumber(11)))
+        );
+        let stopped = (20 << 8) | 0x7f;
+        assert_eq!(Ending::of(ExitStatus::from_raw(stopped)), None);
+    }
+
+    #[test]
+    fn signals_are_named_and_have_the_shells_exit_code() {
+        assert_eq!(SignalNumber(15).to_string(), "SIGTERM");
+        assert_eq!(SignalNumber(40).to_string(), "signal 40");
+        assert_eq!(SignalNumber(9).exit_code(), 137);
+    }
+}

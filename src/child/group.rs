@@ -1,0 +1,136 @@
+//! Who is left in the child's process group when the child itself has ended.
+
+use nix::unistd::Pid;
+
+/// A process that still holds the child's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its ID.
+    pub id: i32,
+    /// Its name as the kernel knows it: at most 15 bytes.
+    pub name: String,
+}
+
+/// How the child left its group behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It exited: what it left running, it left on purpose.
+    Orderly,
+    /// It died of a signal: whatever it was waiting for may still be at work.
+    Killed,
+}
+
+/// The processes to wait for before the lock may go: in `group`, living, and either terraform itself (under a wrapper that
+/// ended first) or, if the child was killed, anything at all. Not the ordinary daemon that a `local-exec` left behind; and
+/// not a provider, because one that has lost its terraform writes no state, does not notice, and never ends
+/// (terraform-plugin-sdk issue 257). Empty where there is no /proc.
+pub(super) fn holders(group: Pid, witness: Option<Pid>, left: Left) -> Vec<Process> {
+    living(group)
+        .into_iter()
+        .filter(|process| Some(Pid::from_raw(process.id)) != witness)
+        .filter(|process| holds_place(&process.name, left))
+        .collect()
+}
+
+fn holds_place(name: &str, left: Left) -> bool {
+    // What 15 bytes hold of `terraform-provider-…`.
+    if name.starts_with("terraform-provi") {
+        return false;
+    }
+    // Version switchers call it `terraform_1.11.4` and the like.
+    let is_terraform = ["terraform", "tofu"]
+        .iter()
+        .any(|start| name.starts_with(start));
+    left == Left::Killed || is_terraform || matches!(name, "terragrunt" | "tflock")
+}
+
+fn living(group: Pid) -> Vec<Process> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter_map(|id| {
+            let status = Status::of(id)?;
+            let is_living = !matches!(status.state, 'Z' | 'X');
+            (status.group == group.as_raw() && is_living).then_some(Process {
+                id,
+                name: status.name,
+            })
+        })
+        .collect()
+}
+
+/// When `process` started, in clock ticks since boot: with its ID this names one process for good, until the next boot.
+pub(super) fn start_time(process: Pid) -> Option<u64> {
+    Status::of(process.as_raw()).map(|status| status.start_time)
+}
+
+/// What `proc_pid_stat(5)` tells of a process.
+#[derive(Debug, PartialEq, Eq)]
+struct Status {
+    name: String,
+    state: char,
+    group: i32,
+    start_time: u64,
+}
+
+impl Status {
+    fn of(id: i32) -> Option<Self> {
+        // A name need not be UTF-8.
+        Self::parse(&String::from_utf8_lossy(
+            &std::fs::read(format!("/proc/{id}/stat")).ok()?,
+        ))
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        // The name stands in parentheses and may hold any character, parentheses and blanks included.
+        let (start, rest) = line.rsplit_once(')')?;
+        let (_, name) = start.split_once('(')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        Some(Self {
+            name: name.to_owned(),
+            state: fields.first()?.chars().next()?,
+            group: fields.get(2)?.parse().ok()?,
+            start_time: fields.get(19)?.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_blanks_is_read_whole() {
+        let line = "77 (a) R (b c) S 1 70 60 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        let expected = Status {
+            name: "a) R (b c".to_owned(),
+            state: 'S',
+            group: 70,
+            start_time: 4711,
+        };
+        assert_eq!(Status::parse(line), Some(expected));
+    }
+
+    #[test]
+    fn terraform_holds_its_place_and_daemons_do_not() {
+        for name in ["terraform", "tofu", "terraform_1.11."] {
+            assert!(holds_place(name, Left::Orderly), "{name}");
+        }
+        for name in ["sleep", "sh", "nginx"] {
+            assert!(!holds_place(name, Left::Orderly), "{name}");
+            assert!(holds_place(name, Left::Killed), "{name}");
+        }
+        assert!(!holds_place("terraform-provi", Left::Killed));
+    }
+
+    #[test]
+    fn our_own_process_is_found_alive_in_its_group() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let found = living(nix::unistd::getpgrp());
+        assert!(found.iter().any(|process| process.id == own), "{found:?}");
+        assert!(start_time(Pid::from_raw(own)).is_some());
+    }
+}

@@ -1,0 +1,29 @@
+//! The child process: how terraform is started, what every signal means while it runs, and how it ended.
+//!
+//! The promise kept here is that terraform gets each stop request exactly once, however it was sent, and keeps its
+//! terminal, its job control and its output as if tflock were not there. `docs/signals.md` tells the whole story.
+//!
+//! This module must never kill the child, and knows nothing of locks: what to do about an ending, a suspension or a lost
+//! lock is decided by whoever asks [`Run::next`] for events.
+
+mod ending;
+mod exec;
+mod group;
+mod inherited;
+mod output;
+mod policy;
+mod request;
+mod run;
+mod signals;
+mod spawn;
+mod terminal;
+mod witness;
+
+pub use ending::{Ending, SignalNumber, die_of};
+pub use exec::replace_by;
+pub use group::Process;
+pub use output::Output;
+pub use policy::{Action, History, Phase, Place, REPEAT_AFTER, decide};
+pub use run::{Event, Reached, Run, StartError};
+pub use signals::{Kind, Origin, Signal, Signals};
+pub use spawn::{Command, SpawnError};

@@ -1,0 +1,262 @@
+//! What is done about a signal: one pure function over everything that matters, so that its whole table can be tested.
+//!
+//! It must never look at the clock, the terminal or a process: what it needs to know is an argument.
+
+use std::time::Duration;
+
+use super::signals::{Kind, Origin, Signal};
+
+/// A person who presses Ctrl-C again after this time means it. Anything sooner is the same request twice, as from a
+/// wrapper that passes on what the terminal sent already.
+pub const REPEAT_AFTER: Duration = Duration::from_secs(1);
+
+/// Where the session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The lock is not held yet.
+    Waiting,
+    /// The lock is held, the child not yet started.
+    Starting,
+    /// The child runs.
+    Running,
+    /// The child has ended, the lock is being given back.
+    Releasing,
+}
+
+/// Who got the signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// tflock itself.
+    Tflock,
+    /// The child's process group, and so the child: seen by the witness that lives there.
+    Child,
+}
+
+/// What the child has been asked so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    /// Nothing.
+    NotAsked,
+    /// Nothing, but a request waits for word from the witness, who may say that the child got it directly.
+    Settling,
+    /// To stop, this long ago.
+    Asked(Duration),
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Ignore,
+    /// End tflock at once by this signal: nothing is held.
+    End,
+    /// Do not start the child; release, then end by this signal.
+    DoNotStart,
+    /// Ask the child to stop, now.
+    Ask,
+    /// Ask the child to stop, unless it turns out within a moment that it got the same signal directly.
+    AskAfterSettling,
+    /// Ask the child again: a person insists, and terraform will now drop everything.
+    AskAgain,
+    /// Remember that the child was asked to stop by somebody else.
+    NoteAsked,
+    /// Nothing, and say so: the child is stopping already.
+    AlreadyAsked,
+    /// Suspend the child's group; tflock follows when the child has stopped.
+    SuspendChild,
+    /// Suspend tflock itself: there is no child to wait for.
+    SuspendSelf,
+    /// Continue the child, with the terminal if it is ours to give.
+    Continue,
+    /// Finish the release, then end by this signal if nothing else decides the ending.
+    FinishFirst,
+    /// See what became of the child.
+    Reap,
+}
+
+/// Decides what to do about `signal`, seen at `place` in `phase`, given what the child has been asked before.
+#[must_use]
+pub fn decide(phase: Phase, place: Place, signal: Signal, history: History) -> Action {
+    let Signal { kind, origin } = signal;
+    if origin == Origin::Tflock {
+        // What tflock sends to a whole process group comes back to it, or is seen by the witness.
+        return if kind == Kind::Child {
+            Action::Reap
+        } else {
+            Action::Ignore
+        };
+    }
+    match (phase, kind) {
+        (_, Kind::Child) => Action::Reap,
+        (Phase::Running, _) => match place {
+            Place::Tflock => running(kind, origin, history),
+            Place::Child => witnessed(kind, history),
+        },
+        (_, Kind::Suspend) => Action::SuspendSelf,
+        (_, Kind::Continue) => Action::Ignore,
+        (Phase::Waiting, _) => Action::End,
+        (Phase::Starting, _) => Action::DoNotStart,
+        (Phase::Releasing, _) => Action::FinishFirst,
+    }
+}
+
+fn running(kind: Kind, origin: Origin, history: History) -> Action {
+    // A key pressed by a person. A hang-up comes from the terminal as well, but nobody presses it.
+    let typed = origin == Origin::Terminal && matches!(kind, Kind::Interrupt | Kind::Quit);
+    match (kind, history) {
+        (Kind::Child, _) => Action::Reap,
+        (Kind::Suspend, _) => Action::SuspendChild,
+        (Kind::Continue, _) => Action::Continue,
+        (_, History::NotAsked | History::Settling) if typed => Action::Ask,
+        (_, History::NotAsked) => Action::AskAfterSettling,
+        (_, History::Asked(ago)) if typed && ago > REPEAT_AFTER => Action::AskAgain,
+        (_, History::Settling | History::Asked(_)) => Action::AlreadyAsked,
+    }
+}
+
+fn witnessed(kind: Kind, history: History) -> Action {
+    match (kind, history) {
+        // terraform counts SIGINT and SIGTERM alike.
+        (Kind::Interrupt | Kind::Terminate, _) => Action::NoteAsked,
+        // The child was started with SIGHUP ignored, so for it nothing has happened yet.
+        (Kind::HangUp, History::NotAsked) => Action::AskAfterSettling,
+        // Of SIGQUIT terraform dies by itself, and the rest acts on the child without tflock.
+        _ => Action::Ignore,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STOPS: [Kind; 4] = [Kind::HangUp, Kind::Interrupt, Kind::Quit, Kind::Terminate];
+    const PHASES: [Phase; 4] = [
+        Phase::Waiting,
+        Phase::Starting,
+        Phase::Running,
+        Phase::Releasing,
+    ];
+    const PLACES: [Place; 2] = [Place::Tflock, Place::Child];
+    const ORIGINS: [Origin; 3] = [Origin::Terminal, Origin::Process(4711), Origin::Tflock];
+    const SOON: History = History::Asked(Duration::from_millis(1000));
+    const LATE: History = History::Asked(Duration::from_millis(1001));
+    const HISTORIES: [History; 4] = [History::NotAsked, History::Settling, SOON, LATE];
+
+    /// The table of `docs/signals.md`, said a second time and in another way than the code.
+    fn expected(
+        phase: Phase,
+        place: Place,
+        kind: Kind,
+        origin: Origin,
+        history: History,
+    ) -> Action {
+        if kind == Kind::Child {
+            return Action::Reap;
+        }
+        if origin == Origin::Tflock {
+            return Action::Ignore;
+        }
+        let stop = STOPS.contains(&kind);
+        let asked = matches!(history, History::Asked(_));
+        let key = origin == Origin::Terminal && (kind == Kind::Interrupt || kind == Kind::Quit);
+        if phase != Phase::Running {
+            return match phase {
+                _ if kind == Kind::Suspend => Action::SuspendSelf,
+                Phase::Waiting if stop => Action::End,
+                Phase::Starting if stop => Action::DoNotStart,
+                Phase::Releasing if stop => Action::FinishFirst,
+                _ => Action::Ignore,
+            };
+        }
+        if place == Place::Child {
+            return match kind {
+                Kind::Interrupt | Kind::Terminate => Action::NoteAsked,
+                Kind::HangUp if history == History::NotAsked => Action::AskAfterSettling,
+                _ => Action::Ignore,
+            };
+        }
+        if !stop {
+            return if kind == Kind::Suspend {
+                Action::SuspendChild
+            } else {
+                Action::Continue
+            };
+        }
+        if key {
+            return if history == LATE {
+                Action::AskAgain
+            } else if asked {
+                Action::AlreadyAsked
+            } else {
+                Action::Ask
+            };
+        }
+        if history == History::NotAsked {
+            Action::AskAfterSettling
+        } else {
+            Action::AlreadyAsked
+        }
+    }
+
+    fn every_case() -> impl Iterator<Item = (Phase, Place, Signal, History)> {
+        PHASES.into_iter().flat_map(|phase| {
+            PLACES.into_iter().flat_map(move |place| {
+                Kind::ALL.into_iter().flat_map(move |kind| {
+                    ORIGINS.into_iter().flat_map(move |origin| {
+                        HISTORIES
+                            .into_iter()
+                            .map(move |history| (phase, place, Signal { kind, origin }, history))
+                    })
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn every_signal_in_every_situation_is_decided_as_documented() {
+        for (phase, place, signal, history) in every_case() {
+            assert_eq!(
+                decide(phase, place, signal, history),
+                expected(phase, place, signal.kind, signal.origin, history),
+                "{phase:?} {place:?} {signal:?} {history:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn processes_never_cause_a_second_request_whatever_they_send() {
+        for (phase, place, signal, history) in every_case() {
+            if matches!(signal.origin, Origin::Process(_)) && history != History::NotAsked {
+                let action = decide(phase, place, signal, history);
+                assert!(
+                    !matches!(
+                        action,
+                        Action::Ask | Action::AskAfterSettling | Action::AskAgain
+                    ),
+                    "{phase:?} {place:?} {signal:?} {history:?} leads to {action:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_key_pressed_more_than_a_second_later_asks_again() {
+        let again: Vec<_> = every_case()
+            .filter(|&(phase, place, signal, history)| {
+                decide(phase, place, signal, history) == Action::AskAgain
+            })
+            .collect();
+        let pressed = |kind| {
+            (
+                Phase::Running,
+                Place::Tflock,
+                Signal {
+                    kind,
+                    origin: Origin::Terminal,
+                },
+                LATE,
+            )
+        };
+        assert_eq!(again, [pressed(Kind::Interrupt), pressed(Kind::Quit)]);
+    }
+}

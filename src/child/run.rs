@@ -1,0 +1,498 @@
+//! A run of the child, from its start to the end of everything that holds its place: signals, terminal, witness and
+//! output brought together, and told to the session as events.
+//!
+//! Decisions are taken in `policy`; here they are carried out. The child is asked to stop at most once, unless a person
+//! insists, and it is never killed.
+
+use std::collections::VecDeque;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::libc;
+use nix::sys::signal::{Signal as Number, killpg};
+use nix::unistd::Pid;
+use tokio::time::{Instant, sleep_until};
+
+use super::group::{self, Left, Process};
+use super::output::{self, Output};
+use super::policy::{Action, Phase, Place, decide};
+use super::request::{Request, SETTLING};
+use super::spawn::{Command, SpawnError, spawn};
+use super::terminal::{self, HandOver, Terminal};
+use super::witness::{Duty, Witness};
+use super::{Ending, Kind, Origin, Signal, Signals};
+
+/// How often the group is looked through while somebody in it is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a reader may take nothing before its share of the output is left for later.
+const STALLED_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a child is left stopped that wants a terminal which nobody can give it.
+const TERMINAL_RETRY: Duration = Duration::from_secs(1);
+
+/// What the session wants to know of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The child has ended, and everything that held its place. The last event.
+    Ended(Ending),
+    /// The child has been asked to stop, for the first time.
+    StopRequested {
+        /// The signal that asks for it.
+        signal: Signal,
+        /// By which way.
+        reached: Reached,
+    },
+    /// A person insisted: the child was asked a second time.
+    StopRepeated(Signal),
+    /// The child is stopping already; this one was not passed on.
+    AlreadyStopping(Signal),
+    /// tflock and child were suspended, and go on. Much time may have passed: the lock wants renewing at once.
+    Resumed,
+    /// The child has ended, these have not. Told again whenever it changes.
+    WaitingFor(Vec<Process>),
+}
+
+/// How a stop request came to the child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// tflock passed it on.
+    ThroughTflock,
+    /// It got it itself.
+    Directly,
+}
+
+/// Why there is no run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A signal came while the lock was being taken. Release, then end by it.
+    #[error("ended by {} before it was started", .0.kind.number())]
+    EndRequested(Signal),
+    /// The program could not be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+#[derive(Debug)]
+enum State {
+    Running,
+    /// The child has ended; who is left is looked for again at that time.
+    Group {
+        ending: Ending,
+        look_at: Instant,
+        told: Vec<Process>,
+    },
+    /// Nobody is left; the output is on its way.
+    Draining {
+        ending: Ending,
+        progress: u64,
+        stalled_at: Instant,
+    },
+    Over(Ending),
+}
+
+/// A running child. If it is dropped before [`Event::Ended`] the child is asked to stop, unless it has been.
+#[derive(Debug)]
+pub struct Run<'signals> {
+    signals: &'signals mut Signals,
+    child: Pid,
+    start_time: Option<u64>,
+    stop: Number,
+    terminal: Option<Terminal>,
+    witness: Option<Witness>,
+    output: Output,
+    state: State,
+    request: Request,
+    continue_at: Option<Instant>,
+    events: VecDeque<Event>,
+}
+
+/// What ended a wait.
+enum Wake {
+    Got(Signal),
+    Witnessed(Option<Signal>),
+    HungUp,
+    Time,
+    Delivered,
+}
+
+impl<'signals> Run<'signals> {
+    /// Starts `command`. On the runtime's only thread, and with the lock held.
+    ///
+    /// # Errors
+    /// If the end was requested before, or the program cannot be started.
+    pub fn start(command: &Command, signals: &'signals mut Signals) -> Result<Self, StartError> {
+        if let Some(signal) = signals.end_requested_already(Phase::Starting) {
+            return Err(StartError::EndRequested(signal));
+        }
+        let inherited = *signals.inherited();
+        let mut output = Output::between().map_err(|source| command.error(source))?;
+        let mut terminal = Terminal::open(if output::in_pipeline() {
+            HandOver::OnDemand
+        } else {
+            HandOver::AtOnce
+        });
+
+        let child = spawn(command, &inherited, terminal.as_mut(), &mut output)?;
+        // A program that was started with SIGINT ignored need not hear it; terraform counts both alike.
+        let stop = if inherited.ignores(Number::SIGINT) {
+            Number::SIGTERM
+        } else {
+            Number::SIGINT
+        };
+        let duty = Duty {
+            group: child,
+            stop,
+            hang_up_counts: !inherited.ignores(Number::SIGHUP),
+        };
+        if inherited.ignores(Number::SIGHUP)
+            && let Some(terminal) = &mut terminal
+        {
+            terminal.ignore_hang_up();
+        }
+        Ok(Self {
+            signals,
+            child,
+            start_time: group::start_time(child),
+            stop,
+            terminal,
+            // Without it signals that reach the child directly go unnoticed. No reason to give up a child that runs.
+            witness: Witness::start(duty).ok(),
+            output,
+            state: State::Running,
+            request: Request::None,
+            continue_at: None,
+            events: VecDeque::new(),
+        })
+    }
+
+    /// The child's process ID, which is its group's as well.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.as_raw().unsigned_abs()
+    }
+
+    /// When the child started, in clock ticks since boot (field 22 of `proc_pid_stat(5)`); none where there is no /proc.
+    #[must_use]
+    pub fn start_time(&self) -> Option<u64> {
+        self.start_time
+    }
+
+    /// Asks the child to stop, because the lock was lost: the one request, unless it was made already.
+    pub fn interrupt(&mut self) {
+        if !matches!(self.request, Request::Made { .. }) {
+            self.ask();
+        }
+    }
+
+    /// Gives back the signals, and what of the output its reader has not yet taken. After [`Event::Ended`].
+    #[must_use]
+    pub fn into_output(self) -> Output {
+        self.output
+    }
+
+    /// The next event. After [`Event::Ended`] it is that for ever. Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            if let State::Over(ending) = self.state {
+                return Event::Ended(ending);
+            }
+            match self.wake().await {
+                Wake::Got(signal) => self.act(Place::Tflock, signal),
+                Wake::Witnessed(Some(signal)) => self.act(Place::Child, signal),
+                Wake::Witnessed(None) => self.dismiss_witness(),
+                Wake::HungUp => {
+                    self.act(
+                        Place::Tflock,
+                        Signal {
+                            kind: Kind::HangUp,
+                            origin: Origin::Terminal,
+                        },
+                    );
+                }
+                Wake::Time => self.look_at_time(),
+                Wake::Delivered => self.finish(),
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let due = self.due();
+        let time = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        if let State::Draining { .. } = self.state {
+            // Signals are left to the session, which releases next.
+            return tokio::select! {
+                () = self.output.delivered() => Wake::Delivered,
+                () = time => Wake::Time,
+            };
+        }
+        let witnessed = async {
+            match &mut self.witness {
+                Some(witness) => witness.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let hung_up = async {
+            match &mut self.terminal {
+                Some(terminal) => terminal.hung_up().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            // First, so that what the child got directly is known when tflock's own copy is looked at.
+            signal = witnessed => Wake::Witnessed(signal),
+            signal = self.signals.next() => Wake::Got(signal),
+            () = hung_up => Wake::HungUp,
+            () = time => Wake::Time,
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let state = match &self.state {
+            State::Group { look_at, .. } => Some(*look_at),
+            State::Draining { stalled_at, .. } => Some(*stalled_at),
+            State::Running | State::Over(_) => None,
+        };
+        [state, self.request.due(), self.continue_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn act(&mut self, place: Place, signal: Signal) {
+        let now = Instant::now();
+        match decide(Phase::Running, place, signal, self.request.history(now)) {
+            Action::Ask => {
+                self.ask();
+                self.events.push_back(Event::StopRequested {
+                    signal,
+                    reached: Reached::ThroughTflock,
+                });
+            }
+            Action::AskAfterSettling => {
+                self.request = Request::Settling {
+                    signal,
+                    until: now + SETTLING,
+                }
+            }
+            Action::AskAgain => {
+                self.ask();
+                self.events.push_back(Event::StopRepeated(signal));
+            }
+            Action::NoteAsked => {
+                if !matches!(self.request, Request::Made { .. }) {
+                    self.events.push_back(Event::StopRequested {
+                        signal,
+                        reached: Reached::Directly,
+                    });
+                }
+                self.request = Request::Made { at: now };
+            }
+            Action::AlreadyAsked => self.events.push_back(Event::AlreadyStopping(signal)),
+            Action::SuspendChild => {
+                let _ = killpg(self.child, Number::SIGTSTP);
+            }
+            Action::Continue => self.resume(),
+            Action::Reap => self.reap(),
+            Action::Ignore
+            | Action::End
+            | Action::DoNotStart
+            | Action::SuspendSelf
+            | Action::FinishFirst => {}
+        }
+        if signal.origin == Origin::Terminal && place == Place::Tflock {
+            // Keys come to us if a shell has put this job in front without telling it (bash's `fg` on a running job).
+            self.offer_terminal();
+        }
+    }
+
+    /// To the whole group, as the terminal would: wrappers (`sh -c`, make, version switchers) then do what they always do.
+    fn ask(&mut self) {
+        let _ = killpg(self.child, self.stop);
+        self.request = Request::Made { at: Instant::now() };
+    }
+
+    fn look_at_time(&mut self) {
+        let now = Instant::now();
+        if let Request::Settling { signal, until } = self.request
+            && until <= now
+        {
+            self.ask();
+            self.events.push_back(Event::StopRequested {
+                signal,
+                reached: Reached::ThroughTflock,
+            });
+        }
+        if self.continue_at.is_some_and(|at| at <= now) {
+            self.continue_child();
+        }
+        match &mut self.state {
+            State::Group { look_at, .. } if *look_at <= now => self.look_for_holders(),
+            State::Draining {
+                progress,
+                stalled_at,
+                ..
+            } if *stalled_at <= now => {
+                let delivered = self.output.progress();
+                if *progress == delivered {
+                    self.finish();
+                } else {
+                    (*progress, *stalled_at) = (delivered, now + STALLED_AFTER);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes in whatever has become of the child.
+    fn reap(&mut self) {
+        while matches!(self.state, State::Running) {
+            let Some(status) = wait_for(self.child) else {
+                return;
+            };
+            if let Some(ending) = Ending::of(status) {
+                self.state = State::Group {
+                    ending,
+                    look_at: Instant::now(),
+                    told: Vec::new(),
+                };
+                self.look_for_holders();
+            } else if let Some(signal) = status
+                .stopped_signal()
+                .and_then(|raw| Number::try_from(raw).ok())
+            {
+                self.follow_stop(signal);
+            }
+        }
+    }
+
+    /// The child has been stopped: so is the job that we are in, if there is a terminal to have jobs.
+    fn follow_stop(&mut self, signal: Number) {
+        let Some(terminal) = &mut self.terminal else {
+            return;
+        };
+        let for_terminal = matches!(signal, Number::SIGTTIN | Number::SIGTTOU);
+        if for_terminal {
+            terminal.want();
+            if terminal.give_to(self.child) {
+                self.continue_child();
+                return;
+            }
+        }
+        // SIGSTOP is no key. It counts only if it leaves nobody in front, as bash's `suspend` does.
+        if signal == Number::SIGSTOP && !terminal.is_in_front(self.child) {
+            return;
+        }
+        terminal.take_back_from(self.child);
+        terminal::suspend_group(if signal == Number::SIGSTOP {
+            Number::SIGTSTP
+        } else {
+            signal
+        });
+
+        if self.signals.has_noted(Kind::Continue) {
+            // Handled as the next signal.
+        } else if for_terminal {
+            // Nobody suspends an orphaned job, and to continue the child at once would only make it ask again.
+            self.continue_at = Some(Instant::now() + TERMINAL_RETRY);
+        } else if signal != Number::SIGSTOP {
+            self.resume();
+        }
+    }
+
+    fn resume(&mut self) {
+        self.offer_terminal();
+        self.continue_child();
+        self.events.push_back(Event::Resumed);
+    }
+
+    fn offer_terminal(&mut self) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.give_to(self.child);
+        }
+    }
+
+    fn continue_child(&mut self) {
+        self.continue_at = None;
+        let _ = killpg(self.child, Number::SIGCONT);
+    }
+
+    fn look_for_holders(&mut self) {
+        let State::Group {
+            ending,
+            look_at,
+            told,
+        } = &mut self.state
+        else {
+            return;
+        };
+        let left = if matches!(ending, Ending::Signalled(_)) {
+            Left::Killed
+        } else {
+            Left::Orderly
+        };
+        let holders = group::holders(self.child, self.witness.as_ref().map(Witness::id), left);
+        if !holders.is_empty() {
+            *look_at = Instant::now() + LOOK_EVERY;
+            if *told != holders {
+                told.clone_from(&holders);
+                self.events.push_back(Event::WaitingFor(holders));
+            }
+            return;
+        }
+
+        let ending = *ending;
+        self.dismiss_witness();
+        if let Some(mut terminal) = self.terminal.take() {
+            terminal.take_back_from(self.child);
+            if left == Left::Killed {
+                terminal.restore_modes();
+            }
+        }
+        self.request = Request::Made { at: Instant::now() };
+        self.continue_at = None;
+        self.output.child_ended();
+        self.state = State::Draining {
+            ending,
+            progress: self.output.progress(),
+            stalled_at: Instant::now() + STALLED_AFTER,
+        };
+    }
+
+    fn finish(&mut self) {
+        if let State::Draining { ending, .. } = self.state {
+            self.state = State::Over(ending);
+        }
+    }
+
+    fn dismiss_witness(&mut self) {
+        if let Some(witness) = self.witness.take() {
+            witness.dismiss();
+        }
+    }
+}
+
+/// What has become of `child` since it was last asked, without waiting. Not nix's, whose signals leave out the realtime
+/// ones: an ending by one of those would be lost.
+fn wait_for(child: Pid) -> Option<ExitStatus> {
+    let mut status = 0;
+    // SAFETY: the pointer is to a local integer.
+    let found = unsafe {
+        libc::waitpid(
+            child.as_raw(),
+            &raw mut status,
+            libc::WNOHANG | libc::WUNTRACED,
+        )
+    };
+    (found == child.as_raw()).then(|| ExitStatus::from_raw(status))
+}

@@ -1,0 +1,182 @@
+//! Starting the child: in a process group of its own, in front of the terminal where that is ours to give, and with
+//! everything else as tflock was given it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::unistd::Pid;
+
+use super::inherited::Inherited;
+use super::output::Output;
+use super::terminal::{self, Terminal};
+
+/// A program to run. What is not said here is inherited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// A path, or a name that is looked up in PATH.
+    pub program: OsString,
+    /// What follows the program's name.
+    pub arguments: Vec<OsString>,
+    /// Variables to set.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Variables to leave out.
+    pub removed: Vec<OsString>,
+    /// Where to run it; tflock's own directory if none.
+    pub directory: Option<PathBuf>,
+}
+
+impl Command {
+    /// The program alone.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            removed: Vec::new(),
+            directory: None,
+        }
+    }
+
+    pub(super) fn to_std(&self) -> process::Command {
+        let mut command = process::Command::new(&self.program);
+        command.args(&self.arguments);
+        for name in &self.removed {
+            command.env_remove(name);
+        }
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
+    }
+
+    /// What an error of the system says about this command.
+    pub(super) fn error(&self, source: io::Error) -> SpawnError {
+        if let Some(directory) = &self.directory
+            && !directory.is_dir()
+        {
+            return SpawnError::NoDirectory {
+                directory: directory.clone(),
+                source,
+            };
+        }
+        let program = self.program.clone();
+        let is_path = program.as_encoded_bytes().contains(&b'/');
+        match source.kind() {
+            // A script whose interpreter is missing gives the same error as a missing script.
+            io::ErrorKind::NotFound if is_path && self.resolved().exists() => {
+                SpawnError::NotExecutable { program, source }
+            }
+            io::ErrorKind::NotFound => SpawnError::NotFound { program },
+            io::ErrorKind::PermissionDenied => SpawnError::NotExecutable { program, source },
+            _ if source.raw_os_error() == Some(nix::libc::ENOEXEC) => {
+                SpawnError::NotExecutable { program, source }
+            }
+            _ => SpawnError::Other { program, source },
+        }
+    }
+
+    fn resolved(&self) -> PathBuf {
+        self.directory
+            .as_deref()
+            .unwrap_or(Path::new(""))
+            .join(&self.program)
+    }
+}
+
+/// Why a program could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// Shells report this by 127.
+    #[error("`{}` was not found", program.display())]
+    NotFound {
+        /// As it was given.
+        program: OsString,
+    },
+    /// Shells report this by 126.
+    #[error("`{}` cannot be executed", program.display())]
+    NotExecutable {
+        /// As it was given.
+        program: OsString,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The directory to run it in is none.
+    #[error("`{}` is not a directory", directory.display())]
+    NoDirectory {
+        /// As it was given.
+        directory: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// No more processes, no memory, and the like.
+    #[error("`{}` could not be started", program.display())]
+    Other {
+        /// As it was given.
+        program: OsString,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Starts `command`, and returns once it has become the program. Its process ID is its group's as well.
+pub(super) fn spawn(
+    command: &Command,
+    inherited: &Inherited,
+    terminal: Option<&mut Terminal>,
+    output: &mut Output,
+) -> Result<Pid, SpawnError> {
+    let mut prepared = command.to_std();
+    prepared.process_group(0);
+    if let Some(stdout) = output.take_stdout() {
+        prepared.stdout(stdout);
+    }
+    if let Some(stderr) = output.take_stderr() {
+        prepared.stderr(stderr);
+    }
+
+    let terminal = terminal.filter(|terminal| terminal.gives_at_start());
+    let device: Option<File> = terminal
+        .as_ref()
+        .and_then(|terminal| terminal.device().as_fd().try_clone_to_owned().ok())
+        .map(File::from);
+    let inherited = *inherited;
+    let before_exec = move || {
+        if let Some(device) = &device {
+            // If the terminal has gone meanwhile, the child goes without.
+            let _ = terminal::put_in_front(device);
+        }
+        inherited.restore()?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes system calls on what was prepared before: no allocation, no lock.
+    unsafe { prepared.pre_exec(before_exec) };
+
+    // A signal that reaches the forked child must not run tflock's handlers there, which write into a pipe that both
+    // share and would swallow it. It waits until `restore` has put its effect right.
+    let held_back = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+    let spawned = prepared.spawn();
+    if let Ok(mask) = held_back {
+        let _ = mask.thread_set_mask();
+    }
+    // `prepared` holds the child's ends of the pipes, and no reader would ever see their end.
+    drop(prepared);
+
+    let child = spawned.map_err(|source| command.error(source))?;
+    if let Some(terminal) = terminal {
+        terminal.note_given();
+    }
+    // `process::Child` does nothing when dropped. It is waited for by its ID, because std cannot tell of stops.
+    Ok(Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)))
+}

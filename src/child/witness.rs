@@ -1,0 +1,271 @@
+//! A tiny process that lives in the child's process group, so that tflock learns what that group is sent.
+//!
+//! tflock stands outside of the group, and would otherwise not know that the terminal (Ctrl-C), systemd or Jenkins (who
+//! signal every process there is) have asked terraform to stop already; its own request would be the second, at which
+//! terraform drops the state. For the same reason the witness, and not `PR_SET_PDEATHSIG`, asks terraform to stop if tflock
+//! is killed: `timeout -k`, GitLab and Jenkins send SIGTERM and then SIGKILL, and the parent-death signal cannot be called
+//! off between the two.
+//!
+//! The witness is forked and never becomes another program. It must hold no descriptor but its socket, make system calls
+//! only, and never outlive both tflock and its purpose.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream as Socket;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal as Number, kill, killpg, sigaction,
+};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, dup2_stdin, fork, read, setpgid};
+use tokio::net::UnixStream;
+
+use super::inherited;
+use super::signals::{Kind, Origin, Signal};
+
+/// What a report looks like: the number of the signal, its `si_code` and the sender's process ID.
+const REPORT: usize = 12;
+
+/// The running witness, as tflock sees it.
+#[derive(Debug)]
+pub(super) struct Witness {
+    id: Pid,
+    socket: UnixStream,
+    report: [u8; REPORT],
+    filled: usize,
+}
+
+/// What the witness needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Duty {
+    /// The group to live in and to watch.
+    pub(super) group: Pid,
+    /// What asks the group to stop.
+    pub(super) stop: Number,
+    /// Whether a hang-up counts.
+    pub(super) hang_up_counts: bool,
+}
+
+impl Witness {
+    /// Forks it into the child's group, which must exist.
+    pub(super) fn start(duty: Duty) -> io::Result<Self> {
+        let (ours, theirs) = Socket::pair()?;
+        let theirs = OwnedFd::from(theirs);
+        ours.set_nonblocking(true)?;
+        let socket = UnixStream::from_std(ours)?;
+        let title = title_area();
+
+        let held_back = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        // SAFETY: the forked process makes system calls only, on values prepared before, until it ends by `_exit`.
+        let forked = unsafe { fork() };
+        if matches!(forked, Ok(ForkResult::Child)) {
+            keep_watch(&theirs, duty, title);
+        }
+        held_back.thread_set_mask()?;
+        let ForkResult::Parent { child: id } = forked? else {
+            return Err(Errno::ECHILD.into());
+        };
+
+        let witness = Self {
+            id,
+            socket,
+            report: [0; REPORT],
+            filled: 0,
+        };
+        if let Err(error) = setpgid(id, duty.group) {
+            witness.dismiss();
+            return Err(error.into());
+        }
+        Ok(witness)
+    }
+
+    pub(super) fn id(&self) -> Pid {
+        self.id
+    }
+
+    /// The next signal that the group got, or none if the witness has died. Nothing is lost if the future is dropped.
+    pub(super) async fn next(&mut self) -> Option<Signal> {
+        loop {
+            match self.socket.try_read(&mut self.report[self.filled..]) {
+                Ok(0) => return None,
+                Ok(count) => self.filled += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.readable().await.ok()?
+                }
+                Err(_) => return None,
+            }
+            if self.filled == REPORT {
+                self.filled = 0;
+                if let Some(signal) = translate(self.report) {
+                    return Some(signal);
+                }
+            }
+        }
+    }
+
+    /// Ends it, without anything being asked of the group.
+    pub(super) fn dismiss(self) {
+        // SIGKILL because it would not hear anything else if somebody had stopped it along with its group.
+        let _ = kill(self.id, Number::SIGKILL);
+        let _ = waitpid(self.id, None);
+    }
+}
+
+fn translate(report: [u8; REPORT]) -> Option<Signal> {
+    let [number, code, sender] = [0, 4, 8].map(|at| {
+        let mut field = [0; 4];
+        field.copy_from_slice(&report[at..at + 4]);
+        i32::from_ne_bytes(field)
+    });
+    let kind = Kind::from_raw(number)?;
+    let origin = if is_kernel(code, sender) {
+        Origin::Terminal
+    } else {
+        Origin::process(sender)
+    };
+    Some(Signal { kind, origin })
+}
+
+#[cfg(target_os = "linux")]
+fn is_kernel(code: i32, _sender: i32) -> bool {
+    code == libc::SI_KERNEL
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_kernel(_code: i32, sender: i32) -> bool {
+    sender == 0
+}
+
+/// Whether the group was asked to stop: by anybody, tflock included.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// The witness's whole life.
+fn keep_watch(socket: &OwnedFd, duty: Duty, title: Option<TitleArea>) -> ! {
+    // Both sides do it, so that neither has to wait for the other. On failure tflock ends us.
+    let _ = setpgid(Pid::from_raw(0), duty.group);
+    let ready = dup2_stdin(socket.as_fd()).is_ok() && install(duty).is_ok();
+    if ready {
+        close_all_but_stdin();
+        rename(title);
+        let _ = SigSet::empty().thread_set_mask();
+        wait_for_the_end_of_tflock();
+        if !ASKED.load(Ordering::SeqCst) {
+            let _ = killpg(duty.group, duty.stop);
+        }
+    }
+    // SAFETY: ends the process without running anything that tflock has registered for its own exit.
+    unsafe { libc::_exit(0) }
+}
+
+fn install(duty: Duty) -> nix::Result<()> {
+    // Whole reports only: no handler interrupts another.
+    let note = SigAction::new(
+        SigHandler::SigAction(report),
+        SaFlags::SA_RESTART,
+        SigSet::all(),
+    );
+    for signal in [Number::SIGINT, Number::SIGTERM] {
+        // SAFETY: `report` is async-signal-safe.
+        unsafe { sigaction(signal, &note) }?;
+    }
+    // It must neither stop nor die with its group; the leader's death by SIGQUIT is seen elsewhere.
+    for signal in [
+        Number::SIGHUP,
+        Number::SIGQUIT,
+        Number::SIGTSTP,
+        Number::SIGTTIN,
+        Number::SIGTTOU,
+        Number::SIGPIPE,
+    ] {
+        inherited::set(signal, SigHandler::SigIgn)?;
+    }
+    for signal in [Number::SIGCHLD, Number::SIGCONT] {
+        inherited::set(signal, SigHandler::SigDfl)?;
+    }
+    if duty.hang_up_counts {
+        // SAFETY: as above.
+        unsafe { sigaction(Number::SIGHUP, &note) }?;
+    }
+    Ok(())
+}
+
+extern "C" fn report(number: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+    if number == libc::SIGINT || number == libc::SIGTERM {
+        ASKED.store(true, Ordering::SeqCst);
+    }
+    // SAFETY: the kernel passes a valid pointer, and both fields are set for signals sent by processes and terminals.
+    let (code, sender) = unsafe { ((*info).si_code, (*info).si_pid()) };
+    let fields = [number, code, sender];
+    // SAFETY: `write` is async-signal-safe; the array is REPORT bytes long. If it fails tflock is gone, which is noticed
+    // elsewhere.
+    unsafe {
+        let before = *errno_location();
+        libc::write(libc::STDIN_FILENO, fields.as_ptr().cast(), REPORT);
+        *errno_location() = before;
+    }
+}
+
+#[cfg(target_os = "linux")]
+use libc::__errno_location as errno_location;
+#[cfg(not(target_os = "linux"))]
+use libc::__error as errno_location;
+
+fn wait_for_the_end_of_tflock() {
+    let mut nothing = [0_u8; 1];
+    // tflock never writes: what is read is the end, when tflock has ended and the socket with it.
+    while read(std::io::stdin().as_fd(), &mut nothing) == Err(Errno::EINTR) {}
+}
+
+/// Pipes, locked files and connections of tflock's must not stay open because of the witness.
+fn close_all_but_stdin() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a system call that takes numbers; nothing in this process uses the descriptors any more.
+    if unsafe { libc::syscall(libc::SYS_close_range, 1, libc::c_uint::MAX, 0) } == 0 {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe {
+        let limit = libc::sysconf(libc::_SC_OPEN_MAX).clamp(256, 65_536);
+        for descriptor in 1..libc::c_int::try_from(limit).unwrap_or(65_536) {
+            libc::close(descriptor);
+        }
+    }
+}
+
+/// Where the arguments of this process are kept: address and length.
+type TitleArea = (usize, usize);
+
+/// Fields 48 and 49 of `proc_pid_stat(5)`.
+fn title_area() -> Option<TitleArea> {
+    let line = std::fs::read("/proc/self/stat").ok()?;
+    let line = String::from_utf8_lossy(&line);
+    let (_, rest) = line.rsplit_once(')')?;
+    let mut fields = rest
+        .split_ascii_whitespace()
+        .skip(45)
+        .map(str::parse::<usize>);
+    let (start, end) = (fields.next()?.ok()?, fields.next()?.ok()?);
+    (start != 0 && end > start).then(|| (start, end - start))
+}
+
+/// Takes a name of its own, so that `pkill tflock` and `pkill -f 'tflock apply'` mean tflock alone. If the witness were
+/// hit as well that would look as if terraform had got the signal.
+fn rename(title: Option<TitleArea>) {
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_name(NAME);
+    if let Some((start, length)) = title {
+        let area: *mut u8 = std::ptr::with_exposed_provenance_mut(start);
+        let shown = NAME.to_bytes();
+        // SAFETY: the kernel placed the arguments in this range of our memory, writable, and says so itself; this
+        // process reads them no more.
+        unsafe {
+            area.write_bytes(0, length);
+            area.copy_from_nonoverlapping(shown.as_ptr(), shown.len().min(length - 1));
+        }
+    }
+}
+
+const NAME: &std::ffi::CStr = c"lock-witness";

@@ -1,0 +1,323 @@
+//! The command line: what clap parses, and the grammar that clap cannot express.
+//!
+//! clap's types stay in here; everybody else sees [`Request`].
+
+mod argv;
+mod completion;
+mod options;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub use completion::completion_script;
+pub use options::{Expiry, Options, StoreChoice};
+
+use crate::exit_code;
+
+/// Runs terraform under its own state lock.
+///
+/// Use tflock wherever you would type terraform: commands that write or read the state under a lock run under
+/// that lock, all others are handed to terraform as they are.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tflock",
+    version,
+    disable_help_subcommand = true,
+    override_usage = "tflock [OPTIONS] <terraform command> [terraform arguments…]\n       \
+                      tflock [OPTIONS] exec -- <program> [arguments…]\n       \
+                      tflock [OPTIONS] status [--json] [--exit-code]\n       \
+                      tflock [OPTIONS] force-unlock [LOCK_ID] [--force] [--yes]\n       \
+                      tflock completions <bash|zsh|fish|powershell|elvish>",
+    after_help = "Everything after the terraform command is terraform's own; `-chdir=DIR` may stand before it.\n\
+                  Exit codes: terraform's own, or 64 usage, 69 store unreachable, 70 a bug, 73 not released,\n\
+                  75 locked by somebody else, 76 lock lost, 77 refused, 78 configuration, 126/127 no terraform."
+)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+
+    /// Print help
+    // clap's own would take `-h`, which is terraform's.
+    #[arg(long, action = clap::ArgAction::HelpShort, global = true)]
+    help: Option<bool>,
+
+    /// Print version
+    #[arg(long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+
+    #[command(subcommand)]
+    command: Option<OwnCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum OwnCommand {
+    /// Hold the lock round any program
+    Exec(ExecArguments),
+    /// Show who holds the lock, and whether they are alive
+    Status(StatusArguments),
+    /// Remove the lock of a holder that is dead, after asking
+    ForceUnlock(ForceUnlockArguments),
+    /// Print the completion script for a shell
+    Completions(CompletionsArguments),
+}
+
+/// `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArguments {
+    /// The program, and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM"
+    )]
+    pub program: Vec<OsString>,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 0 if the lock is free, 75 if it is held, 76 if it is stale
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// `force-unlock`.
+#[derive(Debug, Args)]
+pub struct ForceUnlockArguments {
+    /// Remove only the lock with this ID
+    #[arg(value_name = "LOCK_ID")]
+    pub id: Option<String>,
+    /// Remove it although its holder is alive
+    #[arg(long)]
+    pub force: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArguments {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub struct Request {
+    /// tflock's own options, from the command line or the environment.
+    pub options: Options,
+    /// terraform's `-chdir`.
+    pub chdir: Option<PathBuf>,
+    /// The command.
+    pub command: Command,
+}
+
+/// The command of a request.
+#[derive(Debug)]
+pub enum Command {
+    /// terraform's command line, from its command on.
+    Terraform(Vec<OsString>),
+    /// `exec`.
+    Exec(ExecArguments),
+    /// `status`.
+    Status(StatusArguments),
+    /// `force-unlock`.
+    ForceUnlock(ForceUnlockArguments),
+    /// `completions`.
+    Completions(CompletionsArguments),
+}
+
+/// A command line that asks for nothing that could be done: help, version, or a mistake.
+#[derive(Debug)]
+pub struct Answer {
+    text: String,
+    to_stdout: bool,
+    /// 0 for help and version, 64 for a mistake.
+    pub exit_code: u8,
+}
+
+impl Answer {
+    fn usage(message: &str) -> Self {
+        Self {
+            text: format!("error: {message}\nhint: see `tflock --help`\n"),
+            to_stdout: false,
+            exit_code: exit_code::USAGE,
+        }
+    }
+
+    /// Prints it where it belongs.
+    pub fn print(&self) {
+        use std::io::Write as _;
+        // Nobody is left to tell if the output is gone.
+        let _ = if self.to_stdout {
+            std::io::stdout().write_all(self.text.as_bytes())
+        } else {
+            std::io::stderr().write_all(self.text.as_bytes())
+        };
+    }
+}
+
+impl From<clap::Error> for Answer {
+    fn from(error: clap::Error) -> Self {
+        let to_stdout = !error.use_stderr();
+        Self {
+            text: if to_stdout {
+                error.render().to_string()
+            } else {
+                usage_message(&error)
+            },
+            to_stdout,
+            exit_code: if to_stdout { 0 } else { exit_code::USAGE },
+        }
+    }
+}
+
+/// clap's message without its usage block, which is longer than the message and hides it.
+fn usage_message(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let message = rendered
+        .split("\n\nUsage:")
+        .next()
+        .unwrap_or_default()
+        .split("\n\nFor more information")
+        .next()
+        .unwrap_or_default()
+        .trim_end();
+    format!("{message}\nhint: see `tflock --help`\n")
+}
+
+/// Reads a command line (without the program's name) and the environment's `TFLOCK_` variables.
+///
+/// # Errors
+/// What there is to print instead of doing anything.
+pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
+    let definition = definition();
+    let argv = argv::split(arguments, &definition).map_err(|message| Answer::usage(&message))?;
+    let words = std::iter::once(OsString::from("tflock")).chain(argv.own);
+    let cli = definition
+        .try_get_matches_from(words)
+        .and_then(|matches| Cli::from_arg_matches(&matches))?;
+    let command = match (cli.command, argv.terraform) {
+        (Some(OwnCommand::Exec(arguments)), _) => Command::Exec(arguments),
+        (Some(OwnCommand::Status(arguments)), _) => Command::Status(arguments),
+        (Some(OwnCommand::ForceUnlock(arguments)), _) => Command::ForceUnlock(arguments),
+        (Some(OwnCommand::Completions(arguments)), _) => Command::Completions(arguments),
+        (None, terraform) => Command::Terraform(terraform),
+    };
+    Ok(Request {
+        options: cli.options,
+        chdir: argv.chdir.map(PathBuf::from),
+        command,
+    })
+}
+
+fn definition() -> clap::Command {
+    Cli::command()
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+}
+
+/// A request that is terraform's altogether.
+///
+/// # Errors
+/// When the environment's `TFLOCK_` variables are wrong.
+pub fn untouched(arguments: Vec<OsString>) -> Result<Request, Answer> {
+    let mut request = parse(Vec::new())?;
+    request.command = Command::Terraform(arguments);
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        definition().debug_assert();
+        completion::definition().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_the_command_is_terraform_s() {
+        let request = parse(words("--wait 5s -chdir=dir plan --wait=1 -v -chdir=x")).unwrap();
+        assert_eq!(request.chdir, Some(PathBuf::from("dir")));
+        let Command::Terraform(arguments) = request.command else {
+            panic!("{request:?}");
+        };
+        assert_eq!(arguments, words("plan --wait=1 -v -chdir=x"));
+    }
+
+    #[test]
+    fn terraform_s_own_global_options_are_passed_on() {
+        for line in ["-version", "-help", "-h", "-v", "-install-autocomplete", ""] {
+            let Command::Terraform(arguments) = parse(words(line)).unwrap().command else {
+                panic!("{line}");
+            };
+            assert_eq!(arguments, words(line));
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_our_own_and_go_to_stdout() {
+        for line in ["--version", "--help", "status --help", "force-unlock -help"] {
+            let answer = parse(words(line)).unwrap_err();
+            assert_eq!((answer.exit_code, answer.to_stdout), (0, true), "{line}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors() {
+        for line in [
+            "--bogus plan",
+            "--wait 10 plan",
+            "--wait",
+            "--store disk plan",
+            "status --jsn",
+            "-chdir= plan",
+            "-chdir plan",
+            "-chdir=a -chdir=b plan",
+            "exec",
+            "completions tcsh",
+            "--expire-after 5 plan",
+        ] {
+            let answer = parse(words(line)).unwrap_err();
+            assert_eq!((answer.exit_code, answer.to_stdout), (64, false), "{line}");
+            assert!(answer.text.starts_with("error: "), "{}", answer.text);
+            assert!(answer.text.contains("hint: "), "{}", answer.text);
+        }
+    }
+
+    #[test]
+    fn terraform_s_force_answers_the_prompt() {
+        let Command::ForceUnlock(arguments) =
+            parse(words("force-unlock -force abc")).unwrap().command
+        else {
+            panic!();
+        };
+        assert!(arguments.yes);
+        assert!(!arguments.force);
+        assert_eq!(arguments.id.as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn exec_takes_any_program_with_its_options() {
+        for line in ["exec -- make -j2 --help", "exec make -j2 --help"] {
+            let Command::Exec(arguments) = parse(words(line)).unwrap().command else {
+                panic!();
+            };
+            assert_eq!(arguments.program, words("make -j2 --help"));
+        }
+    }
+}

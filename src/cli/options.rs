@@ -1,0 +1,115 @@
+//! tflock's own options, each with its environment variable.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
+use clap::{Args, ValueEnum};
+
+use crate::lock::acquire::Patience;
+use crate::terraform::duration::parse_duration;
+
+/// Options that stand before the command.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Where the lock lives
+    #[arg(
+        long,
+        env = "TFLOCK_STORE",
+        value_enum,
+        default_value = "auto",
+        hide_env_values = true,
+        global = true
+    )]
+    pub store: StoreChoice,
+
+    /// DynamoDB table [default: the backend's `dynamodb_table`]
+    #[arg(long, env = "TFLOCK_TABLE", value_name = "NAME", hide_env_values = true, value_parser = NonEmptyStringValueParser::new(), global = true)]
+    pub table: Option<String>,
+
+    /// The lock's name [default: from the backend and workspace]
+    #[arg(long, env = "TFLOCK_LOCK_ID", value_name = "KEY", hide_env_values = true, value_parser = NonEmptyStringValueParser::new(), global = true)]
+    pub lock_id: Option<String>,
+
+    /// How long to wait for a held lock: `90s`, `1h15m`, `0` for one attempt, `forever` for no limit
+    #[arg(long, env = "TFLOCK_WAIT", value_name = "DURATION", default_value = "15m", hide_env_values = true, value_parser = patience, global = true)]
+    pub wait: Patience,
+
+    /// Shown to everyone who meets the lock
+    #[arg(long, env = "TFLOCK_REASON", value_name = "TEXT", hide_env_values = true, value_parser = NonEmptyStringValueParser::new(), global = true)]
+    pub reason: Option<String>,
+
+    /// Let others take the lock over after this much silence, or `never` [default: plan 60s, all else never]
+    #[arg(long, env = "TFLOCK_EXPIRE_AFTER", value_name = "DURATION", hide_env_values = true, value_parser = expiry, global = true)]
+    pub expire_after: Option<Expiry>,
+
+    /// Program to run [default: `terraform`, else `tofu`, from PATH]
+    #[arg(
+        long,
+        env = "TFLOCK_TERRAFORM",
+        value_name = "PATH",
+        hide_env_values = true,
+        global = true
+    )]
+    pub terraform: Option<PathBuf>,
+
+    /// Never prompt; so too without a terminal
+    #[arg(long, env = "TFLOCK_NO_INPUT", value_parser = FalseyValueParser::new(), hide_env_values = true, global = true)]
+    pub no_input: bool,
+
+    /// Errors only
+    #[arg(short, long, env = "TFLOCK_QUIET", value_parser = FalseyValueParser::new(), hide_env_values = true, conflicts_with = "verbose", global = true)]
+    pub quiet: bool,
+
+    /// Say on stderr what is done and why
+    #[arg(short, long, env = "TFLOCK_LOG", value_parser = FalseyValueParser::new(), hide_env_values = true, global = true)]
+    pub verbose: bool,
+}
+
+/// `--store`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StoreChoice {
+    /// What the backend says; files on this machine if it says nothing
+    Auto,
+    /// An item of a DynamoDB table
+    Dynamodb,
+    /// terraform's lock object in S3
+    S3,
+    /// Files on this machine
+    Local,
+}
+
+/// `--expire-after`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Silence proves nothing.
+    Never,
+    /// After this much silence the holder has stopped, and may be replaced.
+    After(Duration),
+}
+
+/// The shortest promise that heartbeats can keep: the holder renews after a third of it.
+const SHORTEST_EXPIRY: Duration = Duration::from_secs(3);
+
+fn patience(text: &str) -> Result<Patience, String> {
+    if text == "forever" {
+        return Ok(Patience::Forever);
+    }
+    parse_duration(text)
+        .map(Patience::For)
+        .map_err(|error| error.to_string())
+}
+
+fn expiry(text: &str) -> Result<Expiry, String> {
+    if text == "never" {
+        return Ok(Expiry::Never);
+    }
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    if duration < SHORTEST_EXPIRY {
+        return Err(format!(
+            "`{text}` is too short: heartbeats need at least {} s, or say `never`",
+            SHORTEST_EXPIRY.as_secs()
+        ));
+    }
+    Ok(Expiry::After(duration))
+}

@@ -1,0 +1,127 @@
+//! One file for each command.
+
+pub mod completions;
+pub mod exec;
+pub mod force_unlock;
+pub mod run;
+pub mod status;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::child::SpawnError;
+use crate::cli::{Options, Request};
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::terraform::program::{Caller, find_program};
+use crate::ui::{Prompts, Ui, Verbosity};
+
+/// What every command works with.
+pub struct Context {
+    /// tflock's own options.
+    pub options: Options,
+    /// Where it speaks.
+    pub ui: Ui,
+    /// Where it was called.
+    pub directory: PathBuf,
+    /// terraform's `-chdir`.
+    pub chdir: Option<PathBuf>,
+}
+
+impl Context {
+    /// The context of a request.
+    ///
+    /// # Errors
+    /// When the current directory is gone.
+    pub fn new(request: &Request) -> Result<Self, Failure> {
+        let options = request.options.clone();
+        let verbosity = match (options.quiet, options.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
+        let prompts = if options.no_input {
+            Prompts::Refused
+        } else {
+            Prompts::Allowed
+        };
+        let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let directory = std::env::current_dir().map_err(|error| {
+            Failure::new(
+                exit_code::CONFIGURATION,
+                format!("the current directory cannot be used: {error}"),
+            )
+            .hint("go to a directory that exists")
+        })?;
+        Ok(Self {
+            options,
+            ui: Ui::new(verbosity, prompts, no_color),
+            directory,
+            chdir: request.chdir.clone(),
+        })
+    }
+
+    /// Where terraform works: the `-chdir` directory, else the current one.
+    #[must_use]
+    pub fn working_directory(&self) -> PathBuf {
+        match &self.chdir {
+            Some(chdir) => self.directory.join(chdir),
+            None => self.directory.clone(),
+        }
+    }
+
+    /// The terraform to run.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn terraform(&self) -> Result<PathBuf, Failure> {
+        let executable = std::env::current_exe().unwrap_or_default();
+        let named = self.options.terraform.as_ref().map(|path| path.as_os_str());
+        let caller = Caller {
+            executable: &executable,
+            directory: &self.directory,
+        };
+        Ok(find_program(named, &variable, caller)?)
+    }
+
+    /// terraform's arguments with `-chdir` put back before them.
+    #[must_use]
+    pub fn with_chdir(&self, arguments: Vec<OsString>) -> Vec<OsString> {
+        let chdir = self.chdir.as_ref().map(|directory| {
+            let mut option = OsString::from("-chdir=");
+            option.push(directory);
+            option
+        });
+        chdir.into_iter().chain(arguments).collect()
+    }
+}
+
+/// The process's environment: the one place where it is read.
+#[must_use]
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+impl From<SpawnError> for Failure {
+    fn from(error: SpawnError) -> Self {
+        let code = match error {
+            SpawnError::NotFound { .. } => exit_code::NOT_FOUND,
+            SpawnError::NotExecutable { .. } => exit_code::NOT_EXECUTABLE,
+            SpawnError::NoDirectory { .. } => exit_code::CONFIGURATION,
+            SpawnError::Other { .. } => exit_code::BUG,
+        };
+        let message = match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        Self::new(code, message).hint("check the name and the permissions of the program")
+    }
+}
+
+/// A current-thread runtime: the child must be started by the thread that lives as long as the process.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(future))
+}

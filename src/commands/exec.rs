@@ -1,0 +1,61 @@
+//! `tflock exec`: the lock round any program. A terraform inside of it runs under our lock and takes none of its own.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::run::create_workspace;
+use super::{Context, block_on, variable};
+use crate::child::Command;
+use crate::cli::{ExecArguments, Expiry};
+use crate::session::{Outcome, Purpose, run_under_lock};
+use crate::target::{self, ChildLocking, Situation};
+use crate::terraform::command::lock_disabling_variables;
+
+/// Runs the program under the lock.
+///
+/// # Errors
+/// Whatever keeps it from running.
+pub fn run(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outcome> {
+    block_on(locked(context, arguments)).context("starting the runtime")?
+}
+
+async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outcome> {
+    let directory = context.working_directory();
+    let target = target::find(Situation {
+        options: &context.options,
+        environment: &variable,
+        directory: &directory,
+        command: None,
+    })
+    .await?;
+    if let Some(state) = &target.created_on_use
+        && let Ok(terraform) = context.terraform()
+    {
+        create_workspace(context, &terraform, state).await;
+    }
+    let (program, rest) = arguments
+        .program
+        .split_first()
+        .context("no program to run")?;
+    let mut child = Command::new(program);
+    child.arguments = rest.to_vec();
+    child.directory = context.chdir.as_ref().map(|_| directory.clone());
+    if target.child_locking == ChildLocking::TurnedOff {
+        child.environment = lock_disabling_variables(&variable);
+    }
+    let name = Path::new(program)
+        .file_name()
+        .unwrap_or(OsStr::new(program));
+    let purpose = Purpose {
+        operation: "exec".to_owned(),
+        command: format!("exec {}", name.to_string_lossy()),
+        expire_after: match context.options.expire_after {
+            Some(Expiry::After(duration)) => Some(duration),
+            Some(Expiry::Never) | None => None,
+        },
+        patience: context.options.wait,
+    };
+    Ok(run_under_lock(context, target, purpose, child).await?)
+}

@@ -1,0 +1,118 @@
+//! `tflock <terraform command>`: under the lock where terraform would lock, else terraform itself.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::Context as _;
+
+use super::{Context, block_on, variable};
+use crate::child::{Command, replace_by};
+use crate::cli::Expiry;
+use crate::failure::Failure;
+use crate::lock::acquire::Patience;
+use crate::session::{Outcome, Purpose, run_under_lock};
+use crate::target::{self, ChildLocking, Situation, StateObject};
+use crate::terraform::command::{Classified, Effect, Input, LockSwitch, LockingCommand, classify};
+
+/// The silence after which a plan may be replaced: it writes no state.
+const PLAN_EXPIRY: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// Runs terraform with `arguments`.
+///
+/// # Errors
+/// Whatever keeps terraform from running under its lock.
+pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcome> {
+    let program = context.terraform()?;
+    let command = match classify(&arguments, &variable).map_err(Failure::from)? {
+        // A directory that is not there is terraform's to complain about.
+        Classified::Locking(command) if context.working_directory().is_dir() => command,
+        Classified::Locking(_) | Classified::PassThrough => {
+            return Err(pass_through(context, &program, arguments).into());
+        }
+    };
+    if command.lock == LockSwitch::Skip {
+        context
+            .ui
+            .notice("`-lock=false`: running without a lock, as terraform was told to");
+        return Err(pass_through(context, &program, arguments).into());
+    }
+    block_on(locked(context, &program, arguments, &command)).context("starting the runtime")?
+}
+
+/// Becomes terraform, untouched.
+fn pass_through(context: &Context, program: &Path, arguments: Vec<OsString>) -> Failure {
+    let mut command = Command::new(program);
+    command.arguments = context.with_chdir(arguments);
+    replace_by(&command).into()
+}
+
+async fn locked(
+    context: &Context,
+    program: &Path,
+    arguments: Vec<OsString>,
+    command: &LockingCommand,
+) -> anyhow::Result<Outcome> {
+    let directory = context.working_directory();
+    let target = target::find(Situation {
+        options: &context.options,
+        environment: &variable,
+        directory: &directory,
+        command: Some(command),
+    })
+    .await?;
+    if let Some(state) = &target.created_on_use {
+        create_workspace(context, program, state).await;
+    }
+    let mut child = Command::new(program);
+    child.arguments = context.with_chdir(match target.child_locking {
+        ChildLocking::Kept => arguments,
+        ChildLocking::TurnedOff => {
+            child.environment = command.variables_with_lock_held();
+            command.arguments_with_lock_held()
+        }
+    });
+    let promised = match (context.options.expire_after, command.effect) {
+        (Some(Expiry::After(duration)), _) => Some(duration),
+        (None, Effect::ReadsState) => Some(PLAN_EXPIRY),
+        (Some(Expiry::Never), _) | (None, Effect::WritesState) => None,
+    };
+    let purpose = Purpose {
+        operation: command.operation.to_owned(),
+        command: command.name.to_owned(),
+        expire_after: promised,
+        patience: command
+            .lock_timeout
+            .map_or(context.options.wait, Patience::For),
+    };
+    if command.input == Input::Refused {
+        context.ui.detail(|| "terraform asks nothing".to_owned());
+    }
+    Ok(run_under_lock(context, target, purpose, child).await?)
+}
+
+/// Has terraform create the selected workspace's state before the lock is taken, if it is not there: it does so
+/// under a lock of its own, which nothing turns off, and would meet ours.
+pub(super) async fn create_workspace(context: &Context, program: &Path, state: &StateObject) {
+    if !state.is_missing().await {
+        return;
+    }
+    context
+        .ui
+        .detail(|| "the workspace has no state yet: terraform creates it first".to_owned());
+    let created = std::process::Command::new(program)
+        .args(context.with_chdir(vec!["state".into(), "list".into()]))
+        .env_remove("TF_CLI_ARGS")
+        .env_remove("TF_CLI_ARGS_state_list")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output();
+    // What keeps it from working keeps the command itself from it too, and is said there.
+    if let Ok(output) = created {
+        context.ui.detail(|| {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            format!("`terraform state list` ended: {}{errors}", output.status)
+        });
+    }
+}

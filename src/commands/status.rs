@@ -1,0 +1,247 @@
+//! `tflock status`: who holds the lock, and whether they are alive.
+
+use std::rc::Rc;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::{Context, block_on, variable};
+use crate::cli::StatusArguments;
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::acquire::{Observed, Patience};
+use crate::lock::host::{Host, Machine};
+use crate::lock::liveness::{Assessment, Liveness, Observer};
+use crate::lock::removal::{Removal, remove};
+use crate::lock::store::{Store, Stored};
+use crate::session::Outcome;
+use crate::target::{self, Situation};
+use crate::ui::waiting::Waiting;
+use crate::ui::{self, Reply, holder};
+
+/// How often a wait for the end of a lock looks.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(700);
+
+/// What stands in one place of the lock.
+pub(super) struct Seen {
+    pub store: Rc<dyn Store>,
+    pub held: Option<(Stored, Assessment)>,
+}
+
+/// The lock as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Free,
+    Stale,
+    Held,
+}
+
+impl Standing {
+    fn of(held: Option<&(Stored, Assessment)>) -> Self {
+        match held.map(|(_, assessment)| assessment.liveness) {
+            None => Self::Free,
+            Some(Liveness::Stale | Liveness::Gone(_)) => Self::Stale,
+            Some(Liveness::Alive | Liveness::Silent | Liveness::Unknown) => Self::Held,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Stale => "stale",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// Shows the lock.
+///
+/// # Errors
+/// Whatever keeps it from being read.
+pub fn run(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Outcome> {
+    block_on(show(context, arguments)).context("starting the runtime")?
+}
+
+async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Outcome> {
+    let seen = look(context).await?;
+    if arguments.json {
+        ui::print(&format!("{:#}\n", as_json(&seen)))?;
+        return Ok(outcome(&seen, arguments));
+    }
+    for place in &seen {
+        ui::print(&as_text(place))?;
+    }
+    if context.ui.can_ask() {
+        offer(context, &seen).await?;
+    }
+    Ok(outcome(&seen, arguments))
+}
+
+/// Reads every place of the lock.
+pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
+    let directory = context.working_directory();
+    let target = target::find(Situation {
+        options: &context.options,
+        environment: &variable,
+        directory: &directory,
+        command: None,
+    })
+    .await?;
+    if let Some(notice) = &target.notice {
+        context.ui.notice(notice);
+    }
+    let mut seen = Vec::new();
+    for store in target.stores {
+        let held = store.read().await?.map(|stored| {
+            let assessment = Observer::default().assess(&Machine, &stored.record);
+            (stored, assessment)
+        });
+        seen.push(Seen { store, held });
+    }
+    Ok(seen)
+}
+
+fn standing(seen: &[Seen]) -> Standing {
+    seen.iter()
+        .map(|place| Standing::of(place.held.as_ref()))
+        .max()
+        .unwrap_or(Standing::Free)
+}
+
+fn outcome(seen: &[Seen], arguments: &StatusArguments) -> Outcome {
+    if !arguments.exit_code {
+        return Outcome::Exit(0);
+    }
+    Outcome::Exit(match standing(seen) {
+        Standing::Free => 0,
+        Standing::Held => exit_code::HELD,
+        Standing::Stale => exit_code::LOST,
+    })
+}
+
+fn as_text(place: &Seen) -> String {
+    let word = Standing::of(place.held.as_ref()).word();
+    let style = match Standing::of(place.held.as_ref()) {
+        Standing::Free => console::Style::new().green(),
+        Standing::Stale => console::Style::new().red(),
+        Standing::Held => console::Style::new().yellow(),
+    };
+    let mut lines = vec![format!(
+        "{}  {}",
+        style.bold().apply_to(word),
+        place.store.key()
+    )];
+    let mut rows = vec![("in", place.store.place())];
+    if let Some((stored, assessment)) = &place.held {
+        rows.extend(holder::rows(&stored.record, assessment, Machine.wall()));
+    }
+    lines.extend(ui::stdout_rows(&rows));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn as_json(seen: &[Seen]) -> Value {
+    json!({
+        "status": standing(seen).word(),
+        "locks": seen.iter().map(place_as_json).collect::<Vec<_>>(),
+    })
+}
+
+fn place_as_json(place: &Seen) -> Value {
+    json!({
+        "status": Standing::of(place.held.as_ref()).word(),
+        "lock_id": place.store.key(),
+        "store": place.store.kind(),
+        "place": place.store.place(),
+        "holder": place.held.as_ref().map(|(stored, assessment)| holder_as_json(stored, assessment)),
+    })
+}
+
+fn holder_as_json(stored: &Stored, assessment: &Assessment) -> Value {
+    let info = stored.record.lock_info();
+    let lease = stored.record.lease.as_ref();
+    json!({
+        "liveness": match assessment.liveness {
+            Liveness::Alive => "alive",
+            Liveness::Silent => "silent",
+            Liveness::Stale => "stale",
+            Liveness::Gone(_) => "gone",
+            Liveness::Unknown => "unknown",
+        },
+        "silent_for_seconds": assessment.silence.map(|silence| silence.as_secs()),
+        "info": info.as_ref().map(|info| json!(info)),
+        "raw_info": stored.record.info.as_ref().filter(|_| info.is_none()),
+        "tflock": lease.map(|lease| json!(lease)),
+    })
+}
+
+/// Ends with a question where there is something to confirm; its default is no.
+async fn offer(context: &Context, seen: &[Seen]) -> Result<(), Failure> {
+    match standing(seen) {
+        Standing::Free => Ok(()),
+        Standing::Stale => {
+            if context.ui.confirm("Release it?") == Reply::Yes {
+                for place in seen {
+                    release(context, place).await?;
+                }
+            }
+            Ok(())
+        }
+        Standing::Held => {
+            if context.ui.confirm("Wait until it is free?") == Reply::Yes {
+                for place in seen {
+                    wait_until_free(context, place.store.as_ref()).await?;
+                }
+                context.ui.notice("the lock is free");
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn release(context: &Context, place: &Seen) -> Result<(), Failure> {
+    let Some((shown, _)) = &place.held else {
+        return Ok(());
+    };
+    match remove(place.store.as_ref(), &Machine, shown).await? {
+        Removal::Removed => {
+            context.ui.notice("released");
+            Ok(())
+        }
+        Removal::Changed(_) => Err(changed(place.store.as_ref())),
+    }
+}
+
+pub(super) fn changed(store: &dyn Store) -> Failure {
+    Failure::new(
+        exit_code::REFUSED,
+        format!(
+            "the lock `{}` has changed since it was shown, and was left alone",
+            store.key()
+        ),
+    )
+    .hint("look again with `tflock status`")
+}
+
+async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Failure> {
+    let started = Machine.now();
+    let mut observer = Observer::default();
+    let mut waiting = Waiting::new(&context.ui, store.key(), context.options.wait);
+    while let Some(stored) = store.read().await? {
+        let look = Observed {
+            assessment: observer.assess(&Machine, &stored.record),
+            waited: Machine.now().since(started),
+            stored,
+        };
+        if let Patience::For(limit) = context.options.wait
+            && look.waited >= limit
+        {
+            waiting.end();
+            return Err(Failure::new(exit_code::HELD, "the lock is still held")
+                .hint("wait longer with `tflock --wait 1h status`"));
+        }
+        waiting.held(&look, Machine.wall());
+        Machine.sleep(Machine.jittered(LOOK_EVERY)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Every failure that ends a run, with its exit code and the next thing to type: one table for all of them.
+
+use crate::exit_code;
+use crate::lock::acquire::AcquireError;
+use crate::lock::store::{StoreError, StoreErrorKind};
+use crate::terraform::backend::{AttributeError, BackendRecordError};
+use crate::terraform::command::CommandError;
+use crate::terraform::lock_name::LockNameError;
+use crate::terraform::plan_file::PlanFileError;
+use crate::terraform::program::ProgramError;
+use crate::terraform::workspace::WorkspaceError;
+
+/// What went wrong, in the words that the user reads.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What failed, on what: a lower-case fragment.
+    pub message: String,
+    /// Rows under the message: label and text.
+    pub details: Vec<(&'static str, String)>,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// One of [`exit_code`].
+    pub exit_code: u8,
+}
+
+impl Failure {
+    /// A failure with its exit code; hint and details are added to it.
+    #[must_use]
+    pub fn new(exit_code: u8, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            details: Vec::new(),
+            hint: None,
+            exit_code,
+        }
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Rows under the message.
+    #[must_use]
+    pub fn details(mut self, details: Vec<(&'static str, String)>) -> Self {
+        self.details = details;
+        self
+    }
+
+    fn of(exit_code: u8, error: &dyn std::error::Error, hint: String) -> Self {
+        Self::new(exit_code, with_causes(error)).hint(hint)
+    }
+}
+
+/// An error and its causes on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        Self::of(exit_code::USAGE, &error, error.hint())
+    }
+}
+
+/// Configuration errors, which all have a hint of their own.
+macro_rules! configuration_failures {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::of(exit_code::CONFIGURATION, &error, error.hint())
+            }
+        })*
+    };
+}
+
+configuration_failures!(
+    AttributeError,
+    BackendRecordError,
+    LockNameError,
+    PlanFileError,
+    WorkspaceError
+);
+
+impl From<ProgramError> for Failure {
+    fn from(error: ProgramError) -> Self {
+        let code = match error {
+            ProgramError::NotExecutable { .. } => exit_code::NOT_EXECUTABLE,
+            ProgramError::NotFound { .. } | ProgramError::Itself { .. } => exit_code::NOT_FOUND,
+        };
+        Self::of(code, &error, error.hint())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let (exit_code, hint) = match error.kind {
+            StoreErrorKind::Unreachable => (
+                exit_code::UNREACHABLE,
+                "check the network and the endpoint, then run it again; `tflock status` tries once",
+            ),
+            StoreErrorKind::ServerFailure | StoreErrorKind::Throttled => (
+                exit_code::UNREACHABLE,
+                "the service is in trouble or overloaded: run it again in a minute",
+            ),
+            StoreErrorKind::CredentialsMissing => (
+                exit_code::CONFIGURATION,
+                "log in (`aws sso login`, `aws configure`) or set AWS_PROFILE, then run it again",
+            ),
+            StoreErrorKind::CredentialsRejected => (
+                exit_code::REFUSED,
+                "log in again (`aws sso login`), see who you are with `aws sts get-caller-identity`",
+            ),
+            StoreErrorKind::AccessDenied => (
+                exit_code::REFUSED,
+                "ask for this permission, or use credentials that have it: \
+                 `aws sts get-caller-identity` says who you are",
+            ),
+            StoreErrorKind::RegionMissing => (
+                exit_code::CONFIGURATION,
+                "set `region` in the backend and run `tflock init`, or set AWS_REGION",
+            ),
+            StoreErrorKind::NotFound | StoreErrorKind::Unsuitable => (
+                exit_code::CONFIGURATION,
+                "use another with `--store`, `--table` or the backend's settings",
+            ),
+            StoreErrorKind::Rejected => (
+                exit_code::CONFIGURATION,
+                "see what is done with `tflock --verbose`",
+            ),
+        };
+        let hint = error.remedy.clone().unwrap_or_else(|| hint.to_owned());
+        Self::new(exit_code, error.to_string()).hint(hint)
+    }
+}
+
+impl From<AcquireError> for Failure {
+    fn from(error: AcquireError) -> Self {
+        let mut failure = Self::from(error.error);
+        if let Some(id) = error.maybe_left {
+            failure.details.push((
+                "left",
+                format!("perhaps a lock with the ID {id}, because no answer came"),
+            ));
+            failure.hint = Some(format!(
+                "once the store answers again: `tflock status`, then `tflock force-unlock {id}` if it is there"
+            ));
+        }
+        failure
+    }
+}

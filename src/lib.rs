@@ -1,0 +1,65 @@
+//! tflock: terraform under its own state lock.
+//!
+//! Arguments become a request (`cli`), the request finds its lock (`target`), and a session takes it, runs the
+//! child and gives it back. `lock`, `child` and `terraform` know nothing of each other; `session` ties the first
+//! two together and `target` the first and the last. `docs/` tells the rest.
+
+pub mod child;
+pub mod ci;
+pub mod cli;
+pub mod commands;
+pub mod exit_code;
+pub mod failure;
+pub mod lock;
+pub mod session;
+pub mod target;
+pub mod terraform;
+pub mod ui;
+
+use std::ffi::OsString;
+
+use self::cli::Command;
+use self::commands::Context;
+use self::failure::Failure;
+use self::session::Outcome;
+
+/// Does what the command line asks for, and says how to end.
+#[must_use]
+pub fn run(arguments: Vec<OsString>) -> Outcome {
+    // A shell that completes terraform's words asks terraform, in a way that no option of ours can be part of.
+    let completing = commands::variable("COMP_LINE").is_some();
+    let request = if completing {
+        cli::untouched(arguments)
+    } else {
+        cli::parse(arguments)
+    };
+    let request = match request {
+        Ok(request) => request,
+        Err(answer) => {
+            answer.print();
+            return Outcome::Exit(answer.exit_code);
+        }
+    };
+    let context = match Context::new(&request) {
+        Ok(context) => context,
+        Err(failure) => {
+            ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Refused, true).failure(&failure);
+            return Outcome::Exit(failure.exit_code);
+        }
+    };
+    let outcome = match request.command {
+        Command::Terraform(arguments) => commands::run::run(&context, arguments),
+        Command::Exec(arguments) => commands::exec::run(&context, &arguments),
+        Command::Status(arguments) => commands::status::run(&context, &arguments),
+        Command::ForceUnlock(arguments) => commands::force_unlock::run(&context, &arguments),
+        Command::Completions(arguments) => commands::completions::run(&arguments),
+    };
+    outcome.unwrap_or_else(|error| {
+        let failure = error.downcast::<Failure>().unwrap_or_else(|error| {
+            Failure::new(exit_code::BUG, format!("{error:#}"))
+                .hint("this should not happen: please report it, with what `--verbose` says")
+        });
+        context.ui.failure(&failure);
+        Outcome::Exit(failure.exit_code)
+    })
+}

@@ -1,0 +1,12 @@
+//! The lock protocol: one record in a store that changes only by compare-and-swap.
+//!
+//! Written once, above [`store::Store`] and [`host::Host`], so that the same code runs against DynamoDB, S3,
+//! local files and a simulation. It knows neither terraform's command line nor child processes nor terminals.
+
+pub mod acquire;
+pub mod held;
+pub mod host;
+pub mod liveness;
+pub mod record;
+pub mod removal;
+pub mod store;

@@ -1,0 +1,288 @@
+//! Taking the lock: one conditional write while it is free, and patient repetition while it is held.
+//!
+//! A write whose answer was lost may have been carried out. Each attempt therefore bears the same lock ID, a
+//! refusal that brings that ID back is the lost answer, and whoever gives up first makes sure that nothing of
+//! its own stays behind.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::held::Held;
+use super::host::{Host, Instant};
+use super::liveness::{Assessment, Observer, Replacement};
+use super::record::{Lease, LockId, LockInfo, Record, go_time};
+use super::store::{Heartbeats, Store, StoreError, Stored, Swap};
+
+/// How often a held lock is tried again: so that a hand-over takes a quarter of a second in the middle.
+const POLL_INTERVAL: Duration = Duration::from_millis(600);
+/// The first pause after a failure; it doubles.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// The longest pause after a failure.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// How long a store may fail before an acquisition gives up on it.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it is tried to withdraw an attempt that may have been carried out.
+const WITHDRAWAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait for a held lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Give up after this long; zero makes one attempt.
+    For(Duration),
+    /// Never give up.
+    Forever,
+}
+
+/// What the lock is wanted for: the record but for the moment it is taken.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// terraform's part; `created` is filled in with each attempt.
+    pub info: LockInfo,
+    /// tflock's part; heartbeats are filled in with each attempt.
+    pub lease: Lease,
+}
+
+impl Claim {
+    fn record(&self, host: &dyn Host, heartbeats: Heartbeats) -> Record {
+        let now = go_time(host.wall());
+        let mut info = self.info.clone();
+        let mut lease = self.lease.clone();
+        if heartbeats == Heartbeats::Written {
+            lease.heartbeat = Some(0);
+            lease.heartbeat_at = Some(now.clone());
+        } else {
+            lease.expire_after = None;
+        }
+        info.created = now;
+        Record::new(&info, lease)
+    }
+}
+
+/// A lock that somebody else holds, as it was seen last.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The record.
+    pub stored: Stored,
+    /// What can be said about its holder.
+    pub assessment: Assessment,
+    /// How long this run has waited.
+    pub waited: Duration,
+}
+
+/// What an acquisition tells while it goes on.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// Somebody holds the lock.
+    HeldBy(&'a Observed),
+    /// A request failed and will be repeated.
+    Retrying(&'a StoreError),
+}
+
+/// How an acquisition ended.
+pub enum Acquisition {
+    /// The lock is held; `replaced` is the dead holder's record that it took the place of.
+    Held {
+        /// The lock.
+        held: Held,
+        /// Whose lock was taken over, and by what right.
+        replaced: Option<Observed>,
+    },
+    /// Patience ran out.
+    TimedOut(Box<Observed>),
+    /// A stop was asked for; nothing of ours is left in the store.
+    Stopped,
+}
+
+/// An acquisition that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct AcquireError {
+    /// The last failure.
+    #[source]
+    pub error: StoreError,
+    /// The ID of a lock that may have been left behind, because no answer came.
+    pub maybe_left: Option<LockId>,
+}
+
+/// Takes the lock of `store`, waiting for its holder as long as `patience` says.
+///
+/// `stop` turning true ends the wait; a request under way is brought to its end first, and undone.
+///
+/// # Errors
+/// What the store refuses for good, at once; what may pass, after ten seconds of it.
+pub async fn acquire(
+    store: Rc<dyn Store>,
+    host: Rc<dyn Host>,
+    claim: &Claim,
+    patience: Patience,
+    mut stop: watch::Receiver<bool>,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<Acquisition, AcquireError> {
+    let started = host.now();
+    let mut observer = Observer::default();
+    let mut replacing: Option<Observed> = None;
+    let mut unanswered = false;
+    let mut outage = Outage::default();
+    loop {
+        if *stop.borrow() {
+            withdraw(store.as_ref(), host.as_ref(), claim, unanswered).await?;
+            return Ok(Acquisition::Stopped);
+        }
+        let asked = host.now();
+        let record = claim.record(host.as_ref(), store.heartbeats());
+        let expected = replacing.as_ref().map(|observed| &observed.stored);
+        let refused = match store.swap(expected, Some(&record)).await {
+            Ok(Swap::Done(Some(stored))) => {
+                return Ok(Acquisition::Held {
+                    held: Held::new(store, host, claim.info.id.clone(), stored, asked),
+                    replaced: replacing,
+                });
+            }
+            Ok(Swap::Done(None)) => None,
+            Ok(Swap::Refused(stored)) => stored,
+            Err(error) => {
+                unanswered |= error.kind.may_have_been_applied();
+                match outage.pause(host.as_ref(), OUTAGE_PATIENCE) {
+                    Some(pause) if error.kind.is_transient() => {
+                        progress(Progress::Retrying(&error));
+                        sleep_or_stop(host.as_ref(), pause, &mut stop).await;
+                        continue;
+                    }
+                    _ => {
+                        let (store, host) = (store.as_ref(), host.as_ref());
+                        return Err(give_up(store, host, claim, unanswered, error).await);
+                    }
+                }
+            }
+        };
+        outage = Outage::default();
+        let Some(stored) = refused else {
+            // It was freed between our write and the look at what was in its way.
+            replacing = None;
+            continue;
+        };
+        if stored.record.lock_id().as_ref() == Some(&claim.info.id) {
+            return Ok(Acquisition::Held {
+                held: Held::new(store, host, claim.info.id.clone(), stored, asked),
+                replaced: replacing,
+            });
+        }
+        let seen = Observed {
+            assessment: observer.assess(host.as_ref(), &stored.record),
+            stored,
+            waited: host.now().since(started),
+        };
+        if seen.assessment.replacement != Replacement::No {
+            replacing = Some(seen);
+            continue;
+        }
+        replacing = None;
+        let remaining = match patience {
+            Patience::Forever => Duration::MAX,
+            Patience::For(limit) => limit.saturating_sub(seen.waited),
+        };
+        if remaining.is_zero() {
+            withdraw(store.as_ref(), host.as_ref(), claim, unanswered).await?;
+            return Ok(Acquisition::TimedOut(Box::new(seen)));
+        }
+        progress(Progress::HeldBy(&seen));
+        let pause = host.jittered(POLL_INTERVAL).min(remaining);
+        sleep_or_stop(host.as_ref(), pause, &mut stop).await;
+    }
+}
+
+async fn sleep_or_stop(host: &dyn Host, pause: Duration, stop: &mut watch::Receiver<bool>) {
+    let stopped = async {
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            // Nobody is left who could ask for a stop.
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = host.sleep(pause) => {}
+        () = stopped => {}
+    }
+}
+
+/// Failures in a row: how long to pause after each, and when to give up.
+#[derive(Default)]
+pub(super) struct Outage {
+    since: Option<Instant>,
+    last_pause: Option<Duration>,
+}
+
+impl Outage {
+    /// The pause before the next attempt; `None` once it has lasted longer than `patience`.
+    pub(super) fn pause(&mut self, host: &dyn Host, patience: Duration) -> Option<Duration> {
+        let now = host.now();
+        let since = *self.since.get_or_insert(now);
+        if now.since(since) >= patience {
+            return None;
+        }
+        let pause = self
+            .last_pause
+            .map_or(FIRST_BACKOFF, |last| (last * 2).min(LONGEST_BACKOFF));
+        self.last_pause = Some(pause);
+        Some(host.jittered(pause))
+    }
+}
+
+/// Ends an acquisition that failed, leaving nothing behind that can be removed.
+async fn give_up(
+    store: &dyn Store,
+    host: &dyn Host,
+    claim: &Claim,
+    unanswered: bool,
+    error: StoreError,
+) -> AcquireError {
+    let withdrawn = withdraw(store, host, claim, unanswered).await;
+    AcquireError {
+        error,
+        maybe_left: withdrawn.err().and_then(|error| error.maybe_left),
+    }
+}
+
+/// Removes the record of an attempt whose answer never came, if it was carried out after all.
+async fn withdraw(
+    store: &dyn Store,
+    host: &dyn Host,
+    claim: &Claim,
+    unanswered: bool,
+) -> Result<(), AcquireError> {
+    if !unanswered {
+        return Ok(());
+    }
+    let mut outage = Outage::default();
+    loop {
+        let error = match remove_own(store, &claim.info.id).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        match outage.pause(host, WITHDRAWAL_PATIENCE) {
+            Some(pause) if error.kind.is_transient() => host.sleep(pause).await,
+            _ => {
+                return Err(AcquireError {
+                    error,
+                    maybe_left: Some(claim.info.id.clone()),
+                });
+            }
+        }
+    }
+}
+
+async fn remove_own(store: &dyn Store, id: &LockId) -> Result<(), StoreError> {
+    while let Some(stored) = store.read().await? {
+        if stored.record.lock_id().as_ref() != Some(id) {
+            break;
+        }
+        if let Swap::Done(_) = store.swap(Some(&stored), None).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {}

@@ -1,0 +1,186 @@
+//! A lock that is held: renewing it, and giving it back.
+//!
+//! Every write compares the exact record last seen. A refusal that brings our own lock ID back is an earlier
+//! write of ours whose answer was lost: it is adopted, and the write is made anew.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::acquire::Outage;
+use super::host::{Host, Instant};
+use super::liveness::HEARTBEAT_INTERVAL;
+use super::record::{LockId, ProcessIdentity};
+use super::store::{Heartbeats, Store, StoreError, Stored, Swap};
+
+/// How long a release is tried before it is reported as failed.
+pub const RELEASE_PATIENCE: Duration = Duration::from_mins(1);
+/// How soon a renewal that failed is tried again.
+const RENEWAL_RETRY: Duration = Duration::from_secs(2);
+
+/// A lock of ours.
+pub struct Held {
+    store: Rc<dyn Store>,
+    host: Rc<dyn Host>,
+    id: LockId,
+    current: Stored,
+    /// When the last write that is known to have succeeded was sent.
+    confirmed: Instant,
+    next_renewal: Instant,
+    child: Option<ProcessIdentity>,
+}
+
+/// What came of a renewal.
+#[derive(Debug, PartialEq)]
+pub enum Renewal {
+    /// The lock is still ours.
+    Renewed,
+    /// It is not: this stands in its place.
+    Lost(Option<Stored>),
+}
+
+/// What came of a release.
+#[derive(Debug, PartialEq)]
+pub enum Release {
+    /// Given back.
+    Released,
+    /// It was no longer ours; what stands there was left alone.
+    Lost(Option<Stored>),
+}
+
+impl Held {
+    pub(super) fn new(
+        store: Rc<dyn Store>,
+        host: Rc<dyn Host>,
+        id: LockId,
+        current: Stored,
+        confirmed: Instant,
+    ) -> Self {
+        let mut held = Self {
+            store,
+            host,
+            id,
+            current,
+            confirmed,
+            next_renewal: confirmed,
+            child: None,
+        };
+        held.schedule();
+        held
+    }
+
+    /// The ID that the lock bears in the store.
+    #[must_use]
+    pub fn id(&self) -> &LockId {
+        &self.id
+    }
+
+    /// Where it is held.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// When the lock was last known to be ours.
+    #[must_use]
+    pub fn confirmed(&self) -> Instant {
+        self.confirmed
+    }
+
+    /// Notes the program that runs under the lock; the next renewal writes it.
+    pub fn set_child(&mut self, child: Option<ProcessIdentity>) {
+        self.child = child;
+    }
+
+    /// When the record wants to be renewed; `None` in a store without heartbeats.
+    #[must_use]
+    pub fn next_renewal(&self) -> Option<Instant> {
+        (self.store.heartbeats() == Heartbeats::Written).then_some(self.next_renewal)
+    }
+
+    /// Asks for a renewal at once, because time may have passed unnoticed.
+    pub fn renew_now(&mut self) {
+        self.next_renewal = self.host.now();
+    }
+
+    /// Writes one heartbeat.
+    ///
+    /// May be dropped half-way: the next write finds out what became of it.
+    ///
+    /// # Errors
+    /// The store's failure. The lock may still be ours; the next renewal is due soon.
+    pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
+        loop {
+            let asked = self.host.now();
+            let mut record = self.current.record.renewed(self.host.wall());
+            if let Some(holder) = record
+                .lease
+                .as_mut()
+                .and_then(|lease| lease.holder.as_mut())
+            {
+                holder.child = self.child;
+            }
+            // Due again before the answer is known, so that a failure does not turn into a storm.
+            self.next_renewal = Instant(asked.0 + RENEWAL_RETRY);
+            match self.store.swap(Some(&self.current), Some(&record)).await? {
+                Swap::Done(Some(stored)) => {
+                    self.current = stored;
+                    self.confirmed = asked;
+                    self.schedule();
+                    return Ok(Renewal::Renewed);
+                }
+                Swap::Done(None) => return Ok(Renewal::Lost(None)),
+                Swap::Refused(Some(stored)) if self.is_own(&stored) => self.current = stored,
+                Swap::Refused(other) => return Ok(Renewal::Lost(other)),
+            }
+        }
+    }
+
+    /// Gives the lock back, repeating through what may pass; `retrying` hears of each failure.
+    ///
+    /// # Errors
+    /// The last failure, once `patience` has run out or at once if it will not pass.
+    pub async fn release(
+        &mut self,
+        patience: Duration,
+        mut retrying: impl FnMut(&StoreError),
+    ) -> Result<Release, StoreError> {
+        let mut unanswered = false;
+        let mut outage = Outage::default();
+        loop {
+            match self.store.swap(Some(&self.current), None).await {
+                Ok(Swap::Done(_)) => return Ok(Release::Released),
+                Ok(Swap::Refused(Some(stored))) if self.is_own(&stored) => self.current = stored,
+                Ok(Swap::Refused(_)) if unanswered => return Ok(Release::Released),
+                Ok(Swap::Refused(other)) => return Ok(Release::Lost(other)),
+                Err(error) => {
+                    unanswered |= error.kind.may_have_been_applied();
+                    match outage.pause(self.host.as_ref(), patience) {
+                        Some(pause) if error.kind.is_transient() => {
+                            retrying(&error);
+                            self.host.sleep(pause).await;
+                        }
+                        _ => return Err(error),
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_own(&self, stored: &Stored) -> bool {
+        stored.record.lock_id().as_ref() == Some(&self.id)
+    }
+
+    /// A third of a promise at the most, so that a lost heartbeat does not break it.
+    fn schedule(&mut self) {
+        let promise = self
+            .current
+            .record
+            .lease
+            .as_ref()
+            .and_then(|lease| lease.expire_after);
+        let interval = promise.map_or(HEARTBEAT_INTERVAL, |promise| {
+            HEARTBEAT_INTERVAL.min(promise / 3)
+        });
+        self.next_renewal = Instant(self.confirmed.0 + self.host.jittered(interval));
+    }
+}

@@ -1,0 +1,340 @@
+//! The machine that the protocol runs on: its clocks, its randomness and its processes.
+//!
+//! The protocol sees them only through [`Host`], so that a simulation can stand in. This is the one place
+//! that reads a clock.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use super::record::{HolderProcess, LockId, ProcessIdentity};
+
+/// Time on this machine since some fixed moment, suspend included. Not comparable between machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(pub Duration);
+
+impl Instant {
+    /// How long ago `earlier` was; zero if it was not.
+    #[must_use]
+    pub fn since(self, earlier: Instant) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// What is known of a holder that says it runs on some machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessFate {
+    /// It, or its child, exists on this machine.
+    Running,
+    /// Same boot, and neither it nor its child exists any more.
+    Ended,
+    /// It ran on this machine before the last boot.
+    Rebooted,
+    /// It runs elsewhere, or cannot be told.
+    Elsewhere,
+}
+
+/// Clock, randomness and processes, as the protocol needs them.
+pub trait Host {
+    /// Time that goes on while the machine is suspended.
+    fn now(&self) -> Instant;
+    /// The wall clock: for people and for `Created`, never compared between machines without a margin.
+    fn wall(&self) -> DateTime<Utc>;
+    /// Ends after `duration`.
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>>;
+    /// Random bytes that no other holder draws.
+    fn random(&self) -> [u8; 16];
+    /// This process, as it is written into a record; `None` where the system does not tell.
+    fn this_process(&self) -> Option<HolderProcess>;
+    /// What became of the process that a record names, and of all that it started under the lock `id`.
+    fn fate_of(&self, holder: &HolderProcess, id: &LockId) -> ProcessFate;
+
+    /// `duration`, shortened at random by up to a third, so that a crowd does not move in step.
+    fn jittered(&self, duration: Duration) -> Duration {
+        let [byte, ..] = self.random();
+        duration.mul_f64(1.0 - f64::from(byte) / 765.0)
+    }
+}
+
+/// The real machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine;
+
+impl Host for Machine {
+    fn now(&self) -> Instant {
+        // CLOCK_MONOTONIC stands still while Linux is suspended; on other systems it is what there is.
+        #[cfg(target_os = "linux")]
+        let clock = nix::time::ClockId::CLOCK_BOOTTIME;
+        #[cfg(not(target_os = "linux"))]
+        let clock = nix::time::ClockId::CLOCK_MONOTONIC;
+        Instant(clock.now().map_or(Duration::ZERO, Duration::from))
+    }
+
+    fn wall(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        #[expect(
+            clippy::expect_used,
+            reason = "without randomness lock IDs could collide: better no run at all"
+        )]
+        getrandom::fill(&mut bytes).expect("the system gives random bytes");
+        bytes
+    }
+
+    fn this_process(&self) -> Option<HolderProcess> {
+        let pid = std::process::id();
+        Some(HolderProcess {
+            machine: machine_identity(),
+            boot_id: boot_id()?,
+            pid_namespace: pid_namespace()?,
+            uid: nix::unistd::geteuid().as_raw(),
+            process: ProcessIdentity {
+                pid,
+                start_time: start_time(pid)?,
+            },
+            child: None,
+        })
+    }
+
+    fn fate_of(&self, holder: &HolderProcess, id: &LockId) -> ProcessFate {
+        let (Some(boot_id), Some(pid_namespace)) = (boot_id(), pid_namespace()) else {
+            return ProcessFate::Elsewhere;
+        };
+        if holder.boot_id != boot_id {
+            let machine = machine_identity();
+            return if machine.is_some() && machine == holder.machine {
+                ProcessFate::Rebooted
+            } else {
+                ProcessFate::Elsewhere
+            };
+        }
+        if holder.pid_namespace != pid_namespace {
+            return ProcessFate::Elsewhere;
+        }
+        let exists = |process: ProcessIdentity| start_time(process.pid) == Some(process.start_time);
+        if exists(holder.process) || holder.child.is_some_and(exists) {
+            return ProcessFate::Running;
+        }
+        let user = nix::unistd::geteuid();
+        if !user.is_root() && user.as_raw() != holder.uid {
+            return ProcessFate::Elsewhere;
+        }
+        match descendants_of(id, holder) {
+            Some(Descendants::None) => ProcessFate::Ended,
+            Some(Descendants::Some) => ProcessFate::Running,
+            None => ProcessFate::Elsewhere,
+        }
+    }
+}
+
+/// The identity of a process of this machine by its number; `None` if there is none.
+#[must_use]
+pub fn identity_of(pid: u32) -> Option<ProcessIdentity> {
+    Some(ProcessIdentity {
+        pid,
+        start_time: start_time(pid)?,
+    })
+}
+
+fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
+}
+
+fn pid_namespace() -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(std::fs::metadata("/proc/self/ns/pid").ok()?.ino())
+}
+
+/// Field 22 of `/proc/<pid>/stat`, counted after the closing parenthesis because the name may hold blanks.
+/// A zombie has ended: it holds nothing any more.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+enum Descendants {
+    None,
+    Some,
+}
+
+/// Whether any process was started under the lock `id`: its environment names it (`TFLOCK_HELD`).
+///
+/// A run that ends soon never writes its child's number into the store, so a holder that was killed could
+/// leave a terraform behind that no record knows of. `None` where the answer would be a guess.
+fn descendants_of(id: &LockId, holder: &HolderProcess) -> Option<Descendants> {
+    use std::os::unix::fs::MetadataExt as _;
+    let wanted = id.0.as_bytes();
+    if wanted.is_empty() {
+        return None;
+    }
+    for entry in std::fs::read_dir("/proc").ok()? {
+        let entry = entry.ok()?;
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // Whatever the holder started, it started later. That leaves out the many old processes that keep their
+        // environment to themselves, such as an ssh-agent.
+        let later = start_time(pid).is_some_and(|start| start >= holder.process.start_time);
+        if pid == std::process::id() || !later {
+            continue;
+        }
+        match std::fs::read(entry.path().join("environ")) {
+            Ok(environment) => {
+                if environment
+                    .windows(wanted.len())
+                    .any(|window| window == wanted)
+                {
+                    return Some(Descendants::Some);
+                }
+            }
+            // It may be one of the holder's, and keeps its environment to itself.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let owner = entry.metadata().map(|metadata| metadata.uid());
+                if owner.is_ok_and(|owner| owner == holder.uid) {
+                    return None;
+                }
+            }
+            Err(_) => {}
+        }
+    }
+    Some(Descendants::None)
+}
+
+/// The inode of the first PID namespace (`PROC_PID_INIT_INO` of the Linux source).
+const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+
+/// Names this machine across boots: a hash of machine ID, host name and the addresses of its own network
+/// cards. All three, because each alone is copied with images; none inside of containers, whose names and
+/// addresses repeat from host to host.
+fn machine_identity() -> Option<String> {
+    if pid_namespace()? != INITIAL_PID_NAMESPACE {
+        return None;
+    }
+    let machine_id = std::fs::read_to_string("/etc/machine-id").ok()?;
+    let machine_id = machine_id.trim();
+    if machine_id.is_empty() {
+        return None;
+    }
+    let mut addresses: Vec<String> = std::fs::read_dir("/sys/class/net")
+        .ok()?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().join("device").exists())
+        .filter_map(|entry| card_address(&entry.path()))
+        .collect();
+    if addresses.is_empty() {
+        return None;
+    }
+    addresses.sort_unstable();
+    let mut hash = Sha256::new();
+    hash.update(machine_id);
+    hash.update([0]);
+    hash.update(nix::unistd::gethostname().ok()?.as_encoded_bytes());
+    for address in addresses {
+        hash.update([0]);
+        hash.update(address);
+    }
+    Some(hex(&hash.finalize()[..16]))
+}
+
+fn card_address(card: &Path) -> Option<String> {
+    let address = std::fs::read_to_string(card.join("address")).ok()?;
+    let address = address.trim();
+    let blank = address
+        .chars()
+        .all(|character| matches!(character, '0' | ':'));
+    (!blank).then(|| address.to_owned())
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> LockId {
+        LockId::from_bytes(Machine.random())
+    }
+
+    #[test]
+    fn this_process_is_running() {
+        let holder = Machine.this_process().unwrap();
+        assert_eq!(Machine.fate_of(&holder, &id()), ProcessFate::Running);
+    }
+
+    #[test]
+    fn a_number_that_was_given_again_does_not_revive_its_first_owner() {
+        let mut holder = Machine.this_process().unwrap();
+        holder.process.start_time += 1;
+        assert_eq!(Machine.fate_of(&holder, &id()), ProcessFate::Ended);
+    }
+
+    #[test]
+    fn a_child_that_lives_keeps_its_dead_holder_from_being_gone() {
+        let mut holder = Machine.this_process().unwrap();
+        holder.child = Some(holder.process);
+        holder.process.start_time += 1;
+        assert_eq!(Machine.fate_of(&holder, &id()), ProcessFate::Running);
+    }
+
+    #[test]
+    fn a_child_that_no_record_knows_is_found_by_its_environment() {
+        use std::process::{Command, Stdio};
+        let id = id();
+        let mut holder = Machine.this_process().unwrap();
+        holder.process.pid = u32::MAX;
+        let mut child = Command::new("cat")
+            .env("TFLOCK_HELD", &id.0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert_eq!(Machine.fate_of(&holder, &id), ProcessFate::Running);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(Machine.fate_of(&holder, &id), ProcessFate::Ended);
+    }
+
+    #[test]
+    fn another_boot_proves_nothing_without_the_machine_s_identity() {
+        let mut holder = Machine.this_process().unwrap();
+        holder.boot_id = "another".into();
+        holder.machine = None;
+        assert_eq!(Machine.fate_of(&holder, &id()), ProcessFate::Elsewhere);
+        holder.machine = Some("another".into());
+        assert_eq!(Machine.fate_of(&holder, &id()), ProcessFate::Elsewhere);
+    }
+
+    #[test]
+    fn another_pid_namespace_proves_nothing() {
+        let mut holder = Machine.this_process().unwrap();
+        holder.pid_namespace = 1;
+        holder.process.pid = u32::MAX;
+        assert_eq!(Machine.fate_of(&holder, &id()), ProcessFate::Elsewhere);
+    }
+}

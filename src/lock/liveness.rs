@@ -1,0 +1,170 @@
+//! Whether the holder of a record is alive, as far as it can be told from here.
+//!
+//! Silence is measured on the observer's own clock, from the moment it first saw a heartbeat, because clocks
+//! of two machines are never compared. One bound holds without that: AWS refuses a signature that is more
+//! than five minutes off (`SigV4`), so two clocks that both reach it differ by ten at the most.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::host::{Host, Instant, ProcessFate};
+use super::record::{LockId, Record};
+
+/// How often a holder renews its record.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+/// Silence after which a holder is worth a remark: two heartbeats are missing.
+const SILENT_AFTER: Duration = Duration::from_secs(30);
+/// Silence after which a lock is stale: six heartbeats are missing.
+const STALE_AFTER: Duration = Duration::from_mins(1);
+/// The most that two clocks differ if AWS takes the signatures of both.
+const CLOCK_MARGIN: Duration = Duration::from_mins(10);
+/// Added to a promise by whoever relies on it, for clocks that run at different speeds.
+const PROMISE_MARGIN: Duration = Duration::from_secs(2);
+
+/// What can be said about a holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It renews its record, or its process exists on this machine.
+    Alive,
+    /// Heartbeats are missing, but not for long.
+    Silent,
+    /// No heartbeat for so long that it is dead or cut off; which of them cannot be told.
+    Stale,
+    /// It ran on this machine and is proven to have ended.
+    Gone(Proof),
+    /// It gives no heartbeat, as plain terraform does not.
+    Unknown,
+}
+
+/// How a holder of this machine was proven to have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Neither it nor anything that it started exists any more.
+    Ended,
+    /// The machine was booted since.
+    Rebooted,
+}
+
+/// Whether the protocol may replace a record without anybody's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// The holder is proven dead.
+    ByProof(Proof),
+    /// The holder promised to have stopped after such a silence.
+    ByPromise,
+    /// Only a person may.
+    No,
+}
+
+/// One look at a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// What can be said about the holder.
+    pub liveness: Liveness,
+    /// How long ago the last heartbeat was, as well as it can be told; `None` without heartbeats.
+    pub silence: Option<Duration>,
+    /// Whether the record may be replaced.
+    pub replacement: Replacement,
+}
+
+/// Remembers since when a record has not changed.
+#[derive(Clone, Debug, Default)]
+pub struct Observer {
+    seen: Option<Seen>,
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    id: Option<LockId>,
+    heartbeat: u64,
+    first: Instant,
+}
+
+impl Observer {
+    /// What `record`, just read, says together with what was seen before.
+    pub fn assess(&mut self, host: &dyn Host, record: &Record) -> Assessment {
+        let id = record.lock_id();
+        let Some(lease) = &record.lease else {
+            return Assessment {
+                liveness: Liveness::Unknown,
+                silence: None,
+                replacement: Replacement::No,
+            };
+        };
+        let fate = match (&lease.holder, &id) {
+            (Some(holder), Some(id)) => host.fate_of(holder, id),
+            _ => ProcessFate::Elsewhere,
+        };
+        let Some(heartbeat) = lease.heartbeat else {
+            return Assessment {
+                silence: None,
+                ..by_fate(fate, Liveness::Unknown, Replacement::No)
+            };
+        };
+        let observed = self.unchanged_for(host.now(), id, heartbeat);
+        let claimed = lease
+            .heartbeat_at
+            .as_deref()
+            .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
+            .map(|time| {
+                let age = host.wall().signed_duration_since(time.with_timezone(&Utc));
+                age.to_std().unwrap_or(Duration::ZERO)
+            });
+        let certain = claimed
+            .map_or(Duration::ZERO, |claimed| {
+                claimed.saturating_sub(CLOCK_MARGIN)
+            })
+            .max(observed);
+        let liveness = if certain >= STALE_AFTER {
+            Liveness::Stale
+        } else if claimed.unwrap_or_default().max(observed) >= SILENT_AFTER {
+            Liveness::Silent
+        } else {
+            Liveness::Alive
+        };
+        let replacement = match lease.expire_after {
+            Some(promise) if certain >= promise + PROMISE_MARGIN => Replacement::ByPromise,
+            _ => Replacement::No,
+        };
+        Assessment {
+            silence: Some(claimed.unwrap_or_default().max(observed)),
+            ..by_fate(fate, liveness, replacement)
+        }
+    }
+
+    fn unchanged_for(&mut self, now: Instant, id: Option<LockId>, heartbeat: u64) -> Duration {
+        match &self.seen {
+            Some(seen) if seen.id == id && seen.heartbeat == heartbeat => now.since(seen.first),
+            _ => {
+                self.seen = Some(Seen {
+                    id,
+                    heartbeat,
+                    first: now,
+                });
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+/// A proof beats what the heartbeats say; a promise is still good while a process is only stopped.
+fn by_fate(fate: ProcessFate, otherwise: Liveness, replacement: Replacement) -> Assessment {
+    let (liveness, replacement) = match fate {
+        ProcessFate::Running => (Liveness::Alive, replacement),
+        ProcessFate::Ended => (
+            Liveness::Gone(Proof::Ended),
+            Replacement::ByProof(Proof::Ended),
+        ),
+        ProcessFate::Rebooted => (
+            Liveness::Gone(Proof::Rebooted),
+            Replacement::ByProof(Proof::Rebooted),
+        ),
+        ProcessFate::Elsewhere => (otherwise, replacement),
+    };
+    Assessment {
+        liveness,
+        silence: None,
+        replacement,
+    }
+}

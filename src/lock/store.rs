@@ -1,0 +1,136 @@
+//! The seam below the protocol: a place that keeps one lock's record and changes it by compare-and-swap only.
+//!
+//! A store never retries and never decides: it carries out one request and says what came of it, or how it
+//! failed and whether it may have been carried out all the same.
+
+pub mod aws;
+pub mod dynamodb;
+pub mod local;
+pub mod memory;
+pub mod s3;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::record::Record;
+
+/// What a store knows of a record beyond its contents, so that a swap can compare it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Revision {
+    /// The whole item as it was read.
+    Item(std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>),
+    /// An S3 object's entity tag.
+    EntityTag(String),
+    /// A file's bytes.
+    Bytes(Vec<u8>),
+}
+
+/// A record as it stood in the store at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// What it says.
+    pub record: Record,
+    /// What a swap compares.
+    pub revision: Revision,
+}
+
+/// What came of a compare-and-swap.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Swap {
+    /// Done: this is what stands there now (`None`: nothing).
+    Done(Option<Stored>),
+    /// Something else stood there, which was left alone (`None`: nothing).
+    Refused(Option<Stored>),
+}
+
+/// The future of a request.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + 'a>>;
+
+/// Whether holders renew their record in this store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heartbeats {
+    /// A renewal rewrites the record.
+    Written,
+    /// None: every write would be kept for ever (versioned buckets).
+    None,
+}
+
+/// One lock's place in a store.
+pub trait Store {
+    /// What stands there now.
+    fn read(&self) -> Answer<'_, Option<Stored>>;
+
+    /// Puts `new` in the place of `expected` if that is still what stands there (`None`: nothing).
+    fn swap<'a>(
+        &'a self,
+        expected: Option<&'a Stored>,
+        new: Option<&'a Record>,
+    ) -> Answer<'a, Swap>;
+
+    /// Whether its records are renewed.
+    fn heartbeats(&self) -> Heartbeats;
+
+    /// The lock's name in the store: what `--lock-id` names.
+    fn key(&self) -> &str;
+
+    /// Where it is, for people: ``DynamoDB table `locks` ``.
+    fn place(&self) -> String;
+
+    /// What `--store` calls it.
+    fn kind(&self) -> &'static str;
+}
+
+/// How a request failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} on {place} failed: {message}")]
+pub struct StoreError {
+    /// The store's word for the request: `PutItem`.
+    pub action: &'static str,
+    /// Where: ``DynamoDB table `locks` ``.
+    pub place: String,
+    /// What kind of failure it was.
+    pub kind: StoreErrorKind,
+    /// The cause in one line.
+    pub message: String,
+    /// What to do next, where the store knows better than the kind tells.
+    pub remedy: Option<String>,
+}
+
+/// Kinds of failure, as far as anybody acts on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// No answer came: refused, reset, timed out.
+    Unreachable,
+    /// The server failed (5xx).
+    ServerFailure,
+    /// Too many requests; it was not carried out.
+    Throttled,
+    /// No credentials were found.
+    CredentialsMissing,
+    /// The credentials are not valid, or not any more.
+    CredentialsRejected,
+    /// The credentials do not allow the action.
+    AccessDenied,
+    /// There is no such table or bucket.
+    NotFound,
+    /// The table has another key, the setting cannot be used, the store cannot lock.
+    Unsuitable,
+    /// The AWS region is not known.
+    RegionMissing,
+    /// Refused for another reason.
+    Rejected,
+}
+
+impl StoreErrorKind {
+    /// Whether the request may have been carried out although it failed.
+    #[must_use]
+    pub fn may_have_been_applied(self) -> bool {
+        matches!(self, Self::Unreachable | Self::ServerFailure)
+    }
+
+    /// Whether the same request may succeed a moment later.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        self.may_have_been_applied() || self == Self::Throttled
+    }
+}

@@ -1,0 +1,418 @@
+//! The DynamoDB store: terraform's own item, `LockID` and `Info`, with tflock's lease in attributes beside it.
+//!
+//! Only `GetItem`, `PutItem` and `DeleteItem` are used, and `DescribeTable` to explain a refusal. Each write
+//! is conditional on every attribute that was seen, and the refusal brings the holder back. The `-md5` item
+//! is terraform's and never touched.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, KeyType, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
+};
+use serde_json::{Map, Number, Value};
+
+use super::aws;
+use super::{Answer, Heartbeats, Revision, Store, StoreError, StoreErrorKind, Stored, Swap};
+use crate::lock::record::{Lease, Record};
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The table's only key.
+const LOCK_ID: &str = "LockID";
+/// terraform's JSON.
+const INFO: &str = "Info";
+/// Attributes that must still be absent if they were when the item was read: whoever adds one has changed
+/// the record.
+const OWN_ATTRIBUTES: [&str; 9] = [
+    INFO,
+    "TflockVersion",
+    "Command",
+    "Reason",
+    "RunUrl",
+    "Heartbeat",
+    "HeartbeatAt",
+    "ExpireAfterSeconds",
+    "Holder",
+];
+
+/// One item of a table.
+#[derive(Clone, Debug)]
+pub struct DynamoDbStore {
+    client: Client,
+    table: String,
+    key: String,
+    region: String,
+}
+
+impl DynamoDbStore {
+    /// The item whose `LockID` is `key`.
+    #[must_use]
+    pub fn new(client: Client, table: &str, key: &str) -> Self {
+        let region = client
+            .config()
+            .region()
+            .map_or_else(String::new, ToString::to_string);
+        Self {
+            client,
+            table: table.to_owned(),
+            key: key.to_owned(),
+            region,
+        }
+    }
+
+    async fn get(&self) -> Result<Option<Stored>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(LOCK_ID, AttributeValue::S(self.key.clone()))
+            .consistent_read(true)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.item.map(stored)),
+            Err(error) => Err(self.explain("GetItem", &error).await),
+        }
+    }
+
+    async fn put(&self, expected: Option<&Stored>, record: &Record) -> Result<Swap, StoreError> {
+        let item = item(&self.key, record);
+        let condition = Condition::new(expected);
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item.clone()))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Swap::Done(Some(stored(item)))),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
+                    Ok(Swap::Refused(refusal.item.clone().map(stored)))
+                }
+                _ => Err(self.explain("PutItem", &error).await),
+            },
+        }
+    }
+
+    async fn delete(&self, expected: &Stored) -> Result<Swap, StoreError> {
+        let condition = Condition::new(Some(expected));
+        let answer = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key(LOCK_ID, AttributeValue::S(self.key.clone()))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Swap::Done(None)),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(refusal)) => {
+                    Ok(Swap::Refused(refusal.item.clone().map(stored)))
+                }
+                _ => Err(self.explain("DeleteItem", &error).await),
+            },
+        }
+    }
+
+    /// The failure with its kind; a rejected request asks `DescribeTable` whether the table's key is to blame.
+    async fn explain<E: ProvideErrorMetadata + std::error::Error + 'static>(
+        &self,
+        action: &'static str,
+        error: &SdkError<E>,
+    ) -> StoreError {
+        let (mut kind, mut message) = aws::classify(error);
+        if kind == StoreErrorKind::Rejected
+            && error.code() == Some("ValidationException")
+            && let Some(keys) = self.unsuitable_keys().await
+        {
+            kind = StoreErrorKind::Unsuitable;
+            message = format!(
+                "its key is {keys}, where a lock table has one partition key `LockID` of type String"
+            );
+        }
+        StoreError {
+            action,
+            place: self.place(),
+            kind,
+            message,
+            remedy: self.remedy(action, kind),
+        }
+    }
+
+    fn remedy(&self, action: &str, kind: StoreErrorKind) -> Option<String> {
+        match kind {
+            StoreErrorKind::NotFound => Some(format!(
+                "name the table with `--table`, or create it: `aws dynamodb create-table \
+                 --table-name {} --attribute-definitions AttributeName=LockID,AttributeType=S \
+                 --key-schema AttributeName=LockID,KeyType=HASH --billing-mode PAY_PER_REQUEST`",
+                self.table
+            )),
+            StoreErrorKind::AccessDenied => Some(format!(
+                "allow `dynamodb:{action}` on table `{}`, or use credentials that have it: \
+                 `aws sts get-caller-identity` says who you are",
+                self.table
+            )),
+            _ => None,
+        }
+    }
+
+    /// The table's keys in words, if they are not a lock table's; `None` where they are, or cannot be seen.
+    async fn unsuitable_keys(&self) -> Option<String> {
+        let description = self
+            .client
+            .describe_table()
+            .table_name(&self.table)
+            .send()
+            .await
+            .ok()?
+            .table?;
+        let keys = description.key_schema();
+        let type_of = |name: &str| {
+            description
+                .attribute_definitions()
+                .iter()
+                .find(|attribute| attribute.attribute_name == name)
+                .map(|attribute| attribute.attribute_type.clone())
+        };
+        let suitable = matches!(keys, [key] if key.attribute_name == LOCK_ID
+            && type_of(LOCK_ID) == Some(ScalarAttributeType::S));
+        if suitable {
+            return None;
+        }
+        let words: Vec<String> = keys
+            .iter()
+            .map(|key| {
+                let role = if key.key_type == KeyType::Hash {
+                    "partition"
+                } else {
+                    "sort"
+                };
+                let kind = type_of(&key.attribute_name)
+                    .map_or_else(String::new, |kind| format!(" {}", kind.as_str()));
+                format!("`{}` ({role}{kind})", key.attribute_name)
+            })
+            .collect();
+        Some(words.join(" and "))
+    }
+}
+
+/// A condition that holds only for the very item that was seen.
+struct Condition {
+    expression: String,
+    names: Option<HashMap<String, String>>,
+    values: Option<HashMap<String, AttributeValue>>,
+}
+
+impl Condition {
+    fn new(expected: Option<&Stored>) -> Self {
+        let Some(Revision::Item(item)) = expected.map(|stored| &stored.revision) else {
+            return Self {
+                expression: format!("attribute_not_exists({LOCK_ID})"),
+                names: None,
+                values: None,
+            };
+        };
+        let mut terms = vec![format!("attribute_exists({LOCK_ID})")];
+        let mut names = HashMap::new();
+        let mut values = HashMap::new();
+        let mut seen: Vec<_> = item.iter().filter(|(name, _)| *name != LOCK_ID).collect();
+        seen.sort_by_key(|(name, _)| *name);
+        for (index, (name, value)) in seen.into_iter().enumerate() {
+            terms.push(format!("#a{index} = :a{index}"));
+            names.insert(format!("#a{index}"), name.clone());
+            values.insert(format!(":a{index}"), value.clone());
+        }
+        for (index, name) in OWN_ATTRIBUTES
+            .into_iter()
+            .filter(|name| !item.contains_key(*name))
+            .enumerate()
+        {
+            terms.push(format!("attribute_not_exists(#n{index})"));
+            names.insert(format!("#n{index}"), name.to_owned());
+        }
+        Self {
+            expression: terms.join(" AND "),
+            names: Some(names).filter(|names| !names.is_empty()),
+            values: Some(values).filter(|values| !values.is_empty()),
+        }
+    }
+}
+
+fn stored(item: Item) -> Stored {
+    Stored {
+        record: record(&item),
+        revision: Revision::Item(item),
+    }
+}
+
+fn record(item: &Item) -> Record {
+    let info = item.get(INFO).and_then(|value| value.as_s().ok()).cloned();
+    let attributes: Map<String, Value> = item
+        .iter()
+        .filter(|(name, _)| OWN_ATTRIBUTES[1..].contains(&name.as_str()))
+        .filter_map(|(name, value)| Some((name.clone(), json(value)?)))
+        .collect();
+    Record {
+        info,
+        lease: serde_json::from_value::<Lease>(Value::Object(attributes)).ok(),
+    }
+}
+
+fn item(key: &str, record: &Record) -> Item {
+    let mut item = Item::from([(LOCK_ID.to_owned(), AttributeValue::S(key.to_owned()))]);
+    if let Some(info) = &record.info {
+        item.insert(INFO.to_owned(), AttributeValue::S(info.clone()));
+    }
+    if let Some(Ok(Value::Object(attributes))) = record.lease.as_ref().map(serde_json::to_value) {
+        for (name, value) in attributes {
+            if let Some(value) = attribute(value) {
+                item.insert(name, value);
+            }
+        }
+    }
+    item
+}
+
+/// A JSON value in DynamoDB's native type; nulls and lists do not occur in a lease.
+fn attribute(value: Value) -> Option<AttributeValue> {
+    match value {
+        Value::String(text) => Some(AttributeValue::S(text)),
+        Value::Number(number) => Some(AttributeValue::N(number.to_string())),
+        Value::Bool(flag) => Some(AttributeValue::Bool(flag)),
+        Value::Object(fields) => Some(AttributeValue::M(
+            fields
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, attribute(value)?)))
+                .collect(),
+        )),
+        Value::Null | Value::Array(_) => None,
+    }
+}
+
+fn json(value: &AttributeValue) -> Option<Value> {
+    match value {
+        AttributeValue::S(text) => Some(Value::String(text.clone())),
+        AttributeValue::N(number) => number.parse::<Number>().ok().map(Value::Number),
+        AttributeValue::Bool(flag) => Some(Value::Bool(*flag)),
+        AttributeValue::M(fields) => Some(Value::Object(
+            fields
+                .iter()
+                .filter_map(|(name, value)| Some((name.clone(), json(value)?)))
+                .collect(),
+        )),
+        _ => None,
+    }
+}
+
+impl Store for DynamoDbStore {
+    fn read(&self) -> Answer<'_, Option<Stored>> {
+        Box::pin(self.get())
+    }
+
+    fn swap<'a>(
+        &'a self,
+        expected: Option<&'a Stored>,
+        new: Option<&'a Record>,
+    ) -> Answer<'a, Swap> {
+        Box::pin(async move {
+            match (expected, new) {
+                (expected, Some(record)) => self.put(expected, record).await,
+                (Some(expected), None) => self.delete(expected).await,
+                (None, None) => Ok(match self.get().await? {
+                    None => Swap::Done(None),
+                    current => Swap::Refused(current),
+                }),
+            }
+        })
+    }
+
+    fn heartbeats(&self) -> Heartbeats {
+        Heartbeats::Written
+    }
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn place(&self) -> String {
+        if self.region.is_empty() {
+            format!("DynamoDB table `{}`", self.table)
+        } else {
+            format!("DynamoDB table `{}` in {}", self.table, self.region)
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        "dynamodb"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::lock::record::{HolderProcess, LockInfo, ProcessIdentity};
+
+    #[test]
+    fn a_record_survives_the_way_into_an_item_and_back() {
+        let record = Record::new(
+            &LockInfo::default(),
+            Lease {
+                tflock_version: "0.1.0".into(),
+                command: "state mv".into(),
+                reason: Some("why".into()),
+                run_url: None,
+                heartbeat: Some(3),
+                heartbeat_at: Some("2026-11-22T19:36:57Z".into()),
+                expire_after: Some(Duration::from_mins(1)),
+                holder: Some(HolderProcess {
+                    machine: None,
+                    boot_id: "boot".into(),
+                    pid_namespace: 7,
+                    uid: 1000,
+                    process: ProcessIdentity {
+                        pid: 5,
+                        start_time: u64::MAX,
+                    },
+                    child: Some(ProcessIdentity {
+                        pid: 6,
+                        start_time: 1,
+                    }),
+                }),
+            },
+        );
+        let item = item("key", &record);
+        assert_eq!(item["Heartbeat"], AttributeValue::N("3".into()));
+        assert_eq!(item["ExpireAfterSeconds"], AttributeValue::N("60".into()));
+        assert_eq!(super::record(&item), record);
+    }
+
+    #[test]
+    fn a_condition_names_every_attribute_that_was_seen_and_every_own_one_that_was_not() {
+        let item = Item::from([
+            (LOCK_ID.to_owned(), AttributeValue::S("k".into())),
+            ("Extra".to_owned(), AttributeValue::Null(true)),
+        ]);
+        let condition = Condition::new(Some(&stored(item)));
+        assert!(condition.expression.contains("#a0 = :a0"));
+        assert_eq!(
+            condition.expression.matches("attribute_not_exists").count(),
+            OWN_ATTRIBUTES.len()
+        );
+    }
+}

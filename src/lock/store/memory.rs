@@ -1,0 +1,133 @@
+//! A store in memory, for the tests of the protocol: faults can be set for the requests to come.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::{Answer, Heartbeats, Revision, Store, StoreError, StoreErrorKind, Stored, Swap};
+use crate::lock::record::Record;
+
+/// What happens to one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is carried out and answered.
+    None,
+    /// It is carried out, and the answer never comes.
+    ReplyLost,
+    /// It never arrives.
+    RequestLost,
+    /// It is refused without being carried out.
+    Refused(StoreErrorKind),
+}
+
+/// One place, shared by all its clones.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    place: Rc<RefCell<Option<(Record, u64)>>>,
+    revisions: Rc<Cell<u64>>,
+    faults: Rc<RefCell<VecDeque<Fault>>>,
+    requests: Rc<Cell<u64>>,
+}
+
+impl MemoryStore {
+    /// Faults for the next requests, in order; those after them succeed.
+    pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.borrow_mut().extend(faults);
+    }
+
+    /// How many requests were made.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// Changes the record as no protocol would.
+    pub fn overwrite(&self, record: Option<Record>) {
+        *self.place.borrow_mut() = record.map(|record| (record, self.next_revision()));
+    }
+
+    fn next_revision(&self) -> u64 {
+        self.revisions.set(self.revisions.get() + 1);
+        self.revisions.get()
+    }
+
+    fn current(&self) -> Option<Stored> {
+        self.place
+            .borrow()
+            .as_ref()
+            .map(|(record, revision)| Stored {
+                record: record.clone(),
+                revision: Revision::Bytes(revision.to_be_bytes().to_vec()),
+            })
+    }
+
+    fn request<T>(
+        &self,
+        action: &'static str,
+        carry_out: impl FnOnce(&Self) -> T,
+    ) -> Result<T, StoreError> {
+        self.requests.set(self.requests.get() + 1);
+        let fault = self.faults.borrow_mut().pop_front().unwrap_or(Fault::None);
+        let error = |kind| StoreError {
+            action,
+            place: self.place(),
+            kind,
+            message: format!("{kind:?}"),
+            remedy: None,
+        };
+        match fault {
+            Fault::None => Ok(carry_out(self)),
+            Fault::ReplyLost => {
+                carry_out(self);
+                Err(error(StoreErrorKind::Unreachable))
+            }
+            Fault::RequestLost => Err(error(StoreErrorKind::Unreachable)),
+            Fault::Refused(kind) => Err(error(kind)),
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn read(&self) -> Answer<'_, Option<Stored>> {
+        Box::pin(async { self.request("read", Self::current) })
+    }
+
+    fn swap<'a>(
+        &'a self,
+        expected: Option<&'a Stored>,
+        new: Option<&'a Record>,
+    ) -> Answer<'a, Swap> {
+        Box::pin(async move {
+            self.request("swap", |store| {
+                let current = store.current();
+                let same = match (&current, expected) {
+                    (None, None) => true,
+                    (Some(current), Some(expected)) => current.revision == expected.revision,
+                    _ => false,
+                };
+                if same {
+                    store.overwrite(new.cloned());
+                    Swap::Done(store.current())
+                } else {
+                    Swap::Refused(current)
+                }
+            })
+        })
+    }
+
+    fn heartbeats(&self) -> Heartbeats {
+        Heartbeats::Written
+    }
+
+    fn key(&self) -> &'static str {
+        "lock"
+    }
+
+    fn place(&self) -> String {
+        "memory".into()
+    }
+
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+}

@@ -1,0 +1,336 @@
+//! The S3 store: terraform's own lock object, `<state path>.tflock`, with tflock's lease in its user metadata.
+//!
+//! A swap is a conditional request on the object's entity tag. An S3 refusal does not bring the holder back,
+//! so one more request reads it. Objects are never renewed: versioned buckets would keep each renewal.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectCannedAcl, ServerSideEncryption};
+use md5::{Digest as _, Md5};
+
+use super::aws;
+use super::{Answer, Heartbeats, Revision, Store, StoreError, StoreErrorKind, Stored, Swap};
+use crate::lock::record::{Lease, Record};
+
+/// The user metadata that carries the lease, as JSON.
+const LEASE: &str = "tflock-lease";
+
+/// How the state's objects are written, and so its lock.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectSettings {
+    /// Server-side encryption was asked for.
+    pub encrypt: bool,
+    /// The KMS key for it.
+    pub kms_key_id: Option<String>,
+    /// Base64 of a key that the customer keeps (SSE-C).
+    pub customer_key: Option<String>,
+    /// Canned ACL.
+    pub acl: Option<String>,
+    /// Send no SHA-256 of the body.
+    pub skip_checksum: bool,
+}
+
+/// One object of a bucket.
+#[derive(Clone, Debug)]
+pub struct S3Store {
+    client: Client,
+    bucket: String,
+    object: String,
+    key: String,
+    settings: ObjectSettings,
+}
+
+/// What came of a conditional request.
+enum Condition<T> {
+    Held(T),
+    Failed,
+}
+
+impl S3Store {
+    /// The lock object named `object` (with its `.tflock`) in `bucket`.
+    #[must_use]
+    pub fn new(client: Client, bucket: &str, object: &str, settings: ObjectSettings) -> Self {
+        Self {
+            client,
+            bucket: bucket.to_owned(),
+            object: object.to_owned(),
+            key: format!("{bucket}/{object}"),
+            settings,
+        }
+    }
+
+    async fn get(&self) -> Result<Option<Stored>, StoreError> {
+        let customer = self.customer_key()?;
+        let mut request = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(&self.object);
+        if let Some(customer) = &customer {
+            request = request
+                .sse_customer_algorithm(CustomerKey::ALGORITHM)
+                .sse_customer_key(&customer.key)
+                .sse_customer_key_md5(&customer.md5);
+        }
+        let object = match request.send().await {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(self.explain("GetObject", &error)),
+        };
+        let tag = object.e_tag.unwrap_or_default();
+        let lease = object
+            .metadata
+            .and_then(|metadata| serde_json::from_str::<Lease>(metadata.get(LEASE)?).ok());
+        let body = object.body.collect().await.map_err(|error| StoreError {
+            action: "GetObject",
+            place: self.place(),
+            kind: StoreErrorKind::Unreachable,
+            message: error.to_string(),
+            remedy: None,
+        })?;
+        Ok(Some(Stored {
+            record: Record {
+                info: Some(String::from_utf8_lossy(&body.into_bytes()).into_owned()),
+                lease,
+            },
+            revision: Revision::EntityTag(tag),
+        }))
+    }
+
+    async fn put(
+        &self,
+        expected: Option<&Stored>,
+        record: &Record,
+    ) -> Result<Condition<Stored>, StoreError> {
+        let customer = self.customer_key()?;
+        let body = record.info.clone().unwrap_or_default().into_bytes();
+        let mut request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(&self.object)
+            .content_type("application/json")
+            .set_acl(self.settings.acl.as_deref().map(ObjectCannedAcl::from));
+        request = match expected.map(|stored| &stored.revision) {
+            Some(Revision::EntityTag(tag)) => request.if_match(tag),
+            _ => request.if_none_match("*"),
+        };
+        if !self.settings.skip_checksum {
+            request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
+        }
+        if let Some(lease) = &record.lease {
+            request = request.metadata(LEASE, metadata(lease));
+        }
+        if let Some(customer) = &customer {
+            request = request
+                .sse_customer_algorithm(CustomerKey::ALGORITHM)
+                .sse_customer_key(&customer.key)
+                .sse_customer_key_md5(&customer.md5);
+        } else if self.settings.encrypt {
+            request = match &self.settings.kms_key_id {
+                Some(id) => request
+                    .server_side_encryption(ServerSideEncryption::AwsKms)
+                    .ssekms_key_id(id),
+                None => request.server_side_encryption(ServerSideEncryption::Aes256),
+            };
+        }
+        match request.body(ByteStream::from(body)).send().await {
+            Ok(answer) => Ok(Condition::Held(Stored {
+                record: record.clone(),
+                revision: Revision::EntityTag(answer.e_tag.unwrap_or_default()),
+            })),
+            Err(error) if condition_failed(&error) => Ok(Condition::Failed),
+            Err(error) => Err(self.explain("PutObject", &error)),
+        }
+    }
+
+    async fn delete(&self, tag: &str) -> Result<Condition<()>, StoreError> {
+        let answer = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(&self.object)
+            .if_match(tag)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Condition::Held(())),
+            Err(error) if condition_failed(&error) || error.code() == Some("NoSuchKey") => {
+                Ok(Condition::Failed)
+            }
+            Err(error) => Err(self.explain("DeleteObject", &error)),
+        }
+    }
+
+    async fn compare_and_swap(
+        &self,
+        expected: Option<&Stored>,
+        new: Option<&Record>,
+    ) -> Result<Swap, StoreError> {
+        let done = match (expected.map(|stored| &stored.revision), new) {
+            (_, Some(record)) => match self.put(expected, record).await? {
+                Condition::Held(stored) => Some(Swap::Done(Some(stored))),
+                Condition::Failed => None,
+            },
+            (Some(Revision::EntityTag(tag)), None) => match self.delete(tag).await? {
+                Condition::Held(()) => Some(Swap::Done(None)),
+                Condition::Failed => None,
+            },
+            (_, None) => None,
+        };
+        match done {
+            Some(swap) => Ok(swap),
+            None => Ok(Swap::Refused(self.get().await?)),
+        }
+    }
+
+    fn customer_key(&self) -> Result<Option<CustomerKey>, StoreError> {
+        self.settings
+            .customer_key
+            .as_deref()
+            .map(|key| {
+                CustomerKey::new(key).ok_or_else(|| StoreError {
+                    action: "the set-up of the client",
+                    place: self.place(),
+                    kind: StoreErrorKind::Unsuitable,
+                    message: "`sse_customer_key` is not the base64 of a key".to_owned(),
+                    remedy: None,
+                })
+            })
+            .transpose()
+    }
+
+    fn explain<E: ProvideErrorMetadata + std::error::Error + 'static>(
+        &self,
+        action: &'static str,
+        error: &SdkError<E>,
+    ) -> StoreError {
+        let (kind, message) = aws::classify(error);
+        let (kind, remedy) = if error.code() == Some("NotImplemented") {
+            let remedy = "this server has no conditional requests, so it cannot keep a lock: \
+                          use a DynamoDB table, or `--store local`";
+            (StoreErrorKind::Unsuitable, Some(remedy.to_owned()))
+        } else {
+            (kind, None)
+        };
+        StoreError {
+            action,
+            place: self.place(),
+            kind,
+            message,
+            remedy,
+        }
+    }
+}
+
+/// A key of SSE-C as its three headers want it.
+struct CustomerKey {
+    key: String,
+    md5: String,
+}
+
+impl CustomerKey {
+    const ALGORITHM: &'static str = "AES256";
+
+    fn new(base64: &str) -> Option<Self> {
+        let key = aws_smithy_types::base64::decode(base64).ok()?;
+        Some(Self {
+            key: base64.to_owned(),
+            md5: aws_smithy_types::base64::encode(Md5::digest(key)),
+        })
+    }
+}
+
+/// A lease as a header can carry it: ASCII, and without the reason, which the body has.
+fn metadata(lease: &Lease) -> String {
+    use std::fmt::Write as _;
+    let lease = Lease {
+        reason: None,
+        ..lease.clone()
+    };
+    let json = serde_json::to_string(&lease).unwrap_or_default();
+    let mut ascii = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(ascii, "\\u{unit:04x}");
+            }
+        }
+    }
+    ascii
+}
+
+/// Whether the object was not what the request expected. 409 says that another write was under way: the race
+/// is lost just the same.
+fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    matches!(
+        error.code(),
+        Some("PreconditionFailed" | "ConditionalRequestConflict")
+    ) || error
+        .raw_response()
+        .is_some_and(|answer| matches!(answer.status().as_u16(), 409 | 412))
+}
+
+impl Store for S3Store {
+    fn read(&self) -> Answer<'_, Option<Stored>> {
+        Box::pin(self.get())
+    }
+
+    fn swap<'a>(
+        &'a self,
+        expected: Option<&'a Stored>,
+        new: Option<&'a Record>,
+    ) -> Answer<'a, Swap> {
+        Box::pin(self.compare_and_swap(expected, new))
+    }
+
+    fn heartbeats(&self) -> Heartbeats {
+        Heartbeats::None
+    }
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn place(&self) -> String {
+        format!("S3 object `{}`", self.key)
+    }
+
+    fn kind(&self) -> &'static str {
+        "s3"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_ascii_and_reads_back() {
+        let lease = Lease {
+            tflock_version: "0.1.0".into(),
+            command: "exec müller🦀".into(),
+            reason: Some("in the body".into()),
+            run_url: None,
+            heartbeat: None,
+            heartbeat_at: None,
+            expire_after: None,
+            holder: None,
+        };
+        let header = metadata(&lease);
+        assert!(header.is_ascii());
+        let read: Lease = serde_json::from_str(&header).unwrap();
+        assert_eq!(read.command, lease.command);
+        assert_eq!(read.reason, None);
+    }
+
+    #[test]
+    fn a_customer_key_has_the_digest_of_its_bytes_beside_it() {
+        let key = CustomerKey::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+        assert_eq!(key.md5, "cLyPS3KoaSFGi/joRB3OUQ==");
+        assert!(CustomerKey::new("not base64!").is_none());
+    }
+}

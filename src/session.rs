@@ -1,0 +1,431 @@
+//! One run under the lock: acquire, start the child, keep the lock, release, say how it ended.
+//!
+//! The only file that knows both the lock and the child. Between acquire and release nothing returns early: the
+//! child's ending is kept, the lock released, and only then is the ending looked at.
+
+mod keeper;
+pub mod nesting;
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use self::keeper::{Keeper, News};
+use crate::child::{
+    Command, Ending, Event, Phase, Run, Signal, SignalNumber, Signals, StartError, replace_by,
+};
+use crate::ci;
+use crate::commands::{Context, variable};
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::acquire::{self, AcquireError, Acquisition, Claim, Observed, Patience, Progress};
+use crate::lock::held::Held;
+use crate::lock::host::{Host, Machine, identity_of};
+use crate::lock::record::{Lease, LockId, LockInfo};
+use crate::lock::store::Store;
+use crate::target::Target;
+use crate::ui::waiting::Waiting;
+use crate::ui::{Ui, holder};
+
+/// How tflock ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With this exit code.
+    Exit(u8),
+    /// By this signal, as the child did or as it was asked to.
+    Signal(SignalNumber),
+}
+
+/// What the lock is wanted for.
+#[derive(Clone, Debug)]
+pub struct Purpose {
+    /// terraform's word for it.
+    pub operation: String,
+    /// The command as a person would say it.
+    pub command: String,
+    /// The promise to have stopped after this much silence.
+    pub expire_after: Option<Duration>,
+    /// How long to wait for the lock.
+    pub patience: Patience,
+}
+
+/// Runs `child` under the lock of `target`, or under that of a run that we are inside of.
+///
+/// # Errors
+/// Whatever keeps it from running, or the lock from being given back.
+pub async fn run_under_lock(
+    context: &Context,
+    target: Target,
+    purpose: Purpose,
+    mut child: Command,
+) -> Result<Outcome, Failure> {
+    if nesting::is_held_around(&target.stores, &variable).await? {
+        context
+            .ui
+            .detail(|| "running under the lock that is held around this run".to_owned());
+        return Err(replace_by(&child).into());
+    }
+    if let Some(notice) = &target.notice {
+        context.ui.notice(notice);
+    }
+    if let Some(held) = variable(nesting::VARIABLE) {
+        child.environment.push((nesting::VARIABLE.into(), held));
+    }
+    let host: Rc<dyn Host> = Rc::new(Machine);
+    let session = Session {
+        ui: &context.ui,
+        claim: claim(context, &target, &purpose, host.as_ref()),
+        host,
+        stores: target.stores,
+        patience: purpose.patience,
+        waiting_hint: format!(
+            "wait longer with `tflock --wait 1h {}`, or see `tflock status`",
+            purpose.command
+        ),
+    };
+    let mut signals = Signals::install()
+        .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))?;
+    session.run(child, &mut signals).await
+}
+
+fn claim(context: &Context, target: &Target, purpose: &Purpose, host: &dyn Host) -> Claim {
+    let reason = context.options.reason.clone();
+    let run_url = ci::run_url(&variable);
+    let words: Vec<&str> = reason.iter().chain(&run_url).map(String::as_str).collect();
+    let user = whoami::username().unwrap_or_default();
+    let hostname = whoami::hostname().unwrap_or_default();
+    let own_version = format!("tflock {}", env!("CARGO_PKG_VERSION"));
+    Claim {
+        info: LockInfo {
+            id: LockId::from_bytes(host.random()),
+            operation: purpose.operation.clone(),
+            info: words.join(" "),
+            who: format!("{user}@{hostname}"),
+            version: target.terraform_version.clone().unwrap_or(own_version),
+            created: String::new(),
+            path: target.path.clone(),
+        },
+        lease: Lease {
+            tflock_version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: purpose.command.clone(),
+            reason,
+            run_url,
+            heartbeat: None,
+            heartbeat_at: None,
+            expire_after: purpose.expire_after,
+            holder: host.this_process(),
+        },
+    }
+}
+
+struct Session<'a> {
+    ui: &'a Ui,
+    host: Rc<dyn Host>,
+    stores: Vec<Rc<dyn Store>>,
+    claim: Claim,
+    patience: Patience,
+    waiting_hint: String,
+}
+
+/// How the attempt to get all places of a lock ended.
+enum Taking {
+    Held(Vec<Held>),
+    TimedOut(Box<Observed>),
+    Stopped,
+    Failed(AcquireError),
+}
+
+/// How the child's part of a session ended.
+enum Running {
+    Ended(Ending),
+    NotStarted(StartError),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl Session<'_> {
+    /// Takes the lock, runs `command` under it, gives it back.
+    ///
+    /// # Errors
+    /// Whatever kept the command from running, or the lock from being given back.
+    async fn run(&self, mut command: Command, signals: &mut Signals) -> Result<Outcome, Failure> {
+        let (taking, asked_to_end) = self.take(signals).await;
+        let held = match taking {
+            Taking::Held(held) => held,
+            Taking::TimedOut(observed) => return Err(self.locked(&observed)),
+            Taking::Failed(error) => return Err(error.into()),
+            Taking::Stopped => Vec::new(),
+        };
+        nesting::announce(&mut command, &held);
+        let mut keeper = Keeper::new(held, Rc::clone(&self.host));
+        let running = match asked_to_end {
+            Some(signal) => Running::NotStarted(StartError::EndRequested(signal)),
+            None => self.run_child(&command, signals, &mut keeper).await,
+        };
+        let released = self.release(&mut keeper, signals).await;
+        self.conclude(running, &keeper, &released)
+    }
+
+    /// Takes the places one after the other; a request to end gives back what was taken.
+    async fn take(&self, signals: &mut Signals) -> (Taking, Option<Signal>) {
+        let (stop, stopped) = watch::channel(false);
+        let mut taking = pin!(self.take_all(stopped));
+        let mut asked_to_end = None;
+        let taking = loop {
+            tokio::select! {
+                biased;
+                taking = &mut taking => break taking,
+                signal = signals.end_requested(Phase::Waiting), if asked_to_end.is_none() => {
+                    asked_to_end = Some(signal);
+                    stop.send_replace(true);
+                }
+            }
+        };
+        (taking, asked_to_end)
+    }
+
+    async fn take_all(&self, stop: watch::Receiver<bool>) -> Taking {
+        let mut taken = Vec::new();
+        for store in &self.stores {
+            let not_taken = match self.take_one(store, stop.clone()).await {
+                Ok(Acquisition::Held { held, replaced }) => {
+                    taken.push(held);
+                    if let Some(dead) = replaced {
+                        self.tell_replaced(&dead);
+                    }
+                    continue;
+                }
+                Ok(Acquisition::TimedOut(observed)) => Taking::TimedOut(observed),
+                Ok(Acquisition::Stopped) => Taking::Stopped,
+                Err(error) => Taking::Failed(error),
+            };
+            let mut keeper = Keeper::new(taken, Rc::clone(&self.host));
+            for failed in keeper.release(|_| {}).await.failed {
+                self.tell_not_released(&failed);
+            }
+            return not_taken;
+        }
+        Taking::Held(taken)
+    }
+
+    async fn take_one(
+        &self,
+        store: &Rc<dyn Store>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Acquisition, AcquireError> {
+        self.ui
+            .detail(|| format!("taking the lock `{}` in {}", store.key(), store.place()));
+        let mut waiting = Waiting::new(self.ui, store.key(), self.patience);
+        let acquisition = acquire::acquire(
+            Rc::clone(store),
+            Rc::clone(&self.host),
+            &self.claim,
+            self.patience,
+            stop,
+            |progress| match progress {
+                Progress::HeldBy(observed) => waiting.held(observed, self.host.wall()),
+                Progress::Retrying(error) => waiting.retrying(error),
+            },
+        )
+        .await;
+        waiting.end();
+        if matches!(acquisition, Ok(Acquisition::Held { .. })) {
+            if waiting.was_shown() {
+                self.ui.notice("the lock is free, going on");
+            }
+            self.ui.detail(|| {
+                format!(
+                    "holding `{}` with the lock ID {}",
+                    store.key(),
+                    self.claim.info.id
+                )
+            });
+        }
+        acquisition
+    }
+
+    fn tell_replaced(&self, dead: &Observed) {
+        let record = &dead.stored.record;
+        self.ui.notice(&format!(
+            "took over a dead lock: {}",
+            holder::liveness(&dead.assessment)
+        ));
+        self.ui
+            .rows(&holder::rows(record, &dead.assessment, self.host.wall()));
+    }
+
+    fn locked(&self, observed: &Observed) -> Failure {
+        let record = &observed.stored.record;
+        let place = self
+            .stores
+            .iter()
+            .map(|store| store.key())
+            .next()
+            .unwrap_or_default();
+        let mut details = vec![("", place.to_owned())];
+        details.extend(holder::rows(record, &observed.assessment, self.host.wall()));
+        Failure::new(exit_code::HELD, "the state is locked")
+            .details(details)
+            .hint(self.waiting_hint.clone())
+    }
+
+    async fn run_child(
+        &self,
+        command: &Command,
+        signals: &mut Signals,
+        keeper: &mut Keeper,
+    ) -> Running {
+        self.ui
+            .detail(|| format!("starting `{}`", command.program.display()));
+        let session = async {
+            let mut run = match Run::start(command, signals) {
+                Ok(run) => run,
+                Err(error) => return Running::NotStarted(error),
+            };
+            keeper.set_child(identity_of(run.id()));
+            loop {
+                tokio::select! {
+                    biased;
+                    event = run.next() => match event {
+                        Event::Ended(ending) => return Running::Ended(ending),
+                        Event::Resumed => keeper.renew_now(),
+                        other => self.tell_event(&other),
+                    },
+                    news = keeper.next() => match news {
+                        News::Renewed => self.ui.detail(|| "renewed the lock".to_owned()),
+                        News::NotRenewed(error) => {
+                            self.ui.detail(|| format!("could not renew the lock: {error}"));
+                        }
+                        News::Lost(lost) => {
+                            self.ui.warning(&lost);
+                            self.ui.warning("terraform is asked to stop: it saves its state, without the lock");
+                            run.interrupt();
+                        }
+                    },
+                }
+            }
+        };
+        // A panic must not keep the lock: whatever it was, the release comes next.
+        match catching(session).await {
+            Ok(running) => running,
+            Err(panic) => Running::Panicked(panic),
+        }
+    }
+
+    fn tell_event(&self, event: &Event) {
+        match event {
+            Event::StopRequested { signal, .. } => self
+                .ui
+                .detail(|| format!("asked to stop by {}", signal.kind.number())),
+            Event::AlreadyStopping(signal) => self.ui.notice(&format!(
+                "{} not passed on: terraform is stopping already, and a second one would lose its state",
+                signal.kind.number()
+            )),
+            Event::WaitingFor(processes) => {
+                let list: Vec<String> = processes
+                    .iter()
+                    .map(|process| format!("{} ({})", process.id, process.name))
+                    .collect();
+                self.ui.notice(&format!(
+                    "keeping the lock until these have ended too: {}",
+                    list.join(", ")
+                ));
+            }
+            Event::StopRepeated(_) | Event::Ended(_) | Event::Resumed => {}
+        }
+    }
+
+    /// Signals are noted meanwhile and wait: a release takes as long as it takes.
+    async fn release(&self, keeper: &mut Keeper, signals: &mut Signals) -> keeper::Released {
+        self.ui.detail(|| "releasing the lock".to_owned());
+        let mut told = false;
+        let mut releasing = pin!(keeper.release(|error| {
+            if !std::mem::replace(&mut told, true) {
+                self.ui.warning(&format!(
+                    "the lock is not released yet: {error}; trying again"
+                ));
+            }
+        }));
+        loop {
+            tokio::select! {
+                biased;
+                released = &mut releasing => return released,
+                signal = signals.end_requested(Phase::Releasing) => self.ui.notice(&format!(
+                    "{} waits: the lock is being released",
+                    signal.kind.number()
+                )),
+            }
+        }
+    }
+
+    fn tell_not_released(&self, failed: &keeper::NotReleased) {
+        self.ui
+            .warning(&format!("the lock is NOT released: {}", failed.error));
+        self.ui.hint(&format!(
+            "once the store answers again: `{}`",
+            failed.removal_command
+        ));
+    }
+
+    fn conclude(
+        &self,
+        running: Running,
+        keeper: &Keeper,
+        released: &keeper::Released,
+    ) -> Result<Outcome, Failure> {
+        for failed in &released.failed {
+            self.tell_not_released(failed);
+        }
+        for lost in &released.lost {
+            self.ui.warning(lost);
+        }
+        let outcome = match running {
+            Running::Panicked(panic) => std::panic::resume_unwind(panic),
+            Running::NotStarted(StartError::EndRequested(signal)) => {
+                return Ok(Outcome::Signal(signal.kind.number()));
+            }
+            Running::NotStarted(StartError::Spawn(error)) => return Err(error.into()),
+            Running::Ended(Ending::Signalled(signal)) => Outcome::Signal(signal),
+            Running::Ended(Ending::Exited(code)) => Outcome::Exit(code),
+        };
+        if keeper.lost_any() || !released.lost.is_empty() {
+            return Err(Failure::new(
+                exit_code::LOST,
+                format!(
+                    "the lock was lost while terraform ran ({})",
+                    match outcome {
+                        Outcome::Exit(code) => format!("it ended with exit code {code}"),
+                        Outcome::Signal(signal) => format!("it died of {signal}"),
+                    }
+                ),
+            )
+            .hint(
+                "somebody else may have changed the state meanwhile: run `tflock plan` and read it",
+            ));
+        }
+        match outcome {
+            Outcome::Exit(0) if !released.failed.is_empty() => {
+                Ok(Outcome::Exit(exit_code::NOT_RELEASED))
+            }
+            outcome => Ok(outcome),
+        }
+    }
+}
+
+/// The output of `future`, or the panic that ended it.
+async fn catching<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}

@@ -1,0 +1,83 @@
+//! A tflock inside of a run that holds the same lock: it does not wait for itself, it runs under it.
+//!
+//! The child sees `TFLOCK_HELD`. The variable alone proves nothing, since a process can outlive the run that it
+//! came from: the lock counts as held only if the store says so, under the very ID that the variable names.
+
+use std::ffi::OsString;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::child::Command;
+use crate::lock::held::Held;
+use crate::lock::record::LockId;
+use crate::lock::store::{Store, StoreError};
+use crate::terraform::Environment;
+
+/// Names the locks that a process runs under, as JSON.
+pub const VARIABLE: &str = "TFLOCK_HELD";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+struct Announced {
+    place: String,
+    key: String,
+    id: LockId,
+}
+
+/// Tells the child of the locks that it runs under; those that we ourselves run under stay named.
+pub(super) fn announce(command: &mut Command, held: &[Held]) {
+    let mut announced: Vec<Announced> = command
+        .environment
+        .iter()
+        .find(|(name, _)| name == VARIABLE)
+        .map(|(_, value)| parse(value))
+        .unwrap_or_default();
+    announced.extend(held.iter().map(|held| Announced {
+        place: held.store().place(),
+        key: held.store().key().to_owned(),
+        id: held.id().clone(),
+    }));
+    let json = serde_json::to_string(&announced).unwrap_or_default();
+    command.environment.retain(|(name, _)| name != VARIABLE);
+    command
+        .environment
+        .push((OsString::from(VARIABLE), OsString::from(json)));
+}
+
+/// Whether all of `stores` are held by a run that this process is inside of.
+///
+/// # Errors
+/// The store's failure.
+pub async fn is_held_around(
+    stores: &[Rc<dyn Store>],
+    environment: Environment<'_>,
+) -> Result<bool, StoreError> {
+    let announced = environment(VARIABLE)
+        .map(|value| parse(&value))
+        .unwrap_or_default();
+    for store in stores {
+        let same = announced
+            .iter()
+            .rfind(|held| held.place == store.place() && held.key == store.key());
+        let Some(same) = same else {
+            return Ok(false);
+        };
+        let holder = store
+            .read()
+            .await?
+            .and_then(|stored| stored.record.lock_id());
+        if holder.as_ref() != Some(&same.id) {
+            return Ok(false);
+        }
+    }
+    Ok(!stores.is_empty())
+}
+
+/// What cannot be read was not written by us, and announces nothing.
+fn parse(value: &std::ffi::OsStr) -> Vec<Announced> {
+    value
+        .to_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}

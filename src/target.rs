@@ -1,0 +1,379 @@
+//! Which lock a run takes, and in which store: settings, backend and workspace put together.
+//!
+//! Nothing is asked of any store here; what is wrong with the configuration is found before a lock is taken.
+
+mod aws_settings;
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::cli::{Options, StoreChoice};
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::store::Store;
+use crate::lock::store::aws::AwsAccess;
+use crate::lock::store::dynamodb::DynamoDbStore;
+use crate::lock::store::local::LocalStore;
+use crate::lock::store::s3::{ObjectSettings, S3Store};
+use crate::terraform::Environment;
+use crate::terraform::backend::{Backend, BackendRecordError, S3Backend, read_record};
+use crate::terraform::command::{LockingCommand, StateFlagScope};
+use crate::terraform::configuration::declared_backend;
+use crate::terraform::lock_name::{local_lock_name, local_state_path, s3_names, shared_lock_name};
+use crate::terraform::plan_file::read_plan_file;
+use crate::terraform::workspace::{Workspace, selected_workspace};
+
+/// Whether terraform under our lock still takes its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildLocking {
+    /// It is another lock than ours.
+    Kept,
+    /// We hold terraform's own: it would wait for us for ever.
+    TurnedOff,
+}
+
+/// The lock that a run takes.
+pub struct Target {
+    /// The places that make it up, in the order in which they are taken: both of terraform's where both are set.
+    pub stores: Vec<Rc<dyn Store>>,
+    /// What is locked: `Path` of the lock info.
+    pub path: String,
+    /// Whether the child still locks for itself.
+    pub child_locking: ChildLocking,
+    /// A word for the user about how far this lock reaches.
+    pub notice: Option<String>,
+    /// The terraform version that is known without starting it.
+    pub terraform_version: Option<String>,
+    /// A workspace that terraform would create under a lock of its own, if its state is not there yet.
+    pub created_on_use: Option<StateObject>,
+}
+
+/// A state in a bucket.
+pub struct StateObject {
+    client: aws_sdk_s3::Client,
+    bucket: String,
+    key: String,
+}
+
+impl StateObject {
+    /// Whether it is certain that there is no such object.
+    pub async fn is_missing(&self) -> bool {
+        let answer = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .send()
+            .await;
+        answer.is_err_and(|error| {
+            error
+                .raw_response()
+                .is_some_and(|response| response.status().as_u16() == 404)
+        })
+    }
+}
+
+/// Where and for what a lock is wanted.
+#[derive(Clone, Copy)]
+pub struct Situation<'a> {
+    /// tflock's own options.
+    pub options: &'a Options,
+    /// The environment.
+    pub environment: Environment<'a>,
+    /// The directory that terraform works in: that of `-chdir`, else the current one. Absolute.
+    pub directory: &'a Path,
+    /// The terraform command that wants the lock, where there is one.
+    pub command: Option<&'a LockingCommand>,
+}
+
+/// What is locked, before it is known where.
+struct Subject {
+    backend: Backend,
+    workspace: Workspace,
+    version: Option<String>,
+}
+
+/// Finds the lock.
+///
+/// # Errors
+/// A configuration that does not tell which lock it would be, or that cannot be used.
+pub async fn find(situation: Situation<'_>) -> Result<Target, Failure> {
+    let subject = situation.subject()?;
+    match (situation.options.store, subject.backend.s3()?) {
+        (StoreChoice::Auto, Some(s3)) => situation.auto_s3(&subject, &s3).await,
+        (StoreChoice::Auto, None) if situation.options.table.is_some() => {
+            situation.table(&subject, None).await
+        }
+        (StoreChoice::Auto, None) | (StoreChoice::Local, _) => situation.local(&subject),
+        (StoreChoice::Dynamodb, s3) => situation.table(&subject, s3.as_ref()).await,
+        (StoreChoice::S3, Some(s3)) => situation.objects(&subject, &s3).await,
+        (StoreChoice::S3, None) => Err(Failure::new(
+            exit_code::CONFIGURATION,
+            format!(
+                "`--store s3` needs an S3 backend, and this one is `{}`",
+                subject.backend.type_name()
+            ),
+        )
+        .hint("leave `--store` out, or use `--store local` or `--table NAME`")),
+    }
+}
+
+impl Situation<'_> {
+    fn subject(&self) -> Result<Subject, Failure> {
+        let named = self.options.lock_id.is_some();
+        if let Some(planned) = self.planned(named)? {
+            return Ok(planned);
+        }
+        let record = match read_record(self.directory, self.environment) {
+            Ok(record) => record,
+            Err(BackendRecordError::StateStore { .. }) if named => None,
+            Err(error) => return Err(error.into()),
+        };
+        let workspace = selected_workspace(self.directory, self.environment)?;
+        let Some(record) = record else {
+            if let Some(declared) = declared_backend(self.directory)
+                && declared != "local"
+                && !named
+            {
+                return Err(Failure::new(
+                    exit_code::CONFIGURATION,
+                    format!(
+                        "the backend `{declared}` of `{}` was never initialised",
+                        self.directory.display()
+                    ),
+                )
+                .hint("run `tflock init`"));
+            }
+            return Ok(Subject {
+                backend: Backend::implied(),
+                workspace,
+                version: None,
+            });
+        };
+        Ok(Subject {
+            backend: record.backend,
+            workspace,
+            version: record.recorded_version,
+        })
+    }
+
+    /// `apply PLANFILE` works on the state that the plan was made for, whatever is selected now.
+    fn planned(&self, named: bool) -> Result<Option<Subject>, Failure> {
+        let Some(file) = self.command.and_then(|command| command.plan_file.as_ref()) else {
+            return Ok(None);
+        };
+        match read_plan_file(&self.directory.join(file)) {
+            Ok(planned) => Ok(planned.map(|planned| Subject {
+                backend: planned.backend,
+                workspace: planned.workspace,
+                version: planned.recorded_version,
+            })),
+            Err(_) if named => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The state file that is locked, if it is a file: the backend is local, or the command's flags name one that it
+    /// works on instead of the backend.
+    fn state_file(&self, subject: &Subject) -> Result<Option<PathBuf>, Failure> {
+        let flag = self
+            .command
+            .and_then(|command| command.state_path.as_deref());
+        let instead = self.command.is_some_and(|command| {
+            command.state_scope == StateFlagScope::InsteadOfBackend && flag.is_some()
+        });
+        let local = if instead {
+            Backend::implied().local()?
+        } else {
+            subject.backend.local()?
+        };
+        Ok(local.map(|local| local_state_path(self.directory, &local, &subject.workspace, flag)))
+    }
+
+    async fn auto_s3(&self, subject: &Subject, s3: &S3Backend) -> Result<Target, Failure> {
+        let other_table = self.options.table.is_some() && self.options.table != s3.dynamodb_table;
+        let instead = self.command.is_some_and(|command| {
+            command.state_scope == StateFlagScope::InsteadOfBackend && command.state_path.is_some()
+        });
+        if instead && !other_table {
+            return self.local(subject);
+        }
+        match (&s3.dynamodb_table, s3.use_lockfile) {
+            _ if other_table => self.table(subject, Some(s3)).await,
+            (Some(_), false) => self.table(subject, Some(s3)).await,
+            (None, _) => self.objects(subject, s3).await,
+            (Some(_), true) => {
+                // In terraform's order: the object first, then the item.
+                let mut target = self.objects(subject, s3).await?;
+                let table = self.table(subject, Some(s3)).await?;
+                target.stores.extend(table.stores);
+                Ok(target)
+            }
+        }
+    }
+
+    async fn table(&self, subject: &Subject, s3: Option<&S3Backend>) -> Result<Target, Failure> {
+        let own_table = s3.and_then(|s3| s3.dynamodb_table.as_ref());
+        let table = self.options.table.as_ref().or(own_table).ok_or_else(|| {
+            Failure::new(
+                exit_code::CONFIGURATION,
+                "`--store dynamodb` needs a table, and the backend names none",
+            )
+            .hint("name it with `--table NAME`")
+        })?;
+        let (key, derived) = match (&self.options.lock_id, self.state_file(subject)?) {
+            (Some(key), _) => (key.clone(), s3.map(|s3| s3_names(s3, &subject.workspace))),
+            (None, Some(file)) => {
+                let hostname = whoami::hostname().unwrap_or_default();
+                (local_lock_name(&hostname, &file).into(), None)
+            }
+            (None, None) => (
+                shared_lock_name(&subject.backend, &subject.workspace)?.into(),
+                s3.map(|s3| s3_names(s3, &subject.workspace)),
+            ),
+        };
+        let terraforms_own = own_table == Some(table)
+            && derived.is_some_and(|names| names.lock_name.as_str() == key);
+        let access = self.aws(s3).await?;
+        let store = DynamoDbStore::new(access.dynamodb(), table, &key);
+        Ok(Target {
+            stores: vec![Rc::new(store)],
+            path: key,
+            child_locking: if terraforms_own {
+                ChildLocking::TurnedOff
+            } else {
+                ChildLocking::Kept
+            },
+            notice: None,
+            terraform_version: subject.version.clone(),
+            created_on_use: s3
+                .filter(|_| terraforms_own)
+                .and_then(|s3| created_on_use(&access, s3, &subject.workspace)),
+        })
+    }
+
+    async fn objects(&self, subject: &Subject, s3: &S3Backend) -> Result<Target, Failure> {
+        let names = s3_names(s3, &subject.workspace);
+        let object = match &self.options.lock_id {
+            Some(key) => {
+                let inside = key.strip_prefix(&format!("{}/", s3.bucket));
+                inside.unwrap_or(key).to_owned()
+            }
+            None => names.lock_object.clone(),
+        };
+        let terraforms_own = s3.use_lockfile && object == names.lock_object;
+        let access = self.aws(Some(s3)).await?;
+        let settings = ObjectSettings {
+            encrypt: s3.encrypt,
+            kms_key_id: s3.kms_key_id.clone(),
+            customer_key: s3
+                .sse_customer_key
+                .as_ref()
+                .map(|key| key.expose().to_owned())
+                .or_else(|| aws_settings::text(self.environment, "AWS_SSE_CUSTOMER_KEY")),
+            acl: s3.acl.clone(),
+            skip_checksum: s3.skip_s3_checksum,
+        };
+        Ok(Target {
+            stores: vec![Rc::new(S3Store::new(
+                access.s3(),
+                &s3.bucket,
+                &object,
+                settings,
+            ))],
+            path: names.lock_name.into(),
+            child_locking: if terraforms_own {
+                ChildLocking::TurnedOff
+            } else {
+                ChildLocking::Kept
+            },
+            notice: None,
+            terraform_version: subject.version.clone(),
+            created_on_use: Some(terraforms_own)
+                .filter(|own| *own)
+                .and_then(|_| created_on_use(&access, s3, &subject.workspace)),
+        })
+    }
+
+    fn local(&self, subject: &Subject) -> Result<Target, Failure> {
+        let key = match (&self.options.lock_id, self.state_file(subject)?) {
+            (Some(key), _) => key.clone(),
+            (None, Some(file)) => file.to_string_lossy().into_owned(),
+            // What cannot be named for all machines still has a name on this one.
+            (None, None) => shared_lock_name(&subject.backend, &subject.workspace).map_or_else(
+                |_| {
+                    format!(
+                        "{}/{}",
+                        self.directory.display(),
+                        subject.workspace.as_str()
+                    )
+                },
+                String::from,
+            ),
+        };
+        let chosen = self.options.store == StoreChoice::Local;
+        let notice = (subject.backend.is_shared() && !chosen).then(|| {
+            format!(
+                "the lock keeps apart the runs on this machine only, while others share the backend `{}`: \
+                 name a DynamoDB table with `--table` to lock for all",
+                subject.backend.type_name()
+            )
+        });
+        Ok(Target {
+            stores: vec![Rc::new(LocalStore::new(&self.local_directory()?, &key))],
+            path: key,
+            child_locking: ChildLocking::Kept,
+            notice,
+            terraform_version: subject.version.clone(),
+            created_on_use: None,
+        })
+    }
+
+    fn local_directory(&self) -> Result<PathBuf, Failure> {
+        let variable = |name: &str| {
+            (self.environment)(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        if let Some(directory) = variable("TFLOCK_LOCAL_DIR") {
+            return std::path::absolute(&directory).map_err(|error| {
+                Failure::new(
+                    exit_code::CONFIGURATION,
+                    format!("TFLOCK_LOCAL_DIR is not usable: {error}"),
+                )
+            });
+        }
+        // Relative values are to be ignored: XDG Base Directory Specification.
+        variable("XDG_STATE_HOME")
+            .filter(|directory| directory.is_absolute())
+            .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
+            .map(|directory| directory.join("tflock"))
+            .ok_or_else(|| {
+                Failure::new(
+                    exit_code::CONFIGURATION,
+                    "there is no directory for local locks: neither TFLOCK_LOCAL_DIR, \
+                     XDG_STATE_HOME nor HOME is set",
+                )
+                .hint("set TFLOCK_LOCAL_DIR, or lock in a table with `--table NAME`")
+            })
+    }
+
+    async fn aws(&self, s3: Option<&S3Backend>) -> Result<AwsAccess, Failure> {
+        let settings = aws_settings::of(s3, self.environment, self.directory)?;
+        Ok(Box::pin(AwsAccess::load(settings)).await?)
+    }
+}
+
+/// terraform's S3 backend creates the state of a workspace that does not exist, under a lock that nothing turns off
+/// (`StateMgr` in `internal/backend/remote-state/s3/backend_state.go`); the default workspace always exists.
+fn created_on_use(
+    access: &AwsAccess,
+    s3: &S3Backend,
+    workspace: &Workspace,
+) -> Option<StateObject> {
+    (!workspace.is_default()).then(|| StateObject {
+        client: access.s3(),
+        bucket: s3.bucket.clone(),
+        key: s3_names(s3, workspace).state_path,
+    })
+}

@@ -1,0 +1,116 @@
+//! Backends: where terraform keeps states, and how a backend is configured.
+//!
+//! A configuration may hold secrets in clear: nothing here shows a value of it that is not known to be harmless,
+//! neither in errors nor in `Debug`.
+
+mod attributes;
+mod record;
+mod role;
+mod s3;
+mod secret;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+pub use self::attributes::AttributeError;
+pub(super) use self::attributes::Attributes;
+pub use self::record::{BackendRecord, BackendRecordError, data_directory, read_record};
+pub use self::role::{AssumeRole, AssumeRoleWithWebIdentity};
+pub use self::s3::{Endpoints, S3Backend};
+pub use self::secret::Secret;
+
+/// A backend: its type, and its configuration as terraform merged it.
+#[derive(Clone, PartialEq)]
+pub struct Backend {
+    type_name: String,
+    config: Map<String, Value>,
+}
+
+impl Backend {
+    /// The backend of that type, such as `s3`, with its attributes; those that were not set are null or absent.
+    #[must_use]
+    pub fn new(type_name: impl Into<String>, config: Map<String, Value>) -> Self {
+        Self {
+            type_name: type_name.into(),
+            config,
+        }
+    }
+
+    /// The local backend that terraform implies where nothing is configured.
+    #[must_use]
+    pub fn implied() -> Self {
+        Self::new("local", Map::new())
+    }
+
+    /// Its type, as in `backend "s3"`; a `cloud` block has the type `cloud`.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        &self.type_name
+    }
+
+    /// Whether other machines see the same states: all but `local`.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.type_name != "local"
+    }
+
+    /// Its settings, if it is an S3 backend.
+    ///
+    /// # Errors
+    ///
+    /// When bucket or key is missing, or an attribute has another type than terraform gives it.
+    pub fn s3(&self) -> Result<Option<S3Backend>, AttributeError> {
+        if self.type_name != "s3" {
+            return Ok(None);
+        }
+        S3Backend::from_config(self.attributes()).map(Some)
+    }
+
+    /// Its settings, if it is the local backend.
+    ///
+    /// # Errors
+    ///
+    /// When an attribute has another type than terraform gives it.
+    pub fn local(&self) -> Result<Option<LocalBackend>, AttributeError> {
+        if self.is_shared() {
+            return Ok(None);
+        }
+        let attributes = self.attributes();
+        Ok(Some(LocalBackend {
+            path: attributes.text("path")?.map(PathBuf::from),
+            workspace_directory: attributes.text("workspace_dir")?.map(PathBuf::from),
+        }))
+    }
+
+    pub(super) fn attributes(&self) -> Attributes<'_> {
+        Attributes::new(&self.config)
+    }
+}
+
+impl fmt::Debug for Backend {
+    /// The type, and only the names of the attributes that are set.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set: Vec<&String> = self
+            .config
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, _)| name)
+            .collect();
+        formatter
+            .debug_struct("Backend")
+            .field("type_name", &self.type_name)
+            .field("attributes_set", &set)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings of the local backend, as written: relative paths are relative to the working directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalBackend {
+    /// `path`: the state of the default workspace; terraform's default is `terraform.tfstate`.
+    pub path: Option<PathBuf>,
+    /// `workspace_dir`: where the other workspaces lie; terraform's default is `terraform.tfstate.d`.
+    pub workspace_directory: Option<PathBuf>,
+}

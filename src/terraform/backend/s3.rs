@@ -1,0 +1,234 @@
+//! The settings of an S3 backend, as far as reaching its lock needs them.
+//!
+//! Attributes that changed their names over the years are brought together here: flat `role_arn` and the like up to
+//! terraform 1.9, nested `assume_role` from 1.6, OpenTofu has both; `endpoints` before `dynamodb_endpoint`. What came
+//! from the environment is absent: terraform does not record it.
+
+use std::collections::BTreeMap;
+
+use super::attributes::{AttributeError, Attributes};
+use super::role::{AssumeRole, AssumeRoleWithWebIdentity};
+use super::secret::Secret;
+
+/// The workspace prefix where none is configured.
+const DEFAULT_WORKSPACE_KEY_PREFIX: &str = "env:";
+
+/// The settings of an S3 backend. Attributes that have no comment are terraform's of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the names are those of terraform's attributes, whose documentation holds"
+)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the attributes are terraform's"
+)]
+pub struct S3Backend {
+    pub bucket: String,
+    pub key: String,
+    /// Defaults to `env:`; may be empty.
+    pub workspace_key_prefix: String,
+    /// The DynamoDB table with the locks, if that kind of locking is on.
+    pub dynamodb_table: Option<String>,
+    /// Whether the `.tflock` object is the lock, or one of the two.
+    pub use_lockfile: bool,
+    pub region: Option<String>,
+    pub sts_region: Option<String>,
+    pub profile: Option<String>,
+    pub access_key: Option<Secret>,
+    pub secret_key: Option<Secret>,
+    pub token: Option<Secret>,
+    pub shared_config_files: Vec<String>,
+    /// With the old `shared_credentials_file`, if the list is empty.
+    pub shared_credentials_files: Vec<String>,
+    pub assume_role: Option<AssumeRole>,
+    pub assume_role_with_web_identity: Option<AssumeRoleWithWebIdentity>,
+    pub endpoints: Endpoints,
+    /// `use_path_style`, or the old `force_path_style`.
+    pub use_path_style: bool,
+    pub encrypt: bool,
+    pub kms_key_id: Option<String>,
+    pub sse_customer_key: Option<Secret>,
+    pub acl: Option<String>,
+    pub skip_s3_checksum: bool,
+    /// OpenTofu's tags for the `.tflock` object.
+    pub lock_tags: BTreeMap<String, String>,
+    pub custom_ca_bundle: Option<String>,
+    /// Whether certificates are not to be verified.
+    pub insecure: bool,
+    /// Secret, because it may have a password in it.
+    pub http_proxy: Option<Secret>,
+    /// Secret, because it may have a password in it.
+    pub https_proxy: Option<Secret>,
+    pub no_proxy: Option<String>,
+    pub max_retries: Option<u64>,
+    pub retry_mode: Option<String>,
+    pub use_fips_endpoint: Option<bool>,
+    pub use_dualstack_endpoint: Option<bool>,
+    pub ec2_metadata_service_endpoint: Option<String>,
+    pub ec2_metadata_service_endpoint_mode: Option<String>,
+    pub skip_metadata_api_check: Option<bool>,
+}
+
+/// Endpoints other than Amazon's, as written: with or without a scheme.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "one per service")]
+pub struct Endpoints {
+    pub dynamodb: Option<String>,
+    pub s3: Option<String>,
+    pub sts: Option<String>,
+    pub iam: Option<String>,
+    pub sso: Option<String>,
+}
+
+impl S3Backend {
+    pub(super) fn from_config(config: Attributes<'_>) -> Result<Self, AttributeError> {
+        let is_on = |name| Ok(config.switch(name)?.unwrap_or(false));
+        let mut shared_credentials_files = config.texts("shared_credentials_files")?;
+        if shared_credentials_files.is_empty() {
+            shared_credentials_files.extend(config.text("shared_credentials_file")?);
+        }
+        let prefix = config.possibly_empty_text("workspace_key_prefix")?;
+        Ok(Self {
+            bucket: config.required_text("bucket")?,
+            key: config.required_text("key")?,
+            workspace_key_prefix: prefix.unwrap_or_else(|| DEFAULT_WORKSPACE_KEY_PREFIX.to_owned()),
+            dynamodb_table: config.text("dynamodb_table")?,
+            use_lockfile: is_on("use_lockfile")?,
+            region: config.text("region")?,
+            sts_region: config.text("sts_region")?,
+            profile: config.text("profile")?,
+            access_key: config.secret("access_key")?,
+            secret_key: config.secret("secret_key")?,
+            token: config.secret("token")?,
+            shared_config_files: config.texts("shared_config_files")?,
+            shared_credentials_files,
+            assume_role: AssumeRole::from_config(config)?,
+            assume_role_with_web_identity: AssumeRoleWithWebIdentity::from_config(config)?,
+            endpoints: Endpoints::from_config(config)?,
+            use_path_style: is_on("use_path_style")? || is_on("force_path_style")?,
+            encrypt: is_on("encrypt")?,
+            kms_key_id: config.text("kms_key_id")?,
+            sse_customer_key: config.secret("sse_customer_key")?,
+            acl: config.text("acl")?,
+            skip_s3_checksum: is_on("skip_s3_checksum")?,
+            lock_tags: config.text_map("lock_tags")?,
+            custom_ca_bundle: config.text("custom_ca_bundle")?,
+            insecure: is_on("insecure")?,
+            http_proxy: config.secret("http_proxy")?,
+            https_proxy: config.secret("https_proxy")?,
+            no_proxy: config.text("no_proxy")?,
+            max_retries: config.whole_number("max_retries")?,
+            retry_mode: config.text("retry_mode")?,
+            use_fips_endpoint: config.switch("use_fips_endpoint")?,
+            use_dualstack_endpoint: config.switch("use_dualstack_endpoint")?,
+            ec2_metadata_service_endpoint: config.text("ec2_metadata_service_endpoint")?,
+            ec2_metadata_service_endpoint_mode: config
+                .text("ec2_metadata_service_endpoint_mode")?,
+            skip_metadata_api_check: config.switch("skip_metadata_api_check")?,
+        })
+    }
+}
+
+impl Endpoints {
+    fn from_config(config: Attributes<'_>) -> Result<Self, AttributeError> {
+        let nested = config.object("endpoints")?;
+        let either = |name, old| -> Result<Option<String>, AttributeError> {
+            let new = match nested {
+                Some(endpoints) => endpoints.text(name)?,
+                None => None,
+            };
+            if new.is_some() {
+                return Ok(new);
+            }
+            config.text(old)
+        };
+        Ok(Self {
+            dynamodb: either("dynamodb", "dynamodb_endpoint")?,
+            s3: either("s3", "endpoint")?,
+            sts: either("sts", "sts_endpoint")?,
+            iam: either("iam", "iam_endpoint")?,
+            sso: either("sso", "sso_endpoint")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terraform::backend::Backend;
+    use serde_json::{Value, json};
+
+    fn s3(config: Value) -> Result<S3Backend, AttributeError> {
+        let Value::Object(config) = config else {
+            panic!("an object")
+        };
+        Backend::new("s3", config).s3().map(Option::unwrap)
+    }
+
+    #[test]
+    fn what_is_not_set_has_terraforms_defaults() {
+        let backend = s3(
+            json!({"bucket": "b", "key": "k", "region": null, "encrypt": null, "endpoints": null}),
+        )
+        .unwrap();
+        assert_eq!(backend.workspace_key_prefix, "env:");
+        assert_eq!(backend.region, None);
+        assert!(!backend.use_lockfile && !backend.encrypt && !backend.use_path_style);
+        assert_eq!(backend.endpoints, Endpoints::default());
+        assert_eq!(backend.assume_role, None);
+    }
+
+    #[test]
+    fn an_empty_text_is_not_set_except_for_the_workspace_prefix() {
+        let config =
+            json!({"bucket": "b", "key": "k", "dynamodb_table": "", "workspace_key_prefix": ""});
+        let backend = s3(config).unwrap();
+        assert_eq!(backend.dynamodb_table, None);
+        assert_eq!(backend.workspace_key_prefix, "");
+    }
+
+    #[test]
+    fn nested_endpoints_beat_the_old_ones() {
+        let backend = s3(json!({
+            "bucket": "b", "key": "k",
+            "endpoints": {"dynamodb": "http://new", "s3": null},
+            "dynamodb_endpoint": "http://old", "endpoint": "http://s3", "sts_endpoint": "http://sts",
+        })).unwrap();
+        assert_eq!(backend.endpoints.dynamodb.as_deref(), Some("http://new"));
+        assert_eq!(backend.endpoints.s3.as_deref(), Some("http://s3"));
+        assert_eq!(backend.endpoints.sts.as_deref(), Some("http://sts"));
+    }
+
+    #[test]
+    fn old_names_stand_in_for_new_ones() {
+        let backend = s3(json!({
+            "bucket": "b", "key": "k", "force_path_style": true, "shared_credentials_file": "c", "max_retries": 3,
+            "use_lockfile": "true", "lock_tags": {"team": "x"},
+        })).unwrap();
+        assert!(backend.use_path_style && backend.use_lockfile);
+        assert_eq!(backend.shared_credentials_files, ["c"]);
+        assert_eq!(backend.max_retries, Some(3));
+        assert_eq!(backend.lock_tags["team"], "x");
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let shown = format!("{:?}", s3(json!({
+            "bucket": "b", "key": "k", "access_key": "hunter2", "secret_key": "hunter2", "token": "hunter2",
+            "sse_customer_key": "hunter2", "https_proxy": "http://u:hunter2@p", "http_proxy": "http://u:hunter2@p",
+            "assume_role_with_web_identity": {"web_identity_token": "hunter2"},
+        })).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert_eq!(shown.matches("<secret>").count(), 7);
+    }
+
+    #[test]
+    fn errors_name_the_attribute_and_not_its_value() {
+        let error = s3(json!({"bucket": "b"})).unwrap_err();
+        assert_eq!(error, AttributeError::Missing { name: "key" });
+        let error = s3(json!({"bucket": "b", "key": "k", "token": ["hunter2"]})).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+        assert!(error.to_string().contains("`token`"));
+    }
+}

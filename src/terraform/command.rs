@@ -1,0 +1,340 @@
+//! Which of terraform's commands take the state lock, and what their arguments say about it.
+//!
+//! Never guesses at a command that terraform would refuse: whatever does not plainly lock is passed through, so that
+//! terraform itself answers. Passing through is always safe, since terraform then takes its own lock.
+
+mod flags;
+mod known;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::flags::{End, parse_switch, scan, without_flag};
+use self::known::{Known, LOCKING};
+use super::duration::{DurationError, parse_duration};
+use super::{Environment, non_empty};
+
+/// The variable whose words every command gets; each command has one of its own too, see [`variable_of`].
+const ARGUMENTS_FOR_ALL: &str = "TF_CLI_ARGS";
+const WITHOUT_LOCK: &str = "-lock=false";
+
+/// What a call of terraform means for the state lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Classified {
+    /// It takes no lock, or locks for itself (`init`, `workspace new`, `workspace delete`, `console`), or will be
+    /// refused by terraform: run terraform as it was called.
+    PassThrough,
+    /// It works under the state lock.
+    Locking(LockingCommand),
+}
+
+/// Whether a command may change the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// `plan`: reads it and never writes it.
+    ReadsState,
+    /// All others.
+    WritesState,
+}
+
+/// What `-lock` says; the default is to lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockSwitch {
+    /// The lock is to be taken.
+    Take,
+    /// `-lock=false`: the user wants none.
+    Skip,
+}
+
+/// Whether terraform may ask questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// The default.
+    Allowed,
+    /// `-input=false`, or `TF_INPUT` set to false.
+    Refused,
+}
+
+/// What a state file named by `-state` or `-state-out` is to a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateFlagScope {
+    /// It overrides the path of a local backend; any other backend ignores it.
+    LocalBackend,
+    /// The `state` commands work on that file and not on the backend, whatever its type.
+    InsteadOfBackend,
+}
+
+/// A call of a command that works under the state lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockingCommand {
+    /// The command's words, such as `state mv`.
+    pub name: &'static str,
+    /// What terraform writes as `Operation` into its lock.
+    pub operation: &'static str,
+    /// Whether it may change the state.
+    pub effect: Effect,
+    /// `-lock`.
+    pub lock: LockSwitch,
+    /// `-lock-timeout`, if given; negative ones are zero, which means one attempt.
+    pub lock_timeout: Option<Duration>,
+    /// The state file that the flags name, as written: the one that is written to.
+    pub state_path: Option<PathBuf>,
+    /// What `state_path` stands for.
+    pub state_scope: StateFlagScope,
+    /// The saved plan that `apply` was given, as written; it may not exist.
+    pub plan_file: Option<PathBuf>,
+    /// `-input` and `TF_INPUT`.
+    pub input: Input,
+    /// The arguments as they came, and how many of them belong to the command's name.
+    arguments: Vec<OsString>,
+    subcommand_end: usize,
+    /// The words of `TF_CLI_ARGS…` that terraform inserts after the name.
+    inserted: Vec<OsString>,
+}
+
+/// Why the arguments cannot be understood, where terraform would refuse them as well.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// `-lock-timeout` has a value that is no duration.
+    #[error("the value of `-lock-timeout` is not a duration")]
+    LockTimeout {
+        /// What is wrong with it.
+        #[source]
+        source: DurationError,
+    },
+    /// The value of a `TF_CLI_ARGS…` variable has an unclosed quote or the like.
+    #[error(
+        "`{variable}` cannot be split into arguments: something in it is opened and not closed"
+    )]
+    Unsplittable {
+        /// The name of the variable.
+        variable: String,
+    },
+}
+
+impl CommandError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::LockTimeout { .. } => {
+                "write it with its unit, as in `-lock-timeout=10s`".to_owned()
+            }
+            Self::Unsplittable { variable } => {
+                format!("close the quote or parenthesis in `{variable}`, or unset it")
+            }
+        }
+    }
+}
+
+/// Reads a call of terraform: `arguments` without the program's name and without a global `-chdir`.
+///
+/// `TF_CLI_ARGS…` is merged in terraform's order: the command, the words of its own variable, those of `TF_CLI_ARGS`,
+/// the real arguments; of a repeated flag the last one counts.
+///
+/// # Errors
+///
+/// When `-lock-timeout` is no duration, or a variable cannot be split into words.
+pub fn classify(
+    arguments: &[OsString],
+    environment: Environment<'_>,
+) -> Result<Classified, CommandError> {
+    let completes = non_empty(environment, "COMP_LINE").is_some();
+    if completes || asks_for_help_or_version(arguments) {
+        return Ok(Classified::PassThrough);
+    }
+    let Some((known, subcommand_end)) = find_command(arguments) else {
+        return Ok(Classified::PassThrough);
+    };
+    let mut inserted = Vec::new();
+    for variable in [variable_of(known.name), ARGUMENTS_FOR_ALL.to_owned()] {
+        if let Some(line) = non_empty(environment, &variable) {
+            inserted.extend(words::split(&line).ok_or(CommandError::Unsplittable { variable })?);
+        }
+    }
+    let merged = [&inserted, &arguments[subcommand_end..]].concat();
+    if asks_for_help_or_version(&merged) {
+        return Ok(Classified::PassThrough);
+    }
+    let (flags, end) = scan(&merged);
+    let mut lock = LockSwitch::Take;
+    let mut lock_timeout = None;
+    let mut input = input_of(environment);
+    let mut state_files = vec![None; known.state_flags.len()];
+    for flag in &flags {
+        let switch = flag.value.map_or(Some(true), parse_switch);
+        match (flag.name, switch) {
+            (b"lock" | b"input", None) => return Ok(Classified::PassThrough),
+            (b"lock", Some(true)) => lock = LockSwitch::Take,
+            (b"lock", Some(false)) => lock = LockSwitch::Skip,
+            (b"input", Some(false)) => input = Input::Refused,
+            (b"input", Some(true)) => input = input_of(environment),
+            (b"lock-timeout", _) => {
+                let text = flag.value.unwrap_or_default().to_string_lossy();
+                let timeout =
+                    parse_duration(&text).map_err(|source| CommandError::LockTimeout { source })?;
+                lock_timeout = Some(timeout);
+            }
+            (name, _) => {
+                let known_flag = known
+                    .state_flags
+                    .iter()
+                    .position(|flag| flag.as_bytes() == name);
+                if let Some(index) = known_flag {
+                    state_files[index] = flag.value.filter(|value| !value.is_empty());
+                }
+            }
+        }
+    }
+    let plan_file = match end {
+        End::AtError => return Ok(Classified::PassThrough),
+        End::AtPositional(begin) if known.name == "apply" => merged.get(begin).map(PathBuf::from),
+        End::AtPositional(_) | End::OfArguments => None,
+    };
+    Ok(Classified::Locking(LockingCommand {
+        name: known.name,
+        operation: known.operation,
+        effect: known.effect,
+        lock,
+        lock_timeout,
+        state_path: state_files.iter().flatten().next().map(PathBuf::from),
+        state_scope: known.scope,
+        plan_file,
+        input,
+        arguments: arguments.to_vec(),
+        subcommand_end,
+        inserted,
+    }))
+}
+
+impl LockingCommand {
+    /// The arguments for a child whose own lock is already held: `-lock=false` stands right after the command, and the
+    /// user's own `-lock` is gone. To be used together with [`Self::variables_with_lock_held`].
+    #[must_use]
+    pub fn arguments_with_lock_held(&self) -> Vec<OsString> {
+        let (subcommand, real) = self.arguments.split_at(self.subcommand_end);
+        let following = if self.inserts_more_than_flags() {
+            without_flag(&[&self.inserted, real].concat(), "lock")
+        } else {
+            without_flag(real, "lock")
+        };
+        let mut arguments = subcommand.to_vec();
+        arguments.push(OsString::from(WITHOUT_LOCK));
+        arguments.extend(following);
+        arguments
+    }
+
+    /// Variables that the same child has to see changed. Nearly always there are none.
+    ///
+    /// Terraform inserts the words of `TF_CLI_ARGS…` before the real arguments. If they end the flags (a plan file, a
+    /// `--`, a flag that waits for its value), then a `-lock=false` behind them would not be read as a flag; such
+    /// words are moved into the arguments, and the variables emptied.
+    #[must_use]
+    pub fn variables_with_lock_held(&self) -> Vec<(OsString, OsString)> {
+        if !self.inserts_more_than_flags() {
+            return Vec::new();
+        }
+        [variable_of(self.name), ARGUMENTS_FOR_ALL.to_owned()]
+            .map(|variable| (OsString::from(variable), OsString::new()))
+            .to_vec()
+    }
+
+    fn inserts_more_than_flags(&self) -> bool {
+        scan(&self.inserted).1 != End::OfArguments
+    }
+}
+
+/// The variables that turn terraform's own locking off in every locking command of a process and its children, each
+/// with its new value: `-lock=false` before what was there, and no other `-lock` behind it.
+///
+/// `TF_CLI_ARGS` itself is among them only if it has a `-lock` of its own, which would win. A value that terraform
+/// cannot split is left for terraform to refuse.
+#[must_use]
+pub fn lock_disabling_variables(environment: Environment<'_>) -> Vec<(OsString, OsString)> {
+    let mut variables = Vec::new();
+    if let Some(line) = non_empty(environment, ARGUMENTS_FOR_ALL)
+        && let Some(stripped) = without_lock_flag(&line)
+    {
+        variables.push((OsString::from(ARGUMENTS_FOR_ALL), stripped));
+    }
+    for known in &LOCKING {
+        let variable = variable_of(known.name);
+        let mut value = OsString::from(WITHOUT_LOCK);
+        if let Some(line) = non_empty(environment, &variable) {
+            if words::split(&line).is_none() {
+                continue;
+            }
+            value.push(" ");
+            value.push(without_lock_flag(&line).unwrap_or(line));
+        }
+        variables.push((OsString::from(variable), value));
+    }
+    variables
+}
+
+/// A `TF_CLI_ARGS…` line without its `-lock` flags, or `None` if it has none.
+fn without_lock_flag(line: &OsStr) -> Option<OsString> {
+    let words = words::split(line)?;
+    let kept = without_flag(&words, "lock");
+    (kept != words).then(|| words::join(&kept))
+}
+
+/// `TF_CLI_ARGS_state_replace_provider` for `state replace-provider`.
+fn variable_of(command: &str) -> String {
+    format!("{ARGUMENTS_FOR_ALL}_{}", command.replace([' ', '-'], "_"))
+}
+
+/// The locking command that these arguments call, and the index behind its last word.
+///
+/// As `mitchellh/cli` has it, the command is the first word, and further words belong to it while they directly follow.
+/// Any flag before it makes terraform refuse the call.
+fn find_command(arguments: &[OsString]) -> Option<(&'static Known, usize)> {
+    let begin = arguments.iter().position(|argument| !argument.is_empty())?;
+    LOCKING.iter().find_map(|known| {
+        let end = begin + known.name.split(' ').count();
+        let written = arguments.get(begin..end)?;
+        let is_called = known
+            .name
+            .split(' ')
+            .zip(written)
+            .all(|(word, argument)| argument == word);
+        is_called.then_some((known, end))
+    })
+}
+
+/// Whether terraform shows its help or version, or installs its completion, instead of running the command. Version
+/// flags count everywhere, even as the value of another flag; the others only before a `--`.
+fn asks_for_help_or_version(arguments: &[OsString]) -> bool {
+    let shows_version = arguments
+        .iter()
+        .any(|argument| argument == "-v" || argument == "-version" || argument == "--version");
+    shows_version
+        || arguments
+            .iter()
+            .take_while(|argument| *argument != "--")
+            .filter_map(|argument| argument.to_str())
+            .any(|argument| {
+                matches!(
+                    argument,
+                    "-h" | "-help"
+                        | "--help"
+                        | "-install-autocomplete"
+                        | "--install-autocomplete"
+                        | "-uninstall-autocomplete"
+                        | "--uninstall-autocomplete"
+                )
+            })
+}
+
+/// `TF_INPUT` refuses questions even where `-input=true` is given; a value that is no boolean means nothing.
+fn input_of(environment: Environment<'_>) -> Input {
+    match environment("TF_INPUT").as_deref().and_then(parse_switch) {
+        Some(false) => Input::Refused,
+        Some(true) | None => Input::Allowed,
+    }
+}

@@ -1,0 +1,57 @@
+//! The commands of terraform that work under the state lock, and what tells them apart.
+//!
+//! Never lists one that locks for itself under names of its own (`init`, `workspace`, `console`).
+
+use super::{Effect, StateFlagScope};
+
+/// The facts of one locking command.
+pub(super) struct Known {
+    pub(super) name: &'static str,
+    pub(super) operation: &'static str,
+    pub(super) effect: Effect,
+    pub(super) scope: StateFlagScope,
+    /// The flags that name the state file that is locked, the strongest first.
+    pub(super) state_flags: &'static [&'static str],
+}
+
+impl Known {
+    const fn new(name: &'static str, operation: &'static str) -> Self {
+        Self {
+            name,
+            operation,
+            effect: Effect::WritesState,
+            scope: StateFlagScope::LocalBackend,
+            state_flags: &["state-out", "state"],
+        }
+    }
+
+    /// A `state` command. `state mv -state-out` names a second file, which terraform locks besides.
+    const fn on_state(name: &'static str, operation: &'static str) -> Self {
+        Self {
+            scope: StateFlagScope::InsteadOfBackend,
+            state_flags: &["state"],
+            ..Self::new(name, operation)
+        }
+    }
+}
+
+/// Tried with terraform 1.11.4: the locks that it writes say these operations.
+pub(super) const LOCKING: [Known; 11] = [
+    Known {
+        effect: Effect::ReadsState,
+        ..Known::new("plan", "OperationTypePlan")
+    },
+    Known::new("apply", "OperationTypeApply"),
+    Known::new("destroy", "OperationTypeApply"),
+    Known::new("refresh", "OperationTypeRefresh"),
+    Known::new("import", "OperationTypeInvalid"),
+    Known::new("taint", "taint"),
+    Known::new("untaint", "untaint"),
+    Known::on_state("state mv", "state-mv"),
+    Known::on_state("state rm", "state-rm"),
+    Known {
+        state_flags: &[],
+        ..Known::on_state("state push", "state-push")
+    },
+    Known::on_state("state replace-provider", "state-replace-provider"),
+];

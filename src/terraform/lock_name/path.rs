@@ -1,0 +1,117 @@
+//! Paths: joined as Go joins keys in a bucket, and resolved as the operating system resolves files.
+
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+/// Go's `path.Join`: empty elements are left out, and the result is cleaned.
+pub(super) fn join<const N: usize>(elements: [&str; N]) -> String {
+    let present: Vec<&str> = elements
+        .into_iter()
+        .filter(|element| !element.is_empty())
+        .collect();
+    if present.is_empty() {
+        return String::new();
+    }
+    clean(&present.join("/"))
+}
+
+/// Go's `path.Clean`, by text alone: no double slashes, no `.`, and no `..` behind a name.
+fn clean(path: &str) -> String {
+    let rooted = path.starts_with('/');
+    let mut kept: Vec<&str> = Vec::new();
+    for element in path.split('/') {
+        match element {
+            "" | "." => {}
+            ".." => match kept.last() {
+                Some(&last) if last != ".." => {
+                    kept.pop();
+                }
+                _ if rooted => {}
+                _ => kept.push(".."),
+            },
+            name => kept.push(name),
+        }
+    }
+    match (rooted, kept.is_empty()) {
+        (true, _) => format!("/{}", kept.join("/")),
+        (false, true) => ".".to_owned(),
+        (false, false) => kept.join("/"),
+    }
+}
+
+/// The one path of a file that may not exist yet: links are followed as far as the file system knows the way, and what
+/// lies beyond is taken as it is written.
+pub(super) fn resolve(path: &Path) -> PathBuf {
+    let mut known = path.to_owned();
+    let mut beyond: Vec<OsString> = Vec::new();
+    let mut resolved = loop {
+        if let Ok(resolved) = known.canonicalize() {
+            break resolved;
+        }
+        let Some(last) = known.components().next_back() else {
+            break PathBuf::new();
+        };
+        beyond.push(last.as_os_str().to_owned());
+        if !known.pop() {
+            break PathBuf::new();
+        }
+    };
+    for element in beyond.into_iter().rev() {
+        match Path::new(&element).components().next() {
+            Some(Component::ParentDir) => {
+                resolved.pop();
+            }
+            Some(Component::CurDir) | None => {}
+            Some(_) => resolved.push(element),
+        }
+    }
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn keys_are_joined_as_go_joins_them() {
+        for (elements, expected) in [
+            (["env:", "stg", "a/b"], "env:/stg/a/b"),
+            (["", "stg", "a"], "stg/a"),
+            (["a/", "/stg/", "/b"], "a/stg/b"),
+            (["/a", "..", "b"], "/b"),
+            (["a", "..", "../b"], "../b"),
+            (["/", "..", "b"], "/b"),
+            ([".", "", ""], "."),
+            (["", "", ""], ""),
+        ] {
+            assert_eq!(join(elements), expected, "{elements:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_does_not_exist_is_resolved_up_to_where_it_would_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink(".", real.join("link")).unwrap();
+        let written = directory.path().join("link/./no/such/../terraform.tfstate");
+        assert_eq!(resolve(&written), real.join("no/terraform.tfstate"));
+    }
+
+    #[test]
+    fn a_state_that_is_a_link_is_the_file_it_leads_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
+        std::fs::write(real.join("state"), "").unwrap();
+        std::os::unix::fs::symlink("state", real.join("link")).unwrap();
+        assert_eq!(resolve(&real.join("link")), real.join("state"));
+    }
+
+    proptest! {
+        #[test]
+        fn cleaning_twice_changes_nothing(path in "(/|\\.|\\.\\.|a|b){0,12}") {
+            let once = clean(&path);
+            prop_assert_eq!(clean(&once), once);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The backend and workspace that a saved plan was made for. `apply PLANFILE` works on those, not on what is
+//! initialised and selected.
+//!
+//! A plan file is a zip; its entry `tfplan` is a protobuf message (`internal/plans/planproto/planfile.proto`), in which
+//! the backend's configuration is msgpack. Only these fields are read, and nothing of a plan is ever shown: it holds
+//! variables and resources in clear.
+
+mod message;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use prost::Message as _;
+use serde_json::{Map, Value};
+use zip::ZipArchive;
+
+use super::backend::Backend;
+use super::workspace::Workspace;
+
+/// The only version of the message that terraform since 0.12 and OpenTofu write.
+const PLAN_VERSION: u64 = 3;
+/// Larger than any plan; a zip can claim to hold anything.
+const LARGEST_PLAN: u64 = 1 << 30;
+
+/// What a saved plan says about the state it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedState {
+    /// The backend, with its configuration as merged when the plan was made.
+    pub backend: Backend,
+    /// The workspace that was selected then.
+    pub workspace: Workspace,
+    /// The version of the terraform that made the plan.
+    pub recorded_version: Option<String>,
+}
+
+/// Why a saved plan does not tell which state it belongs to.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanFileError {
+    /// The operating system does not let it be read.
+    #[error("the plan `{}` cannot be read", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// OpenTofu encrypted it.
+    #[error("the plan `{}` is encrypted, so the state it belongs to cannot be told", .path.display())]
+    Encrypted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is a zip, and the plan in it is not as terraform writes one.
+    #[error("the plan `{}` has no readable {part}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The part that is wrong.
+        part: &'static str,
+    },
+    /// Its format is of another version.
+    #[error("the plan `{}` has the format {version}, known is {PLAN_VERSION}", .path.display())]
+    UnsupportedVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version that it names.
+        version: u64,
+    },
+    /// The state is kept by a provider (`state_store`), not by a backend.
+    #[error("the plan `{}` is for the state store `{type_name}`, for which no lock name is known", .path.display())]
+    StateStore {
+        /// The file.
+        path: PathBuf,
+        /// The type of the state store.
+        type_name: String,
+    },
+}
+
+impl PlanFileError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unreadable { path, .. } => format!("make `{}` readable", path.display()),
+            Self::Malformed { .. } | Self::UnsupportedVersion { .. } => {
+                "make the plan again with `tflock plan -out=FILE`, or name the lock with `--lock-id`".to_owned()
+            }
+            Self::Encrypted { .. } | Self::StateStore { .. } => {
+                "name the lock with `--lock-id`".to_owned()
+            }
+        }
+    }
+}
+
+/// Reads the saved plan at `path`, which is relative to the process's directory unless it is absolute.
+///
+/// `None` if there is no such file, or it is no plan at all: then terraform has to say so. A plan that is kept by HCP
+/// Terraform is a small JSON file without a backend, and gives `None` too: the recorded backend holds for it.
+///
+/// # Errors
+///
+/// When there is a plan and it does not tell its backend.
+pub fn read_plan_file(path: &Path) -> Result<Option<PlannedState>, PlanFileError> {
+    let unreadable = |source| PlanFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let is_file = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.is_file(),
+        Err(error) if is_absence(&error) => false,
+        Err(error) => return Err(unreadable(error)),
+    };
+    if !is_file {
+        return Ok(None);
+    }
+    let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+    match file_kind(&mut file).map_err(unreadable)? {
+        Kind::Zip => {}
+        Kind::Encrypted => {
+            return Err(PlanFileError::Encrypted {
+                path: path.to_owned(),
+            });
+        }
+        Kind::Other => return Ok(None),
+    }
+    let malformed = |part| PlanFileError::Malformed {
+        path: path.to_owned(),
+        part,
+    };
+    let mut archive = ZipArchive::new(file).map_err(|_| malformed("archive"))?;
+    let entry = match archive.by_name("tfplan") {
+        Ok(entry) => entry,
+        Err(zip::result::ZipError::FileNotFound) => return Ok(None),
+        Err(_) => return Err(malformed("entry `tfplan`")),
+    };
+    let mut content = Vec::new();
+    entry
+        .take(LARGEST_PLAN)
+        .read_to_end(&mut content)
+        .map_err(|_| malformed("entry `tfplan`"))?;
+    let plan = message::Plan::decode(&content[..]).map_err(|_| malformed("entry `tfplan`"))?;
+    if plan.version != PLAN_VERSION {
+        return Err(PlanFileError::UnsupportedVersion {
+            path: path.to_owned(),
+            version: plan.version,
+        });
+    }
+    if let Some(store) = plan.state_store {
+        return Err(PlanFileError::StateStore {
+            path: path.to_owned(),
+            type_name: store.type_name,
+        });
+    }
+    let backend = plan.backend.ok_or_else(|| malformed("backend"))?;
+    let config = backend.config.map(|config| config.msgpack);
+    let config = message::configuration(&config.unwrap_or_default())
+        .ok_or_else(|| malformed("backend configuration"))?;
+    Ok(Some(PlannedState {
+        backend: Backend::new(backend.type_name, config),
+        workspace: Workspace::new(backend.workspace),
+        recorded_version: Some(plan.terraform_version).filter(|version| !version.is_empty()),
+    }))
+}
+
+enum Kind {
+    Zip,
+    Encrypted,
+    Other,
+}
+
+/// Tells the kind of file by its beginning, and goes back there.
+fn file_kind(file: &mut BufReader<File>) -> io::Result<Kind> {
+    let mut beginning = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut beginning)?;
+    file.rewind()?;
+    if beginning.starts_with(b"PK\x03\x04") {
+        return Ok(Kind::Zip);
+    }
+    if !beginning.starts_with(b"{") {
+        return Ok(Kind::Other);
+    }
+    let content: Result<Map<String, Value>, _> =
+        serde_json::from_reader(file.by_ref().take(LARGEST_PLAN));
+    match content {
+        Ok(object) if object.contains_key("encrypted_data") => Ok(Kind::Encrypted),
+        _ => Ok(Kind::Other),
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}

@@ -1,0 +1,34 @@
+//! The real terraform for tests of facts that only it can show. Each run sees an environment of its own, and never
+//! the network.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs `terraform ARGUMENTS…` in `directory` with only the given variables set.
+pub(super) fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let configuration = directory.join("empty.tfrc");
+    std::fs::write(&configuration, "").expect("the CLI configuration can be written");
+    Command::new("terraform")
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", directory)
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("TF_CLI_CONFIG_FILE", configuration)
+        .envs(variables.iter().copied())
+        .output()
+        .expect(
+            "terraform is on PATH (install it: https://developer.hashicorp.com/terraform/install)",
+        )
+}
+
+/// As [`run`], for a run that has to succeed.
+pub(super) fn succeed(directory: &Path, arguments: &[&str]) {
+    let output = run(directory, arguments, &[]);
+    assert!(
+        output.status.success(),
+        "terraform {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

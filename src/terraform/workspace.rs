@@ -1,0 +1,205 @@
+//! The selected workspace: `TF_WORKSPACE`, or what `terraform workspace select` wrote into the data directory.
+//!
+//! Never asks a backend whether the workspace exists: terraform creates a missing one, or says so itself.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::backend::data_directory;
+use super::{Environment, non_empty};
+
+const DEFAULT: &str = "default";
+
+/// The name of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace(String);
+
+impl Workspace {
+    /// The workspace of that name; an empty name means the default one.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        if name.is_empty() {
+            return Self(DEFAULT.to_owned());
+        }
+        Self(name)
+    }
+
+    /// Its name, as in `terraform workspace show`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is `default`, whose state lies beside and not below the workspace prefix.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.0 == DEFAULT
+    }
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Self(DEFAULT.to_owned())
+    }
+}
+
+impl fmt::Display for Workspace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Why the selected workspace cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// `TF_WORKSPACE` holds what terraform refuses as a name.
+    #[error("`TF_WORKSPACE` is `{}`, which is not a workspace name", .name.display())]
+    InvalidName {
+        /// The value of the variable.
+        name: OsString,
+    },
+    /// The file that records the selection exists and cannot be read.
+    #[error("the selected workspace cannot be read from `{}`", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl WorkspaceError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::InvalidName { .. } => {
+                "set `TF_WORKSPACE` to one of `tflock workspace list`, or unset it".to_owned()
+            }
+            Self::Unreadable { .. } => {
+                "select it again with `tflock workspace select NAME`, or set `TF_WORKSPACE`"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// The workspace that terraform would work on in `working_directory` (the `-chdir` directory, else the current one).
+///
+/// `TF_WORKSPACE` beats the file `environment` of the data directory; neither means `default`. Only the variable's
+/// value is checked, as in terraform, which takes the file at its word (`internal/command/meta.go`).
+///
+/// # Errors
+///
+/// When `TF_WORKSPACE` is no workspace name, or the file is there and unreadable.
+pub fn selected_workspace(
+    working_directory: &Path,
+    environment: Environment<'_>,
+) -> Result<Workspace, WorkspaceError> {
+    if let Some(name) = non_empty(environment, "TF_WORKSPACE") {
+        return match name.to_str().filter(|name| is_valid_name(name)) {
+            Some(valid) => Ok(Workspace::new(valid)),
+            None => Err(WorkspaceError::InvalidName { name }),
+        };
+    }
+    let path = data_directory(working_directory, environment).join("environment");
+    match std::fs::read_to_string(&path) {
+        Ok(content) => Ok(Workspace::new(content.trim())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Workspace::default()),
+        Err(source) => Err(WorkspaceError::Unreadable { path, source }),
+    }
+}
+
+/// Terraform's rule: a name must be its own `url.PathEscape`, and not empty. `.` and `..` pass (1.11.4 accepts them).
+fn is_valid_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~$&+:=@".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terraform::{environment_of, real_terraform};
+
+    fn selected(directory: &Path, variables: &[(&str, &str)]) -> Result<String, WorkspaceError> {
+        selected_workspace(directory, &environment_of(variables))
+            .map(|workspace| workspace.to_string())
+    }
+
+    #[test]
+    fn without_variable_and_file_it_is_default() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(selected(directory.path(), &[]).unwrap(), "default");
+        assert_eq!(
+            selected(directory.path(), &[("TF_WORKSPACE", "")]).unwrap(),
+            "default"
+        );
+    }
+
+    #[test]
+    fn the_file_is_trimmed_and_the_variable_beats_it() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join(".terraform")).unwrap();
+        let file = directory.path().join(".terraform/environment");
+        std::fs::write(&file, " stg \n").unwrap();
+        assert_eq!(selected(directory.path(), &[]).unwrap(), "stg");
+        assert_eq!(
+            selected(directory.path(), &[("TF_WORKSPACE", "prod")]).unwrap(),
+            "prod"
+        );
+        std::fs::write(&file, "\n").unwrap();
+        assert_eq!(selected(directory.path(), &[]).unwrap(), "default");
+    }
+
+    #[test]
+    fn the_data_directory_is_relative_to_the_working_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("data")).unwrap();
+        std::fs::write(directory.path().join("data/environment"), "w1").unwrap();
+        assert_eq!(
+            selected(directory.path(), &[("TF_DATA_DIR", "data")]).unwrap(),
+            "w1"
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error_and_not_the_default_workspace() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(directory.path().join(".terraform/environment")).unwrap();
+        assert!(matches!(
+            selected(directory.path(), &[]),
+            Err(WorkspaceError::Unreadable { .. })
+        ));
+    }
+
+    #[test]
+    fn terraform_agrees_which_names_are_valid() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in [
+            ".",
+            "..",
+            "a@b",
+            "a~$&+:=@._-",
+            "a/b",
+            "a b",
+            "a,b",
+            "a;b",
+            "é",
+            "a%20",
+        ] {
+            let variables = [("TF_WORKSPACE", name)];
+            let output = real_terraform::run(directory.path(), &["workspace", "show"], &variables);
+            assert_eq!(
+                selected(directory.path(), &variables).is_ok(),
+                output.status.success(),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A lock's holder in words: who, what, since when, alive or not.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Local, Utc};
+
+use crate::lock::liveness::{Assessment, Liveness, Proof, Replacement};
+use crate::lock::record::{LockInfo, Record};
+
+/// The rows that describe a holder, as of `now`.
+#[must_use]
+pub fn rows(
+    record: &Record,
+    assessment: &Assessment,
+    now: DateTime<Utc>,
+) -> Vec<(&'static str, String)> {
+    let Some(info) = record.lock_info() else {
+        let mut rows = vec![(
+            "held by",
+            "unknown: its `Info` is not a lock info".to_owned(),
+        )];
+        if let Some(text) = &record.info {
+            rows.push(("Info", printable(text)));
+        }
+        return rows;
+    };
+    let mut rows = vec![("held by", summary(record, &info, now))];
+    rows.push(("holder", liveness(assessment)));
+    let lease = record.lease.as_ref();
+    if let Some(reason) = lease.and_then(|lease| lease.reason.as_deref()) {
+        rows.push(("reason", printable(reason)));
+    }
+    if let Some(url) = lease.and_then(|lease| lease.run_url.as_deref()) {
+        rows.push(("CI run", printable(url)));
+    }
+    let told = lease.is_some_and(|lease| lease.reason.is_some() || lease.run_url.is_some());
+    if !told && !info.info.is_empty() {
+        rows.push(("info", printable(&info.info)));
+    }
+    rows.push(("lock ID", printable(&info.id.0)));
+    rows
+}
+
+/// `ana@laptop (apply, since 10:32, 14 min ago)`.
+#[must_use]
+pub fn summary(record: &Record, info: &LockInfo, now: DateTime<Utc>) -> String {
+    let who = if info.who.is_empty() {
+        "somebody"
+    } else {
+        &info.who
+    };
+    let what = command(record, info);
+    let since = info.created_at().map_or_else(String::new, |created| {
+        let age = now.signed_duration_since(created).to_std();
+        let age = age.map_or_else(|_| String::new(), |age| format!(", {} ago", duration(age)));
+        format!(", since {}{age}", clock_time(created, now))
+    });
+    printable(&format!("{who} ({what}{since})"))
+}
+
+/// The command of a holder: tflock's word for it, else terraform's `Operation` as its command.
+#[must_use]
+pub fn command(record: &Record, info: &LockInfo) -> String {
+    if let Some(lease) = &record.lease {
+        return lease.command.clone();
+    }
+    match info.operation.as_str() {
+        "OperationTypePlan" => "terraform plan".to_owned(),
+        "OperationTypeApply" => "terraform apply".to_owned(),
+        "OperationTypeRefresh" => "terraform refresh".to_owned(),
+        // What terraform writes for `import` and `console`.
+        "OperationTypeInvalid" | "" => "terraform".to_owned(),
+        other => format!("terraform {other}"),
+    }
+}
+
+/// What can be said of a holder's life.
+#[must_use]
+pub fn liveness(assessment: &Assessment) -> String {
+    let beat = assessment
+        .silence
+        .map(|silence| format!("last heartbeat {} ago", duration(silence)));
+    let promised = if assessment.replacement == Replacement::ByPromise {
+        ", its time is up"
+    } else {
+        ""
+    };
+    match (assessment.liveness, beat) {
+        (Liveness::Alive, Some(beat)) => format!("alive, {beat}"),
+        (Liveness::Alive, None) => "alive on this machine".to_owned(),
+        (Liveness::Silent, Some(beat)) => format!("silent, {beat}{promised}"),
+        (Liveness::Stale, Some(beat)) => format!("stale, {beat}{promised}"),
+        (Liveness::Silent | Liveness::Stale, None) => "silent".to_owned(),
+        (Liveness::Gone(Proof::Ended), _) => {
+            "gone: it ran on this machine and its process has ended".to_owned()
+        }
+        (Liveness::Gone(Proof::Rebooted), _) => {
+            "gone: it ran on this machine before the last boot".to_owned()
+        }
+        (Liveness::Unknown, _) => "unknown: this lock gives no heartbeat".to_owned(),
+    }
+}
+
+/// A duration in its largest unit, or two where one says too little.
+#[must_use]
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min"),
+        3600..86_400 => format!("{hours} h {} min", minutes % 60),
+        _ if days == 1 => "1 day".to_owned(),
+        _ => format!("{days} days"),
+    }
+}
+
+/// The user's own time of day, with the date if it is another day.
+fn clock_time(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let (time, now) = (time.with_timezone(&Local), now.with_timezone(&Local));
+    if time.date_naive() == now.date_naive() {
+        time.format("%H:%M").to_string()
+    } else {
+        time.format("%Y-%m-%d %H:%M").to_string()
+    }
+}
+
+/// Somebody else wrote it: nothing of it may steer the terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::record::LockId;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-22T10:46:00Z".parse().unwrap()
+    }
+
+    fn unknown() -> Assessment {
+        Assessment {
+            liveness: Liveness::Unknown,
+            silence: None,
+            replacement: Replacement::No,
+        }
+    }
+
+    fn terraforms() -> Record {
+        let info = LockInfo {
+            id: LockId("4db125df".into()),
+            operation: "OperationTypeApply".into(),
+            who: "ana@laptop".into(),
+            created: "2026-11-22T10:32:00Z".into(),
+            ..LockInfo::default()
+        };
+        Record {
+            info: Some(info.to_go_json()),
+            lease: None,
+        }
+    }
+
+    #[test]
+    fn a_lock_of_plain_terraform_says_who_and_that_it_gives_no_heartbeat() {
+        let rows = rows(&terraforms(), &unknown(), now());
+        assert_eq!(rows[0].0, "held by");
+        assert!(
+            rows[0].1.starts_with("ana@laptop (terraform apply, since "),
+            "{rows:?}"
+        );
+        assert!(rows[0].1.ends_with(", 14 min ago)"), "{rows:?}");
+        assert!(rows[1].1.starts_with("unknown"), "{rows:?}");
+        assert_eq!(rows[2], ("lock ID", "4db125df".to_owned()));
+    }
+
+    #[test]
+    fn an_info_that_is_not_json_is_shown_and_cannot_steer_the_terminal() {
+        let record = Record {
+            info: Some("\u{1b}[2Jgarbage".into()),
+            lease: None,
+        };
+        let rows = rows(&record, &unknown(), now());
+        assert_eq!(rows[1], ("Info", "\u{fffd}[2Jgarbage".to_owned()));
+    }
+
+    #[test]
+    fn durations_are_said_in_their_largest_units() {
+        let said = |seconds| duration(Duration::from_secs(seconds));
+        assert_eq!(
+            [
+                said(4),
+                said(59),
+                said(840),
+                said(3600 + 300),
+                said(90_000),
+                said(300_000)
+            ],
+            ["4 s", "59 s", "14 min", "1 h 5 min", "1 day", "3 days"]
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! What the integration tests and the benches stand on: engines, faults, terraform directories, processes
+//! and terminals.
+//!
+//! Everything here is hermetic: it listens on loopback only, writes to temporary directories only, and ends
+//! only processes that it started itself. It must never know anything of the inside of tflock.
+
+#![allow(
+    dead_code,
+    reason = "the suite and each bench use a part of it, and every one of them compiles the whole"
+)]
+
+pub mod backend;
+pub mod configuration;
+pub mod dynamodb;
+pub mod fake_terraform;
+pub mod http;
+pub mod process;
+pub mod proxy;
+pub mod pty;
+pub mod s3;
+pub mod server;
+pub mod tls;
+pub mod waiting;
+pub mod workspace;

@@ -1,0 +1,119 @@
+//! A loopback TLS endpoint before a plain engine, with a certificate authority of its own that nobody else
+//! knows. It must never be reachable without that authority's certificate.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use tempfile::TempDir;
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::http;
+use super::server::{Server, loopback_listener};
+
+/// A running endpoint. It ends with this value.
+#[derive(Debug)]
+pub struct TlsEndpoint {
+    port: u16,
+    directory: TempDir,
+    _server: Server,
+}
+
+impl TlsEndpoint {
+    /// TLS before the engine (or the proxy) at that `http://` URL.
+    pub fn before(url: &str) -> Self {
+        let upstream = http::authority(url).to_owned();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (authority, leaf, key) = certificates();
+        fs::write(directory.path().join("ca.pem"), authority).expect("the CA is written");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks the default protocol versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf], key)
+            .expect("the key belongs to the certificate");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (listener, address) = loopback_listener();
+        let server = Server::start("tls", listener, |listener| async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(relay(acceptor.clone(), client, upstream.clone()));
+            }
+        });
+        Self {
+            port: address.port(),
+            directory,
+            _server: server,
+        }
+    }
+
+    /// The URL by name; the certificate is for `localhost` and 127.0.0.1.
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
+    /// The URL by address.
+    pub fn url_by_address(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// The port on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The certificate authority as PEM, for `custom_ca_bundle` or `AWS_CA_BUNDLE`.
+    pub fn ca_file(&self) -> PathBuf {
+        self.path().join("ca.pem")
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// Carries one connection. Clients that do not trust the certificate end it, which is not our failure.
+async fn relay(acceptor: TlsAcceptor, client: TcpStream, upstream: String) {
+    // Best effort: without it a test is slower and nothing else.
+    let _ = client.set_nodelay(true);
+    let Ok(mut client) = acceptor.accept(client).await else {
+        return;
+    };
+    let Ok(mut engine) = TcpStream::connect(upstream).await else {
+        return;
+    };
+    let _ = engine.set_nodelay(true);
+    let _ = copy_bidirectional(&mut client, &mut engine).await;
+}
+
+/// The authority as PEM, and a leaf that it signed, with the leaf's key.
+fn certificates() -> (String, CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let authority_key = KeyPair::generate().expect("a key");
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let name = "certificate authority of one test";
+    authority.distinguished_name.push(DnType::CommonName, name);
+    let authority_certificate = authority
+        .self_signed(&authority_key)
+        .expect("a CA certificate");
+
+    let leaf_key = KeyPair::generate().expect("a key");
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut leaf = CertificateParams::new(names).expect("names for a certificate");
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let issuer = Issuer::new(authority, authority_key);
+    let leaf = leaf
+        .signed_by(&leaf_key, &issuer)
+        .expect("a signed certificate");
+    let key = PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into());
+    (authority_certificate.pem(), leaf.der().clone(), key)
+}

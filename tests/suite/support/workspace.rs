@@ -1,0 +1,173 @@
+//! A terraform directory of a test's own, with a home and an environment of its own, and the programs that
+//! run in it. Nothing of the machine's configuration must ever reach them but `PATH`.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::configuration::{Configuration, GO, STARTED};
+use super::process::Invocation;
+use super::waiting::wait_for_file;
+
+/// The terraform with which the tests were written.
+const VERSION: &str = "1.11.4";
+
+/// A directory. It is removed with this value.
+#[derive(Debug)]
+pub struct Workspace {
+    root: TempDir,
+    environment: BTreeMap<String, String>,
+}
+
+impl Workspace {
+    /// An empty directory.
+    pub fn new() -> Self {
+        let root = tempfile::Builder::new()
+            .prefix("tflock-test-")
+            .tempdir()
+            .expect("a temporary directory");
+        for inner in ["work", "home", "tmp", "state"] {
+            fs::create_dir(root.path().join(inner)).expect("a directory");
+        }
+        fs::write(root.path().join("terraformrc"), "").expect("a file");
+        let inner = |name: &str| root.path().join(name).display().to_string();
+        let path = env::var("PATH").expect("tests run with a PATH");
+        let environment = [
+            ("PATH", path),
+            ("HOME", inner("home")),
+            ("TMPDIR", inner("tmp")),
+            ("XDG_STATE_HOME", inner("state")),
+            ("TF_CLI_CONFIG_FILE", inner("terraformrc")),
+            ("CHECKPOINT_DISABLE", "1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ];
+        Self {
+            environment: environment
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            root,
+        }
+    }
+
+    /// A directory with that configuration.
+    pub fn with(configuration: &Configuration) -> Self {
+        let workspace = Self::new();
+        workspace.configure(configuration);
+        workspace
+    }
+
+    /// The same with one more variable in the environment of everything that runs here.
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Another directory, home and all, with this one's configuration: a colleague's checkout.
+    pub fn colleague(&self) -> Self {
+        let colleague = Self::new();
+        let text = fs::read(self.file("main.tf")).expect("a configuration");
+        fs::write(colleague.file("main.tf"), text).expect("main.tf is written");
+        colleague
+    }
+
+    /// The directory in which everything runs.
+    pub fn path(&self) -> PathBuf {
+        self.root.path().join("work")
+    }
+
+    /// A path in that directory.
+    pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// `$HOME` of everything that runs here.
+    pub fn home(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
+    /// `$XDG_STATE_HOME` of everything that runs here.
+    pub fn state_home(&self) -> PathBuf {
+        self.root.path().join("state")
+    }
+
+    /// (Re)writes `main.tf`.
+    pub fn configure(&self, configuration: &Configuration) {
+        self.write("main.tf", &configuration.hcl());
+    }
+
+    /// Writes any file of the directory, with the directories above it.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.file(name);
+        let parent = path.parent().expect("a file has a directory");
+        fs::create_dir_all(parent).expect("a directory");
+        fs::write(&path, text).expect("a file");
+    }
+
+    /// Reads a file of the directory.
+    #[track_caller]
+    pub fn read(&self, name: &str) -> String {
+        let path = self.file(name);
+        fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("cannot read `{}`: {error}", path.display()))
+    }
+
+    /// Waits until the waiting resource is being created.
+    #[track_caller]
+    pub fn wait_until_started(&self) {
+        wait_for_file(self.file(STARTED));
+    }
+
+    /// Lets the waiting resource be finished.
+    pub fn let_go(&self) {
+        self.write(GO, "");
+    }
+
+    /// The real terraform in this directory.
+    #[track_caller]
+    pub fn terraform<const N: usize>(&self, arguments: [&str; N]) -> Invocation {
+        self.invocation(terraform_program()).args(arguments)
+    }
+
+    /// `terraform init` without questions.
+    #[track_caller]
+    pub fn init(&self) {
+        self.terraform(["init", "-input=false"]).run().succeeded();
+    }
+
+    /// The tflock under test in this directory.
+    pub fn tflock<const N: usize>(&self, arguments: [&str; N]) -> Invocation {
+        self.invocation(env!("CARGO_BIN_EXE_tflock"))
+            .args(arguments)
+    }
+
+    /// Any program in this directory.
+    pub fn invocation(&self, program: impl AsRef<Path>) -> Invocation {
+        let mut invocation = Invocation::of(program.as_ref()).in_directory(self.path());
+        for (name, value) in &self.environment {
+            invocation = invocation.env(name, value);
+        }
+        invocation
+    }
+}
+
+/// The terraform on `PATH`.
+#[track_caller]
+pub fn terraform_program() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path)
+        .map(|directory| directory.join("terraform"))
+        .find(|program| program.is_file());
+    found.unwrap_or_else(|| {
+        panic!(
+            "these tests need the real terraform on PATH (written with {VERSION}): unpack \
+             terraform_{VERSION}_<os>_<arch>.zip from \
+             https://releases.hashicorp.com/terraform/{VERSION}/ into a directory of PATH, \
+             or run `tfenv install {VERSION}`"
+        )
+    })
+}
