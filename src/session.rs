@@ -18,7 +18,8 @@ use tokio::sync::watch;
 
 use self::keeper::{Keeper, News};
 use crate::child::{
-    Command, Ending, Event, Phase, Run, Signal, SignalNumber, Signals, StartError, replace_by,
+    Command, Ending, Event, Output, Phase, Run, Signal, SignalNumber, Signals, StartError,
+    replace_by,
 };
 use crate::ci;
 use crate::commands::{Context, variable};
@@ -143,7 +144,7 @@ enum Taking {
 
 /// How the child's part of a session ended.
 enum Running {
-    Ended(Ending),
+    Ended(Ending, Output),
     NotStarted(StartError),
     Panicked(Box<dyn Any + Send>),
 }
@@ -163,11 +164,14 @@ impl Session<'_> {
         };
         nesting::announce(&mut command, &held);
         let mut keeper = Keeper::new(held, Rc::clone(&self.host));
-        let running = match asked_to_end {
+        let mut running = match asked_to_end {
             Some(signal) => Running::NotStarted(StartError::EndRequested(signal)),
             None => self.run_child(&command, signals, &mut keeper).await,
         };
         let released = self.release(&mut keeper, signals).await;
+        if let Running::Ended(_, output) = &mut running {
+            deliver(output, signals).await;
+        }
         self.conclude(running, &keeper, &released)
     }
 
@@ -292,7 +296,7 @@ impl Session<'_> {
                 tokio::select! {
                     biased;
                     event = run.next() => match event {
-                        Event::Ended(ending) => return Running::Ended(ending),
+                        Event::Ended(ending) => return Running::Ended(ending, run.into_output()),
                         Event::Resumed => keeper.renew_now(),
                         other => self.tell_event(&other),
                     },
@@ -390,8 +394,8 @@ impl Session<'_> {
                 return Ok(Outcome::Signal(signal.kind.number()));
             }
             Running::NotStarted(StartError::Spawn(error)) => return Err(error.into()),
-            Running::Ended(Ending::Signalled(signal)) => Outcome::Signal(signal),
-            Running::Ended(Ending::Exited(code)) => Outcome::Exit(code),
+            Running::Ended(Ending::Signalled(signal), _) => Outcome::Signal(signal),
+            Running::Ended(Ending::Exited(code), _) => Outcome::Exit(code),
         };
         if keeper.lost_any() || !released.lost.is_empty() {
             return Err(Failure::new(
@@ -414,6 +418,14 @@ impl Session<'_> {
             }
             outcome => Ok(outcome),
         }
+    }
+}
+
+/// Waits for a slow reader to take what the child wrote. The lock is free by now, and a signal ends the wait.
+async fn deliver(output: &mut Output, signals: &mut Signals) {
+    tokio::select! {
+        () = output.delivered() => {}
+        _ = signals.end_requested(Phase::Waiting) => {}
     }
 }
 
