@@ -7,16 +7,17 @@ use super::spawn::{Command, SpawnError};
 
 /// Replaces this process by `command`: same process, descriptors, directory and signal mask. Returns only if that fails.
 ///
-/// For a process that has not called [`super::Signals::install`]: then all dispositions are as they were inherited, apart
-/// from SIGPIPE, which Rust's runtime ignores before `main` and which is put back here.
+/// For a process that has not called [`super::Signals::install`]: then everything is as it was inherited, apart from what
+/// Rust's runtime does before `main`, which is undone here: it ignores SIGPIPE, and opens standard streams that are closed.
 #[must_use]
 pub fn replace_by(command: &Command) -> SpawnError {
     let mut prepared = command.to_std();
     let before_exec = || {
         inherited::restore_broken_pipe()?;
+        inherited::restore_closed_streams();
         Ok(())
     };
-    // SAFETY: nothing is forked; it makes one system call.
+    // SAFETY: nothing is forked; it makes system calls only.
     unsafe { prepared.pre_exec(before_exec) };
     command.error(prepared.exec())
 }

@@ -20,16 +20,67 @@ pub(super) enum Left {
     Killed,
 }
 
-/// The processes to wait for before the lock may go: in `group`, living, and either terraform itself (under a wrapper that
-/// ended first) or, if the child was killed, anything at all. Not the ordinary daemon that a `local-exec` left behind; and
-/// not a provider, because one that has lost its terraform writes no state, does not notice, and never ends
-/// (terraform-plugin-sdk issue 257). Empty where there is no /proc.
-pub(super) fn holders(group: Pid, witness: Option<Pid>, left: Left) -> Vec<Process> {
-    living(group)
-        .into_iter()
-        .filter(|process| Some(Pid::from_raw(process.id)) != witness)
-        .filter(|process| holds_place(&process.name, left))
+/// The living processes in `group`, without the witness. None where there is no /proc.
+pub(super) fn living(group: Pid, witness: Option<Pid>) -> Vec<Process> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|&id| Some(Pid::from_raw(id)) != witness)
+        .filter_map(|id| {
+            let status = Status::of(id)?;
+            let is_living = !matches!(status.state, 'Z' | 'X');
+            (status.group == group.as_raw() && is_living).then_some(Process {
+                id,
+                name: status.name,
+            })
+        })
         .collect()
+}
+
+/// Those that have to be waited for before the lock may go: terraform itself, under a wrapper that ended first, or, if
+/// the child was killed, anything at all. Not the ordinary daemon that a `local-exec` left behind; and not a provider,
+/// because one that has lost its terraform writes no state, does not notice, and never ends (terraform-plugin-sdk issue
+/// 257).
+#[derive(Debug, Default)]
+pub(super) struct Holders {
+    looked: bool,
+    told: Vec<Process>,
+}
+
+/// Who was found at a look through the group.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nobody to wait for.
+    Nobody,
+    /// Look again in a moment.
+    Somebody {
+        /// Who they are, if others than last time.
+        news: Option<Vec<Process>>,
+    },
+}
+
+impl Holders {
+    pub(super) fn look(&mut self, mut living: Vec<Process>, left: Left) -> Found {
+        let first = !std::mem::replace(&mut self.looked, true);
+        if first && !living.is_empty() {
+            // What was forked a moment ago may be about to become something else: terraform, or nothing to wait for.
+            return Found::Somebody { news: None };
+        }
+        living.retain(|process| holds_place(&process.name, left));
+        if living.is_empty() {
+            return Found::Nobody;
+        }
+        let is_new = living != self.told;
+        if is_new {
+            self.told.clone_from(&living);
+        }
+        Found::Somebody {
+            news: is_new.then_some(living),
+        }
+    }
 }
 
 fn holds_place(name: &str, left: Left) -> bool {
@@ -42,24 +93,6 @@ fn holds_place(name: &str, left: Left) -> bool {
         .iter()
         .any(|start| name.starts_with(start));
     left == Left::Killed || is_terraform || matches!(name, "terragrunt" | "tflock")
-}
-
-fn living(group: Pid) -> Vec<Process> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(|id| {
-            let status = Status::of(id)?;
-            let is_living = !matches!(status.state, 'Z' | 'X');
-            (status.group == group.as_raw() && is_living).then_some(Process {
-                id,
-                name: status.name,
-            })
-        })
-        .collect()
 }
 
 /// When `process` started, in clock ticks since boot: with its ID this names one process for good, until the next boot.
@@ -127,9 +160,49 @@ mod tests {
     }
 
     #[test]
+    fn a_fork_that_becomes_terraform_after_the_first_look_is_waited_for_and_told_once() {
+        let named = |name: &str| {
+            vec![Process {
+                id: 7,
+                name: name.to_owned(),
+            }]
+        };
+        let mut holders = Holders::default();
+        assert_eq!(
+            holders.look(named("sh"), Left::Orderly),
+            Found::Somebody { news: None }
+        );
+        assert_eq!(
+            holders.look(named("terraform"), Left::Orderly),
+            Found::Somebody {
+                news: Some(named("terraform"))
+            }
+        );
+        assert_eq!(
+            holders.look(named("terraform"), Left::Orderly),
+            Found::Somebody { news: None }
+        );
+        assert_eq!(holders.look(Vec::new(), Left::Orderly), Found::Nobody);
+    }
+
+    #[test]
+    fn a_daemon_is_looked_at_twice_and_not_waited_for() {
+        let daemon = vec![Process {
+            id: 7,
+            name: "nginx".to_owned(),
+        }];
+        let mut holders = Holders::default();
+        assert_eq!(
+            holders.look(daemon.clone(), Left::Orderly),
+            Found::Somebody { news: None }
+        );
+        assert_eq!(holders.look(daemon, Left::Orderly), Found::Nobody);
+    }
+
+    #[test]
     fn our_own_process_is_found_alive_in_its_group() {
         let own = i32::try_from(std::process::id()).unwrap();
-        let found = living(nix::unistd::getpgrp());
+        let found = living(nix::unistd::getpgrp(), None);
         assert!(found.iter().any(|process| process.id == own), "{found:?}");
         assert!(start_time(Pid::from_raw(own)).is_some());
     }

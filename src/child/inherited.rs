@@ -1,8 +1,10 @@
-//! What this process was given by its parent: the signals it was told to ignore and those held back by its mask.
+//! What this process was given by its parent: the signals it was told to ignore, those held back by its mask, and the
+//! standard streams that are closed.
 //!
 //! It is read before the first handler is installed, and given on to the child, which must not notice that tflock
 //! stands in between. Nothing here may allocate or lock once the child is forked.
 
+use std::ffi::c_int;
 use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -83,6 +85,18 @@ pub(super) fn restore_broken_pipe() -> nix::Result<()> {
     )
 }
 
+/// Closes the standard streams that were closed at the start, where Rust's runtime put `/dev/null` before `main`.
+pub(super) fn restore_closed_streams() {
+    let closed = CLOSED_AT_START.load(Ordering::Relaxed);
+    for stream in STREAMS
+        .into_iter()
+        .filter(|stream| closed & (1 << stream) != 0)
+    {
+        // SAFETY: it is the `/dev/null` of the runtime, which nobody else counts on once the process is replaced.
+        unsafe { libc::close(stream) };
+    }
+}
+
 /// Sets a disposition that is not a handler.
 pub(super) fn set(signal: Signal, handler: SigHandler) -> nix::Result<()> {
     // SAFETY: only called with `SigIgn` and `SigDfl`, which run no code of ours.
@@ -110,23 +124,34 @@ const NOT_IGNORED: u8 = 2;
 /// 0 where the platform gave no chance to look.
 static BROKEN_PIPE_AT_START: AtomicU8 = AtomicU8::new(0);
 
-/// Run by the C runtime before Rust's own start sets SIGPIPE to ignored, which is the only moment to see what was
-/// inherited.
-extern "C" fn note_broken_pipe() {
-    let state = if is_ignored(libc::SIGPIPE) {
+const STREAMS: [c_int; 3] = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
+
+/// One bit for each of the standard streams that was closed.
+static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
+
+/// Run by the C runtime before Rust's own start sets SIGPIPE to ignored and opens what is closed, which is the only
+/// moment to see what was inherited.
+extern "C" fn note_inherited() {
+    let broken_pipe = if is_ignored(libc::SIGPIPE) {
         IGNORED
     } else {
         NOT_IGNORED
     };
-    BROKEN_PIPE_AT_START.store(state, Ordering::Relaxed);
+    BROKEN_PIPE_AT_START.store(broken_pipe, Ordering::Relaxed);
+    for stream in STREAMS {
+        // SAFETY: it only asks, and a descriptor that is closed is an error like any other.
+        if unsafe { libc::fcntl(stream, libc::F_GETFD) } == -1 {
+            CLOSED_AT_START.fetch_or(1 << stream, Ordering::Relaxed);
+        }
+    }
 }
 
 #[used]
 // SAFETY: an entry of this section is a pointer to a function that the C runtime calls once; it gets arguments that a C
-// function may leave unread, and this one calls nothing but sigaction.
+// function may leave unread, and this one calls nothing but sigaction and fcntl.
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
 #[cfg_attr(
     target_vendor = "apple",
     unsafe(link_section = "__DATA,__mod_init_func")
 )]
-static BEFORE_RUNTIME: extern "C" fn() = note_broken_pipe;
+static BEFORE_RUNTIME: extern "C" fn() = note_inherited;

@@ -7,9 +7,11 @@
 //! lock is decided by whoever asks [`Run::next`] for events.
 
 mod ending;
+mod event;
 mod exec;
 mod group;
 mod inherited;
+mod job;
 mod output;
 mod policy;
 mod request;
@@ -20,10 +22,11 @@ mod terminal;
 mod witness;
 
 pub use ending::{Ending, SignalNumber, die_of};
+pub use event::{Event, Reached, StartError};
 pub use exec::replace_by;
 pub use group::Process;
 pub use output::Output;
 pub use policy::{Action, History, Phase, Place, REPEAT_AFTER, decide};
-pub use run::{Event, Reached, Run, StartError};
+pub use run::Run;
 pub use signals::{Kind, Origin, Signal, Signals};
 pub use spawn::{Command, SpawnError};

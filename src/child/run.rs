@@ -6,20 +6,21 @@
 
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
 use std::time::Duration;
 
-use nix::libc;
-use nix::sys::signal::{Signal as Number, killpg};
+use nix::sys::signal::Signal as Number;
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep_until};
 
-use super::group::{self, Left, Process};
+use super::ending::wait_for;
+use super::event::{Event, Reached, StartError};
+use super::group::{self, Found, Holders, Left};
+use super::job::{Followed, Job};
 use super::output::{self, Output};
 use super::policy::{Action, Phase, Place, decide};
 use super::request::{Request, SETTLING};
-use super::spawn::{Command, SpawnError, spawn};
-use super::terminal::{self, HandOver, Terminal};
+use super::spawn::{Command, spawn};
+use super::terminal::{HandOver, Terminal};
 use super::witness::{Duty, Witness};
 use super::{Ending, Kind, Origin, Signal, Signals};
 
@@ -29,51 +30,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a reader may take nothing before its share of the output is left for later.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a child is left stopped that wants a terminal which nobody can give it.
-const TERMINAL_RETRY: Duration = Duration::from_secs(1);
-
-/// What the session wants to know of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The child has ended, and everything that held its place. The last event.
-    Ended(Ending),
-    /// The child has been asked to stop, for the first time.
-    StopRequested {
-        /// The signal that asks for it.
-        signal: Signal,
-        /// By which way.
-        reached: Reached,
-    },
-    /// A person insisted: the child was asked a second time.
-    StopRepeated(Signal),
-    /// The child is stopping already; this one was not passed on.
-    AlreadyStopping(Signal),
-    /// tflock and child were suspended, and go on. Much time may have passed: the lock wants renewing at once.
-    Resumed,
-    /// The child has ended, these have not. Told again whenever it changes.
-    WaitingFor(Vec<Process>),
-}
-
-/// How a stop request came to the child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reached {
-    /// tflock passed it on.
-    ThroughTflock,
-    /// It got it itself.
-    Directly,
-}
-
-/// Why there is no run.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A signal came while the lock was being taken. Release, then end by it.
-    #[error("ended by {} before it was started", .0.kind.number())]
-    EndRequested(Signal),
-    /// The program could not be started.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
-}
-
 #[derive(Debug)]
 enum State {
     Running,
@@ -81,7 +37,7 @@ enum State {
     Group {
         ending: Ending,
         look_at: Instant,
-        told: Vec<Process>,
+        holders: Holders,
     },
     /// Nobody is left; the output is on its way.
     Draining {
@@ -99,12 +55,11 @@ pub struct Run<'signals> {
     child: Pid,
     start_time: Option<u64>,
     stop: Number,
-    terminal: Option<Terminal>,
+    job: Job,
     witness: Option<Witness>,
     output: Output,
     state: State,
     request: Request,
-    continue_at: Option<Instant>,
     events: VecDeque<Event>,
 }
 
@@ -156,13 +111,12 @@ impl<'signals> Run<'signals> {
             child,
             start_time: group::start_time(child),
             stop,
-            terminal,
+            job: Job::new(child, terminal),
             // Without it signals that reach the child directly go unnoticed. No reason to give up a child that runs.
             witness: Witness::start(duty).ok(),
             output,
             state: State::Running,
             request: Request::None,
-            continue_at: None,
             events: VecDeque::new(),
         })
     }
@@ -241,18 +195,12 @@ impl<'signals> Run<'signals> {
                 None => std::future::pending().await,
             }
         };
-        let hung_up = async {
-            match &mut self.terminal {
-                Some(terminal) => terminal.hung_up().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             // First, so that what the child got directly is known when tflock's own copy is looked at.
             signal = witnessed => Wake::Witnessed(signal),
             signal = self.signals.next() => Wake::Got(signal),
-            () = hung_up => Wake::HungUp,
+            () = self.job.hung_up() => Wake::HungUp,
             () = time => Wake::Time,
         }
     }
@@ -263,7 +211,7 @@ impl<'signals> Run<'signals> {
             State::Draining { stalled_at, .. } => Some(*stalled_at),
             State::Running | State::Over(_) => None,
         };
-        [state, self.request.due(), self.continue_at]
+        [state, self.request.due(), self.job.continue_at]
             .into_iter()
             .flatten()
             .min()
@@ -299,10 +247,11 @@ impl<'signals> Run<'signals> {
                 self.request = Request::Made { at: now };
             }
             Action::AlreadyAsked => self.events.push_back(Event::AlreadyStopping(signal)),
-            Action::SuspendChild => {
-                let _ = killpg(self.child, Number::SIGTSTP);
+            Action::SuspendChild => self.job.send(Number::SIGTSTP),
+            Action::Continue => {
+                self.job.resume();
+                self.events.push_back(Event::Resumed);
             }
-            Action::Continue => self.resume(),
             Action::Reap => self.reap(),
             Action::Ignore
             | Action::End
@@ -312,13 +261,12 @@ impl<'signals> Run<'signals> {
         }
         if signal.origin == Origin::Terminal && place == Place::Tflock {
             // Keys come to us if a shell has put this job in front without telling it (bash's `fg` on a running job).
-            self.offer_terminal();
+            self.job.offer_terminal();
         }
     }
 
-    /// To the whole group, as the terminal would: wrappers (`sh -c`, make, version switchers) then do what they always do.
     fn ask(&mut self) {
-        let _ = killpg(self.child, self.stop);
+        self.job.send(self.stop);
         self.request = Request::Made { at: Instant::now() };
     }
 
@@ -333,8 +281,8 @@ impl<'signals> Run<'signals> {
                 reached: Reached::ThroughTflock,
             });
         }
-        if self.continue_at.is_some_and(|at| at <= now) {
-            self.continue_child();
+        if self.job.continue_at.is_some_and(|at| at <= now) {
+            self.job.continue_child();
         }
         match &mut self.state {
             State::Group { look_at, .. } if *look_at <= now => self.look_for_holders(),
@@ -364,74 +312,25 @@ impl<'signals> Run<'signals> {
                 self.state = State::Group {
                     ending,
                     look_at: Instant::now(),
-                    told: Vec::new(),
+                    holders: Holders::default(),
                 };
                 self.look_for_holders();
-            } else if let Some(signal) = status
-                .stopped_signal()
-                .and_then(|raw| Number::try_from(raw).ok())
+                continue;
+            }
+            let stopped = status.stopped_signal();
+            if let Some(signal) = stopped.and_then(|raw| Number::try_from(raw).ok())
+                && self.job.follow_stop(signal, self.signals) == Followed::AndResumed
             {
-                self.follow_stop(signal);
+                self.events.push_back(Event::Resumed);
             }
         }
-    }
-
-    /// The child has been stopped: so is the job that we are in, if there is a terminal to have jobs.
-    fn follow_stop(&mut self, signal: Number) {
-        let Some(terminal) = &mut self.terminal else {
-            return;
-        };
-        let for_terminal = matches!(signal, Number::SIGTTIN | Number::SIGTTOU);
-        if for_terminal {
-            terminal.want();
-            if terminal.give_to(self.child) {
-                self.continue_child();
-                return;
-            }
-        }
-        // SIGSTOP is no key. It counts only if it leaves nobody in front, as bash's `suspend` does.
-        if signal == Number::SIGSTOP && !terminal.is_in_front(self.child) {
-            return;
-        }
-        terminal.take_back_from(self.child);
-        terminal::suspend_group(if signal == Number::SIGSTOP {
-            Number::SIGTSTP
-        } else {
-            signal
-        });
-
-        if self.signals.has_noted(Kind::Continue) {
-            // Handled as the next signal.
-        } else if for_terminal {
-            // Nobody suspends an orphaned job, and to continue the child at once would only make it ask again.
-            self.continue_at = Some(Instant::now() + TERMINAL_RETRY);
-        } else if signal != Number::SIGSTOP {
-            self.resume();
-        }
-    }
-
-    fn resume(&mut self) {
-        self.offer_terminal();
-        self.continue_child();
-        self.events.push_back(Event::Resumed);
-    }
-
-    fn offer_terminal(&mut self) {
-        if let Some(terminal) = &mut self.terminal {
-            terminal.give_to(self.child);
-        }
-    }
-
-    fn continue_child(&mut self) {
-        self.continue_at = None;
-        let _ = killpg(self.child, Number::SIGCONT);
     }
 
     fn look_for_holders(&mut self) {
         let State::Group {
             ending,
             look_at,
-            told,
+            holders,
         } = &mut self.state
         else {
             return;
@@ -441,26 +340,20 @@ impl<'signals> Run<'signals> {
         } else {
             Left::Orderly
         };
-        let holders = group::holders(self.child, self.witness.as_ref().map(Witness::id), left);
-        if !holders.is_empty() {
+        let living = match &self.witness {
+            Some(witness) if witness.is_alone_in(self.child) => Vec::new(),
+            witness => group::living(self.child, witness.as_ref().map(Witness::id)),
+        };
+        if let Found::Somebody { news } = holders.look(living, left) {
             *look_at = Instant::now() + LOOK_EVERY;
-            if *told != holders {
-                told.clone_from(&holders);
-                self.events.push_back(Event::WaitingFor(holders));
-            }
+            self.events.extend(news.map(Event::WaitingFor));
             return;
         }
 
         let ending = *ending;
         self.dismiss_witness();
-        if let Some(mut terminal) = self.terminal.take() {
-            terminal.take_back_from(self.child);
-            if left == Left::Killed {
-                terminal.restore_modes();
-            }
-        }
+        self.job.end(left);
         self.request = Request::Made { at: Instant::now() };
-        self.continue_at = None;
         self.output.child_ended();
         self.state = State::Draining {
             ending,
@@ -480,19 +373,4 @@ impl<'signals> Run<'signals> {
             witness.dismiss();
         }
     }
-}
-
-/// What has become of `child` since it was last asked, without waiting. Not nix's, whose signals leave out the realtime
-/// ones: an ending by one of those would be lost.
-fn wait_for(child: Pid) -> Option<ExitStatus> {
-    let mut status = 0;
-    // SAFETY: the pointer is to a local integer.
-    let found = unsafe {
-        libc::waitpid(
-            child.as_raw(),
-            &raw mut status,
-            libc::WNOHANG | libc::WUNTRACED,
-        )
-    };
-    (found == child.as_raw()).then(|| ExitStatus::from_raw(status))
 }

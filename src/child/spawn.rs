@@ -180,3 +180,72 @@ pub(super) fn spawn(
     // `process::Child` does nothing when dropped. It is waited for by its ID, because std cannot tell of stops.
     Ok(Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn failure(command: &Command) -> SpawnError {
+        let inherited = Inherited::read().unwrap();
+        spawn(command, &inherited, None, &mut Output::default()).unwrap_err()
+    }
+
+    #[test]
+    fn a_program_that_is_nowhere_is_not_found() {
+        let error = failure(&Command::new("tflock-has-no-such-program"));
+        assert!(matches!(error, SpawnError::NotFound { .. }), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            "`tflock-has-no-such-program` was not found"
+        );
+        let error = failure(&Command::new("/no/such/program"));
+        assert!(matches!(error, SpawnError::NotFound { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_file_without_the_right_to_execute_is_not_executable() {
+        let error = failure(&Command::new("/etc/passwd"));
+        assert!(
+            matches!(error, SpawnError::NotExecutable { .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_script_whose_interpreter_is_missing_is_not_executable() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = directory.path().join("script");
+        fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let error = failure(&Command::new(script));
+        assert!(
+            matches!(error, SpawnError::NotExecutable { .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_missing_directory_is_not_taken_for_a_missing_program() {
+        let mut command = Command::new("true");
+        command.directory = Some(PathBuf::from("/no/such/directory"));
+        let error = failure(&command);
+        assert!(matches!(error, SpawnError::NoDirectory { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn variables_that_are_set_again_are_not_left_out() {
+        let mut command = Command::new("true");
+        command.removed = vec!["A".into(), "B".into()];
+        command.environment = vec![("A".into(), "1".into())];
+        let prepared = command.to_std();
+        let mut environment: Vec<_> = prepared.get_envs().collect();
+        environment.sort();
+        assert_eq!(
+            environment,
+            [("A".as_ref(), Some("1".as_ref())), ("B".as_ref(), None)]
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! The child's process group as a job: in front of the terminal or behind, suspended or running, as the job that tflock
+//! itself is in.
+//!
+//! Shells see tflock only. So when the child is stopped, tflock stops its own group in the same way, and when it is
+//! continued it brings the child back with it.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal as Number, killpg};
+use nix::unistd::Pid;
+use tokio::time::Instant;
+
+use super::group::Left;
+use super::signals::{Kind, Signals};
+use super::terminal::{self, Terminal};
+
+/// How long a child is left stopped that wants a terminal which nobody can give it.
+const TERMINAL_RETRY: Duration = Duration::from_secs(1);
+
+/// What became of tflock when the child was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Followed {
+    /// It was stopped as well, and both go on now.
+    AndResumed,
+    /// Nothing to speak of: it was not stopped, or the signal that continued it is still to be looked at.
+    Quietly,
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    child: Pid,
+    terminal: Option<Terminal>,
+    /// When a child that was left stopped gets another chance.
+    pub(super) continue_at: Option<Instant>,
+}
+
+impl Job {
+    pub(super) fn new(child: Pid, terminal: Option<Terminal>) -> Self {
+        Self {
+            child,
+            terminal,
+            continue_at: None,
+        }
+    }
+
+    /// Sends a signal to the whole group, as the terminal would: wrappers (`sh -c`, make, version switchers) then do what
+    /// they do at a terminal. If nobody is left there is nobody to tell.
+    pub(super) fn send(&self, signal: Number) {
+        let _ = killpg(self.child, signal);
+    }
+
+    /// Puts the child in front if we stand there.
+    pub(super) fn offer_terminal(&mut self) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.give_to(self.child);
+        }
+    }
+
+    /// Lets the child go on.
+    pub(super) fn continue_child(&mut self) {
+        self.continue_at = None;
+        self.send(Number::SIGCONT);
+    }
+
+    /// Goes on after a suspension.
+    pub(super) fn resume(&mut self) {
+        self.offer_terminal();
+        self.continue_child();
+    }
+
+    /// The child has been stopped by `signal`: follow it, if there is a terminal to have jobs.
+    pub(super) fn follow_stop(&mut self, signal: Number, signals: &mut Signals) -> Followed {
+        let Some(terminal) = &mut self.terminal else {
+            return Followed::Quietly;
+        };
+        let for_terminal = matches!(signal, Number::SIGTTIN | Number::SIGTTOU);
+        if for_terminal {
+            terminal.want();
+            if terminal.give_to(self.child) {
+                self.continue_child();
+                return Followed::Quietly;
+            }
+        }
+        // SIGSTOP is no key. It counts only if it leaves nobody in front, as bash's `suspend` does.
+        if signal == Number::SIGSTOP && !terminal.is_in_front(self.child) {
+            return Followed::Quietly;
+        }
+        terminal.take_back_from(self.child);
+        let stop = if signal == Number::SIGSTOP {
+            // Unlike SIGSTOP it leaves us running if there is no shell to continue us.
+            Number::SIGTSTP
+        } else {
+            signal
+        };
+        terminal::suspend_group(stop);
+
+        if signals.has_noted(Kind::Continue) || signal == Number::SIGSTOP {
+            return Followed::Quietly;
+        }
+        if for_terminal {
+            // Nobody suspends an orphaned job, and to continue the child at once would only make it ask again.
+            self.continue_at = Some(Instant::now() + TERMINAL_RETRY);
+            return Followed::Quietly;
+        }
+        self.resume();
+        Followed::AndResumed
+    }
+
+    /// Returns once the terminal is gone and the child concerned.
+    pub(super) async fn hung_up(&mut self) {
+        match &mut self.terminal {
+            Some(terminal) => terminal.hung_up().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The child has ended: the terminal is ours again, as it was.
+    pub(super) fn end(&mut self, left: Left) {
+        self.continue_at = None;
+        if let Some(mut terminal) = self.terminal.take() {
+            terminal.take_back_from(self.child);
+            if left == Left::Killed {
+                terminal.restore_modes();
+            }
+        }
+    }
+}
