@@ -4,6 +4,7 @@
 
 mod argv;
 mod completion;
+mod mistake;
 mod options;
 
 use std::ffi::OsString;
@@ -145,11 +146,24 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn usage(message: &str) -> Self {
+    fn usage(message: &str, hint: &str) -> Self {
         Self {
-            text: format!("error: {message}\nhint: see `tflock --help`\n"),
+            text: format!("error: {message}\nhint: {hint}\n"),
             to_stdout: false,
             exit_code: exit_code::USAGE,
+        }
+    }
+
+    /// The help or version that was asked for, or the mistake that clap found in `words`.
+    fn of_clap(error: &clap::Error, words: &[OsString], definition: &clap::Command) -> Self {
+        if error.use_stderr() {
+            let mistake = mistake::in_words(error, words, definition);
+            return Self::usage(&mistake.message, &mistake.hint);
+        }
+        Self {
+            text: error.render().to_string(),
+            to_stdout: true,
+            exit_code: 0,
         }
     }
 
@@ -165,46 +179,22 @@ impl Answer {
     }
 }
 
-impl From<clap::Error> for Answer {
-    fn from(error: clap::Error) -> Self {
-        let to_stdout = !error.use_stderr();
-        Self {
-            text: if to_stdout {
-                error.render().to_string()
-            } else {
-                usage_message(&error)
-            },
-            to_stdout,
-            exit_code: if to_stdout { 0 } else { exit_code::USAGE },
-        }
-    }
-}
-
-/// clap's message without its usage block, which is longer than the message and hides it.
-fn usage_message(error: &clap::Error) -> String {
-    let rendered = error.render().to_string();
-    let message = rendered
-        .split("\n\nUsage:")
-        .next()
-        .unwrap_or_default()
-        .split("\n\nFor more information")
-        .next()
-        .unwrap_or_default()
-        .trim_end();
-    format!("{message}\nhint: see `tflock --help`\n")
-}
-
 /// Reads a command line (without the program's name) and the environment's `TFLOCK_` variables.
 ///
 /// # Errors
 /// What there is to print instead of doing anything.
 pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
-    let definition = definition();
-    let argv = argv::split(arguments, &definition).map_err(|message| Answer::usage(&message))?;
-    let words = std::iter::once(OsString::from("tflock")).chain(argv.own);
+    let definition = with_variables_that_are_set(definition());
+    let argv = argv::split(arguments, &definition)
+        .map_err(|message| Answer::usage(&message, "see `tflock --help`"))?;
+    let words: Vec<OsString> = std::iter::once(OsString::from("tflock"))
+        .chain(argv.own)
+        .collect();
     let cli = definition
-        .try_get_matches_from(words)
-        .and_then(|matches| Cli::from_arg_matches(&matches))?;
+        .clone()
+        .try_get_matches_from(&words)
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .map_err(|error| Answer::of_clap(&error, &words, &definition))?;
     let command = match (cli.command, argv.terraform) {
         (Some(OwnCommand::Exec(arguments)), _) => Command::Exec(arguments),
         (Some(OwnCommand::Status(arguments)), _) => Command::Status(arguments),
@@ -223,6 +213,19 @@ fn definition() -> clap::Command {
     Cli::command()
         .disable_help_flag(true)
         .disable_version_flag(true)
+}
+
+/// A variable that is set to nothing counts as not set, as with terraform's: it is how CI systems leave one out.
+fn with_variables_that_are_set(definition: clap::Command) -> clap::Command {
+    definition.mut_args(|argument| {
+        let variable = argument.get_env().and_then(|name| name.to_str());
+        let value = variable.and_then(crate::commands::variable);
+        if value.is_some_and(|value| value.is_empty()) {
+            argument.env(None)
+        } else {
+            argument
+        }
+    })
 }
 
 /// A request that is terraform's altogether.

@@ -84,6 +84,28 @@ impl Context {
         Ok(find_program(named, &variable, caller)?)
     }
 
+    /// A command line of tflock's for the same lock: the options that chose it, and then `words`.
+    #[must_use]
+    pub fn command_line(&self, words: &str) -> String {
+        let options = &self.options;
+        let chdir = self.chdir.as_ref().map(|directory| {
+            let directory = directory.to_string_lossy();
+            format!("-chdir={}", quoted_for_shell(&directory))
+        });
+        let with_value = |option: &str, value: Option<&str>| {
+            value.map(|value| format!("{option} {}", quoted_for_shell(value)))
+        };
+        let parts = [
+            Some("tflock".to_owned()),
+            chdir,
+            with_value("--store", options.store.name()),
+            with_value("--table", options.table.as_deref()),
+            with_value("--lock-id", options.lock_id.as_deref()),
+            Some(words.to_owned()),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
     /// terraform's arguments with `-chdir` put back before them.
     #[must_use]
     pub fn with_chdir(&self, arguments: Vec<OsString>) -> Vec<OsString> {
@@ -100,6 +122,19 @@ impl Context {
 #[must_use]
 pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
+}
+
+/// A word as a shell reads it back.
+#[must_use]
+pub fn quoted_for_shell(word: &str) -> std::borrow::Cow<'_, str> {
+    let plain = |character: char| {
+        character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-' | ':' | '=')
+    };
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''")).into()
+    }
 }
 
 impl From<SpawnError> for Failure {
@@ -124,4 +159,23 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T>
         .enable_all()
         .build()?;
     Ok(runtime.block_on(future))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted_for_shell;
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_read_it_otherwise() {
+        let cases = [
+            ("states/prod/app.tfstate", "states/prod/app.tfstate"),
+            ("", "''"),
+            ("two words", "'two words'"),
+            ("ana's $HOME", r"'ana'\''s $HOME'"),
+            ("a;b", "'a;b'"),
+        ];
+        for (word, quoted) in cases {
+            assert_eq!(quoted_for_shell(word), quoted);
+        }
+    }
 }

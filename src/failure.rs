@@ -2,7 +2,7 @@
 
 use crate::exit_code;
 use crate::lock::acquire::AcquireError;
-use crate::lock::store::{StoreError, StoreErrorKind};
+use crate::lock::store::{SET_UP, StoreError, StoreErrorKind};
 use crate::terraform::backend::{AttributeError, BackendRecordError};
 use crate::terraform::command::CommandError;
 use crate::terraform::lock_name::LockNameError;
@@ -104,10 +104,24 @@ impl From<ProgramError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        match error.action {
+            "DeleteItem" | "DeleteObject" | "removing" => Self::of_store("remove", error),
+            _ => Self::of_store("read", error),
+        }
+    }
+}
+
+impl Failure {
+    /// A store's failure while it was tried to do that to the lock.
+    fn of_store(attempted: &str, error: StoreError) -> Self {
         let (exit_code, hint) = match error.kind {
-            StoreErrorKind::Unreachable => (
+            StoreErrorKind::Unreachable | StoreErrorKind::NotCarriedOut => (
                 exit_code::UNREACHABLE,
-                "check the network and the endpoint, then run it again; `tflock status` tries once",
+                "check the network and the endpoint, then run it again",
+            ),
+            StoreErrorKind::Untrusted => (
+                exit_code::UNREACHABLE,
+                "name the certificate authority of the server with the backend's `custom_ca_bundle` or AWS_CA_BUNDLE",
             ),
             StoreErrorKind::ServerFailure | StoreErrorKind::Throttled => (
                 exit_code::UNREACHABLE,
@@ -139,21 +153,27 @@ impl From<StoreError> for Failure {
                 "see what is done with `tflock --verbose`",
             ),
         };
-        let hint = error.remedy.clone().unwrap_or_else(|| hint.to_owned());
-        Self::new(exit_code, error.to_string()).hint(hint)
+        let message = if error.action == SET_UP {
+            error.to_string()
+        } else {
+            format!("cannot {attempted} the lock: {error}")
+        };
+        Self::new(exit_code, message).hint(error.remedy.unwrap_or_else(|| hint.to_owned()))
     }
-}
 
-impl From<AcquireError> for Failure {
-    fn from(error: AcquireError) -> Self {
-        let mut failure = Self::from(error.error);
+    /// A lock that could not be taken; `command_line` makes a command of ours for the same lock.
+    #[must_use]
+    pub fn not_acquired(error: AcquireError, command_line: impl Fn(&str) -> String) -> Self {
+        let mut failure = Self::of_store("take", error.error);
         if let Some(id) = error.maybe_left {
             failure.details.push((
                 "left",
                 format!("perhaps a lock with the ID {id}, because no answer came"),
             ));
             failure.hint = Some(format!(
-                "once the store answers again: `tflock status`, then `tflock force-unlock {id}` if it is there"
+                "once the store answers again: `{}`, then `{}` if it is there",
+                command_line("status"),
+                command_line(&format!("force-unlock {id}")),
             ));
         }
         failure

@@ -17,6 +17,7 @@ pub mod terraform;
 pub mod ui;
 
 use std::ffi::OsString;
+use std::panic::catch_unwind;
 
 use self::cli::Command;
 use self::commands::Context;
@@ -26,6 +27,22 @@ use self::session::Outcome;
 /// Does what the command line asks for, and says how to end.
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> Outcome {
+    // The panic itself has been reported by then, and a lock that was held has been released.
+    catch_unwind(|| carry_out(arguments)).unwrap_or_else(|_| {
+        plain_ui().failure(
+            &Failure::new(exit_code::BUG, "this is a bug in tflock")
+                .hint("please report it, with the lines above; `tflock status` shows the lock"),
+        );
+        Outcome::Exit(exit_code::BUG)
+    })
+}
+
+/// For failures that come before the options are known.
+fn plain_ui() -> ui::Ui {
+    ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Refused, true)
+}
+
+fn carry_out(arguments: Vec<OsString>) -> Outcome {
     // A shell that completes terraform's words asks terraform, in a way that no option of ours can be part of.
     let completing = commands::variable("COMP_LINE").is_some();
     let request = if completing {
@@ -43,7 +60,7 @@ pub fn run(arguments: Vec<OsString>) -> Outcome {
     let context = match Context::new(&request) {
         Ok(context) => context,
         Err(failure) => {
-            ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Refused, true).failure(&failure);
+            plain_ui().failure(&failure);
             return Outcome::Exit(failure.exit_code);
         }
     };

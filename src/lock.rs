@@ -9,4 +9,5 @@ pub mod host;
 pub mod liveness;
 pub mod record;
 pub mod removal;
+pub mod simulation;
 pub mod store;

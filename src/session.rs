@@ -22,15 +22,17 @@ use crate::child::{
     replace_by,
 };
 use crate::ci;
-use crate::commands::{Context, variable};
+use crate::commands::{Context, quoted_for_shell, variable};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{self, AcquireError, Acquisition, Claim, Observed, Patience, Progress};
 use crate::lock::held::Held;
 use crate::lock::host::{Host, Machine, identity_of};
+use crate::lock::liveness::Liveness;
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
 use crate::target::Target;
+use crate::terraform::duration::format_duration;
 use crate::ui::waiting::Waiting;
 use crate::ui::{Ui, holder};
 
@@ -54,6 +56,8 @@ pub struct Purpose {
     pub expire_after: Option<Duration>,
     /// How long to wait for the lock.
     pub patience: Patience,
+    /// The words after `tflock` that wait for longer.
+    pub longer_wait: String,
 }
 
 /// Runs `child` under the lock of `target`, or under that of a run that we are inside of.
@@ -80,15 +84,13 @@ pub async fn run_under_lock(
     }
     let host: Rc<dyn Host> = Rc::new(Machine);
     let session = Session {
+        context,
         ui: &context.ui,
         claim: claim(context, &target, &purpose, host.as_ref()),
         host,
         stores: target.stores,
         patience: purpose.patience,
-        waiting_hint: format!(
-            "wait longer with `tflock --wait 1h {}`, or see `tflock status`",
-            purpose.command
-        ),
+        longer_wait: purpose.longer_wait,
     };
     let mut signals = Signals::install()
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))?;
@@ -126,12 +128,13 @@ fn claim(context: &Context, target: &Target, purpose: &Purpose, host: &dyn Host)
 }
 
 struct Session<'a> {
+    context: &'a Context,
     ui: &'a Ui,
     host: Rc<dyn Host>,
     stores: Vec<Rc<dyn Store>>,
     claim: Claim,
     patience: Patience,
-    waiting_hint: String,
+    longer_wait: String,
 }
 
 /// How the attempt to get all places of a lock ended.
@@ -159,7 +162,11 @@ impl Session<'_> {
         let held = match taking {
             Taking::Held(held) => held,
             Taking::TimedOut(observed) => return Err(self.locked(&observed)),
-            Taking::Failed(error) => return Err(error.into()),
+            Taking::Failed(error) => {
+                return Err(Failure::not_acquired(error, |words| {
+                    self.context.command_line(words)
+                }));
+            }
             Taking::Stopped => Vec::new(),
         };
         nesting::announce(&mut command, &held);
@@ -224,7 +231,7 @@ impl Session<'_> {
     ) -> Result<Acquisition, AcquireError> {
         self.ui
             .detail(|| format!("taking the lock `{}` in {}", store.key(), store.place()));
-        let mut waiting = Waiting::new(self.ui, store.key(), self.patience);
+        let mut waiting = Waiting::new(self.ui, store.key(), self.patience, self.host.wall());
         let acquisition = acquire::acquire(
             Rc::clone(store),
             Rc::clone(&self.host),
@@ -233,13 +240,13 @@ impl Session<'_> {
             stop,
             |progress| match progress {
                 Progress::HeldBy(observed) => waiting.held(observed, self.host.wall()),
-                Progress::Retrying(error) => waiting.retrying(error),
+                Progress::Retrying(error) => waiting.retrying(error, self.host.wall()),
             },
         )
         .await;
         waiting.end();
-        if matches!(acquisition, Ok(Acquisition::Held { .. })) {
-            if waiting.was_shown() {
+        if let Ok(Acquisition::Held { replaced, .. }) = &acquisition {
+            if waiting.was_shown() && replaced.is_none() {
                 self.ui.notice("the lock is free, going on");
             }
             self.ui.detail(|| {
@@ -255,12 +262,10 @@ impl Session<'_> {
 
     fn tell_replaced(&self, dead: &Observed) {
         let record = &dead.stored.record;
-        self.ui.notice(&format!(
-            "took over a dead lock: {}",
-            holder::liveness(&dead.assessment)
-        ));
-        self.ui
-            .rows(&holder::rows(record, &dead.assessment, self.host.wall()));
+        self.ui.notice_with_rows(
+            "took over a dead lock",
+            &holder::rows(record, &dead.assessment, self.host.wall()),
+        );
     }
 
     fn locked(&self, observed: &Observed) -> Failure {
@@ -273,9 +278,46 @@ impl Session<'_> {
             .unwrap_or_default();
         let mut details = vec![("", place.to_owned())];
         details.extend(holder::rows(record, &observed.assessment, self.host.wall()));
-        Failure::new(exit_code::HELD, "the state is locked")
+        let message = match self.patience {
+            Patience::For(limit) if !limit.is_zero() => {
+                let limit = format_duration(limit);
+                format!("the state is locked: gave up after {limit}")
+            }
+            Patience::For(_) | Patience::Forever => "the state is locked".to_owned(),
+        };
+        Failure::new(exit_code::HELD, message)
             .details(details)
-            .hint(self.waiting_hint.clone())
+            .hint(self.waiting_hint(observed))
+    }
+
+    /// What to do about a lock that did not become free: a dead holder is not waited for.
+    fn waiting_hint(&self, observed: &Observed) -> String {
+        let wait = self.context.command_line(&self.longer_wait);
+        let removal = || {
+            let id = observed.stored.record.lock_id();
+            let words = id.map_or_else(
+                || "force-unlock".to_owned(),
+                |id| {
+                    let id = holder::printable(&id.0);
+                    format!("force-unlock {}", quoted_for_shell(&id))
+                },
+            );
+            self.context.command_line(&words)
+        };
+        match observed.assessment.liveness {
+            Liveness::Alive | Liveness::Silent => {
+                let look = self.context.command_line("status");
+                format!("wait longer with `{wait}`, or see `{look}`")
+            }
+            Liveness::Unknown => format!(
+                "wait longer with `{wait}`, or make sure that the holder is dead and type `{}`",
+                removal()
+            ),
+            Liveness::Stale | Liveness::Gone(_) => format!(
+                "make sure that the holder is dead and type `{}`, or wait longer with `{wait}`",
+                removal()
+            ),
+        }
     }
 
     async fn run_child(
@@ -286,38 +328,46 @@ impl Session<'_> {
     ) -> Running {
         self.ui
             .detail(|| format!("starting `{}`", command.program.display()));
-        let session = async {
-            let mut run = match Run::start(command, signals) {
-                Ok(run) => run,
-                Err(error) => return Running::NotStarted(error),
-            };
-            keeper.set_child(identity_of(run.id()));
-            loop {
-                tokio::select! {
-                    biased;
-                    event = run.next() => match event {
-                        Event::Ended(ending) => return Running::Ended(ending, run.into_output()),
-                        Event::Resumed => keeper.renew_now(),
-                        other => self.tell_event(&other),
-                    },
-                    news = keeper.next() => match news {
-                        News::Renewed => self.ui.detail(|| "renewed the lock".to_owned()),
-                        News::NotRenewed(error) => {
-                            self.ui.detail(|| format!("could not renew the lock: {error}"));
-                        }
-                        News::Lost(lost) => {
-                            self.ui.warning(&lost);
-                            self.ui.warning("terraform is asked to stop: it saves its state, without the lock");
-                            run.interrupt();
-                        }
-                    },
-                }
-            }
+        let mut run = match Run::start(command, signals) {
+            Ok(run) => run,
+            Err(error) => return Running::NotStarted(error),
         };
-        // A panic must not keep the lock: whatever it was, the release comes next.
-        match catching(session).await {
-            Ok(running) => running,
-            Err(panic) => Running::Panicked(panic),
+        keeper.set_child(identity_of(run.id()));
+        match catching(self.watch(&mut run, keeper)).await {
+            Ok(ending) => Running::Ended(ending, run.into_output()),
+            // Whatever it was, the child still runs: the lock is kept until it has ended.
+            Err(panic) => {
+                run.interrupt();
+                while !matches!(run.next().await, Event::Ended(_)) {}
+                Running::Panicked(panic)
+            }
+        }
+    }
+
+    /// Keeps the lock until the child has ended.
+    async fn watch(&self, run: &mut Run<'_>, keeper: &mut Keeper) -> Ending {
+        loop {
+            tokio::select! {
+                biased;
+                event = run.next() => match event {
+                    Event::Ended(ending) => return ending,
+                    Event::Resumed => keeper.renew_now(),
+                    other => self.tell_event(&other),
+                },
+                news = keeper.next() => match news {
+                    News::Renewed => self.ui.detail(|| "renewed the lock".to_owned()),
+                    News::NotRenewed(error) => {
+                        self.ui.detail(|| format!("could not renew the lock: {error}"));
+                    }
+                    News::Lost(lost) => {
+                        self.ui.warning(&lost);
+                        self.ui.warning(
+                            "terraform is asked to stop: it saves its state, without the lock",
+                        );
+                        run.interrupt();
+                    }
+                },
+            }
         }
     }
 
@@ -370,9 +420,10 @@ impl Session<'_> {
     fn tell_not_released(&self, failed: &keeper::NotReleased) {
         self.ui
             .warning(&format!("the lock is NOT released: {}", failed.error));
+        let removal = format!("force-unlock {}", failed.id);
         self.ui.hint(&format!(
             "once the store answers again: `{}`",
-            failed.removal_command
+            self.context.command_line(&removal)
         ));
     }
 

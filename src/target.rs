@@ -20,7 +20,7 @@ use crate::terraform::backend::{Backend, BackendRecordError, S3Backend, read_rec
 use crate::terraform::command::{LockingCommand, StateFlagScope};
 use crate::terraform::configuration::declared_backend;
 use crate::terraform::lock_name::{local_lock_name, local_state_path, s3_names, shared_lock_name};
-use crate::terraform::plan_file::read_plan_file;
+use crate::terraform::plan_file::{PlannedBackend, read_plan_file};
 use crate::terraform::workspace::{Workspace, selected_workspace};
 
 /// Whether terraform under our lock still takes its own.
@@ -121,15 +121,19 @@ pub async fn find(situation: Situation<'_>) -> Result<Target, Failure> {
 impl Situation<'_> {
     fn subject(&self) -> Result<Subject, Failure> {
         let named = self.options.lock_id.is_some();
+        let workspace = selected_workspace(self.directory, self.environment)?;
         if let Some(planned) = self.planned(named)? {
-            return Ok(planned);
+            return Ok(Subject {
+                backend: planned.backend,
+                workspace,
+                version: planned.recorded_version,
+            });
         }
         let record = match read_record(self.directory, self.environment) {
             Ok(record) => record,
             Err(BackendRecordError::StateStore { .. }) if named => None,
             Err(error) => return Err(error.into()),
         };
-        let workspace = selected_workspace(self.directory, self.environment)?;
         let Some(record) = record else {
             if let Some(declared) = declared_backend(self.directory)
                 && declared != "local"
@@ -157,17 +161,15 @@ impl Situation<'_> {
         })
     }
 
-    /// `apply PLANFILE` works on the state that the plan was made for, whatever is selected now.
-    fn planned(&self, named: bool) -> Result<Option<Subject>, Failure> {
+    /// `apply PLANFILE` works with the backend that the plan was made for, and there on the selected workspace: the
+    /// plan's own is not looked at before terraform 1.15, which refuses another one (`Meta.Operation` in
+    /// `internal/command/meta_backend.go`; hashicorp/terraform#37954).
+    fn planned(&self, named: bool) -> Result<Option<PlannedBackend>, Failure> {
         let Some(file) = self.command.and_then(|command| command.plan_file.as_ref()) else {
             return Ok(None);
         };
         match read_plan_file(&self.directory.join(file)) {
-            Ok(planned) => Ok(planned.map(|planned| Subject {
-                backend: planned.backend,
-                workspace: planned.workspace,
-                version: planned.recorded_version,
-            })),
+            Ok(planned) => Ok(planned),
             Err(_) if named => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -264,13 +266,7 @@ impl Situation<'_> {
         let terraforms_own = s3.use_lockfile && object == names.lock_object;
         let access = self.aws(Some(s3)).await?;
         let settings = ObjectSettings {
-            encrypt: s3.encrypt,
-            kms_key_id: s3.kms_key_id.clone(),
-            customer_key: s3
-                .sse_customer_key
-                .as_ref()
-                .map(|key| key.expose().to_owned())
-                .or_else(|| aws_settings::text(self.environment, "AWS_SSE_CUSTOMER_KEY")),
+            encryption: aws_settings::encryption(s3, self.environment),
             acl: s3.acl.clone(),
             skip_checksum: s3.skip_s3_checksum,
         };

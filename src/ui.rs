@@ -107,6 +107,19 @@ impl Ui {
         }
     }
 
+    /// What a person wants to know, and the rows that belong to it.
+    pub fn notice_with_rows(&self, text: &str, rows: &[(&'static str, String)]) {
+        if self.verbosity >= Verbosity::Normal {
+            self.subject(text, rows);
+        }
+    }
+
+    /// What a question or a refusal is about: whoever is asked must see it, however quiet it is to be.
+    pub fn subject(&self, text: &str, rows: &[(&'static str, String)]) {
+        self.line(&format!("tflock: {text}"));
+        self.rows(rows);
+    }
+
     /// What is done and why, for those who asked.
     pub fn detail(&self, text: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Verbose {

@@ -85,9 +85,23 @@ pub fn completion_script(shell: Shell) -> String {
 pub(super) fn definition() -> Command {
     TERRAFORM_COMMANDS
         .into_iter()
-        .fold(super::definition(), |definition, (name, about)| {
+        .fold(own_definition(), |definition, (name, about)| {
             definition.subcommand(terraform_command(name).about(about))
         })
+}
+
+/// Our options are global to our own commands only: behind a command of terraform's they would go to terraform,
+/// which does not know them.
+fn own_definition() -> Command {
+    let definition = super::definition();
+    let globals: Vec<Arg> = definition
+        .get_arguments()
+        .filter(|argument| argument.is_global_set())
+        .map(|argument| argument.clone().global(false))
+        .collect();
+    definition
+        .mut_args(|argument| argument.global(false))
+        .mut_subcommands(|command| command.args(&globals))
 }
 
 fn terraform_command(name: &'static str) -> Command {

@@ -79,6 +79,19 @@ pub enum StoreChoice {
     Local,
 }
 
+impl StoreChoice {
+    /// What `--store` calls it; `None` for the default.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::Dynamodb => Some("dynamodb"),
+            Self::S3 => Some("s3"),
+            Self::Local => Some("local"),
+        }
+    }
+}
+
 /// `--expire-after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {

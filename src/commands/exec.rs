@@ -56,6 +56,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
             Some(Expiry::Never) | None => None,
         },
         patience: context.options.wait,
+        longer_wait: format!("--wait 1h exec -- {}", name.to_string_lossy()),
     };
     Ok(run_under_lock(context, target, purpose, child).await?)
 }

@@ -42,19 +42,29 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
         return Ok(Outcome::Exit(0));
     }
     for (store, stored, assessment) in &held {
-        context
-            .ui
-            .notice(&format!("`{}` is locked in {}", store.key(), store.place()));
-        context
-            .ui
-            .rows(&holder::rows(&stored.record, assessment, Machine.wall()));
-        permit(arguments, stored, assessment)?;
+        let rows = holder::rows(&stored.record, assessment, Machine.wall());
+        let title = format!("`{}` is locked in {}", store.key(), store.place());
+        if arguments.yes {
+            context.ui.notice_with_rows(&title, &rows);
+        } else {
+            context.ui.subject(&title, &rows);
+        }
+        permit(context, arguments, stored, assessment)?;
     }
     if !arguments.yes {
-        confirm(context)?;
+        let lives = |assessment: &Assessment| assessment.liveness == Liveness::Alive;
+        let any_lives = held.iter().any(|(_, _, assessment)| lives(assessment));
+        confirm(
+            context,
+            if any_lives {
+                "Its holder is alive and goes on without the lock: the state can be lost."
+            } else {
+                "If its holder still runs, the state can be lost."
+            },
+        )?;
     }
     for (store, stored, _) in held {
-        remove_shown(store, stored, arguments).await?;
+        remove_shown(context, store, stored, arguments).await?;
         context
             .ui
             .notice(&format!("removed the lock of `{}`", store.key()));
@@ -64,6 +74,7 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
 
 /// Whether this lock may be removed at all.
 fn permit(
+    context: &Context,
     arguments: &ForceUnlockArguments,
     stored: &Stored,
     assessment: &Assessment,
@@ -76,29 +87,34 @@ fn permit(
             exit_code::REFUSED,
             format!("the lock that is held is not `{wanted}`, and was left alone"),
         )
-        .hint("look at it with `tflock status`"));
+        .hint(format!(
+            "look at it with `{}`",
+            context.command_line("status")
+        )));
     }
     if assessment.liveness == Liveness::Alive && !arguments.force {
         return Err(Failure::new(
             exit_code::REFUSED,
             "the holder is alive: without its lock it would go on and write the state",
         )
-        .hint("ask the holder to stop it, or wait with `tflock status`; `--force` removes it all the same"));
+        .hint(format!(
+            "wait until it has ended (`{}` tells), or ask its owner to stop it; `--force` removes the lock all the \
+             same",
+            context.command_line("status")
+        )));
     }
     Ok(())
 }
 
-fn confirm(context: &Context) -> Result<(), Failure> {
+fn confirm(context: &Context, danger: &str) -> Result<(), Failure> {
     if !context.ui.can_ask() {
         return Err(
             Failure::new(exit_code::REFUSED, "nobody is there to confirm the removal")
                 .hint("run it at a terminal, or confirm with `--yes`"),
         );
     }
-    match context
-        .ui
-        .confirm_in_full("Remove this lock? If its holder still runs, the state can be lost.")
-    {
+    let question = format!("{danger}\nRemove this lock?");
+    match context.ui.confirm_in_full(&question) {
         Reply::Yes => Ok(()),
         Reply::No => Err(Failure::new(
             exit_code::REFUSED,
@@ -110,6 +126,7 @@ fn confirm(context: &Context) -> Result<(), Failure> {
 
 /// A heartbeat since it was shown is the same lock, but a living holder: only `--force` goes on then.
 async fn remove_shown(
+    context: &Context,
     store: &dyn Store,
     shown: &Stored,
     arguments: &ForceUnlockArguments,
@@ -124,7 +141,7 @@ async fn remove_shown(
             {
                 shown = now;
             }
-            Removal::Changed(_) => return Err(changed(store)),
+            Removal::Changed(_) => return Err(changed(context, store)),
         }
     }
 }

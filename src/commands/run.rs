@@ -11,9 +11,13 @@ use crate::child::{Command, replace_by};
 use crate::cli::Expiry;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
+use crate::session::nesting;
 use crate::session::{Outcome, Purpose, run_under_lock};
 use crate::target::{self, ChildLocking, Situation, StateObject};
-use crate::terraform::command::{Classified, Effect, Input, LockSwitch, LockingCommand, classify};
+use crate::terraform::command::{
+    Classified, CommandError, Effect, Input, LockSwitch, LockingCommand, before_lock_disabling,
+    classify,
+};
 
 /// The silence after which a plan may be replaced: it writes no state.
 const PLAN_EXPIRY: std::time::Duration = std::time::Duration::from_mins(1);
@@ -24,7 +28,7 @@ const PLAN_EXPIRY: std::time::Duration = std::time::Duration::from_mins(1);
 /// Whatever keeps terraform from running under its lock.
 pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcome> {
     let program = context.terraform()?;
-    let command = match classify(&arguments, &variable).map_err(Failure::from)? {
+    let command = match classified(&arguments).map_err(Failure::from)? {
         // A directory that is not there is terraform's to complain about.
         Classified::Locking(command) if context.working_directory().is_dir() => command,
         Classified::Locking(_) | Classified::PassThrough => {
@@ -38,6 +42,16 @@ pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcom
         return Err(pass_through(context, &program, arguments).into());
     }
     block_on(locked(context, &program, arguments, &command)).context("starting the runtime")?
+}
+
+/// What the call means. Inside of an `exec` its variables say `-lock=false` to terraform, which is not the user's word
+/// and would let us run without a lock where ours is another one, or where the `exec` is over.
+fn classified(arguments: &[OsString]) -> Result<Classified, CommandError> {
+    if nesting::is_announced(&variable) {
+        classify(arguments, &before_lock_disabling(&variable))
+    } else {
+        classify(arguments, &variable)
+    }
 }
 
 /// Becomes terraform, untouched.
@@ -77,6 +91,10 @@ async fn locked(
         (None, Effect::ReadsState) => Some(PLAN_EXPIRY),
         (Some(Expiry::Never), _) | (None, Effect::WritesState) => None,
     };
+    let longer_wait = match command.lock_timeout {
+        Some(_) => format!("{} -lock-timeout=1h", command.name),
+        None => format!("--wait 1h {}", command.name),
+    };
     let purpose = Purpose {
         operation: command.operation.to_owned(),
         command: command.name.to_owned(),
@@ -84,6 +102,7 @@ async fn locked(
         patience: command
             .lock_timeout
             .map_or(context.options.wait, Patience::For),
+        longer_wait,
     };
     if command.input == Input::Refused {
         context.ui.detail(|| "terraform asks nothing".to_owned());

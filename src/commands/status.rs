@@ -1,5 +1,6 @@
 //! `tflock status`: who holds the lock, and whether they are alive.
 
+use std::io::IsTerminal as _;
 use std::rc::Rc;
 
 use anyhow::Context as _;
@@ -71,8 +72,10 @@ async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<
     for place in &seen {
         ui::print(&as_text(place))?;
     }
-    if context.ui.can_ask() {
-        offer(context, &seen).await?;
+    // With stdout in a pipe the answer goes to a program, which nobody should have to wait for.
+    let can_ask = context.ui.can_ask() && std::io::stdout().is_terminal();
+    if can_ask && offer(context, &seen).await? == Standing::Free {
+        return Ok(Outcome::Exit(0));
     }
     Ok(outcome(&seen, arguments))
 }
@@ -175,28 +178,29 @@ fn holder_as_json(stored: &Stored, assessment: &Assessment) -> Value {
     })
 }
 
-/// Ends with a question where there is something to confirm; its default is no.
-async fn offer(context: &Context, seen: &[Seen]) -> Result<(), Failure> {
-    match standing(seen) {
-        Standing::Free => Ok(()),
-        Standing::Stale => {
-            if context.ui.confirm("Release it?") == Reply::Yes {
-                for place in seen {
-                    release(context, place).await?;
-                }
-            }
-            Ok(())
-        }
-        Standing::Held => {
-            if context.ui.confirm("Wait until it is free?") == Reply::Yes {
-                for place in seen {
-                    wait_until_free(context, place.store.as_ref()).await?;
-                }
-                context.ui.notice("the lock is free");
-            }
-            Ok(())
+/// Ends with a question where there is something to confirm; its default is no. Says how the lock stands then.
+async fn offer(context: &Context, seen: &[Seen]) -> Result<Standing, Failure> {
+    let standing = standing(seen);
+    let question = match standing {
+        Standing::Free => return Ok(standing),
+        Standing::Stale => "Release it?",
+        Standing::Held => "Wait until it is free?",
+    };
+    if context.ui.confirm(question) == Reply::No {
+        return Ok(standing);
+    }
+    for place in seen {
+        if standing == Standing::Stale {
+            release(context, place).await?;
+        } else {
+            wait_until_free(context, place.store.as_ref()).await?;
         }
     }
+    context.ui.notice(match standing {
+        Standing::Stale => "released",
+        Standing::Held | Standing::Free => "the lock is free",
+    });
+    Ok(Standing::Free)
 }
 
 async fn release(context: &Context, place: &Seen) -> Result<(), Failure> {
@@ -204,15 +208,12 @@ async fn release(context: &Context, place: &Seen) -> Result<(), Failure> {
         return Ok(());
     };
     match remove(place.store.as_ref(), &Machine, shown).await? {
-        Removal::Removed => {
-            context.ui.notice("released");
-            Ok(())
-        }
-        Removal::Changed(_) => Err(changed(place.store.as_ref())),
+        Removal::Removed => Ok(()),
+        Removal::Changed(_) => Err(changed(context, place.store.as_ref())),
     }
 }
 
-pub(super) fn changed(store: &dyn Store) -> Failure {
+pub(super) fn changed(context: &Context, store: &dyn Store) -> Failure {
     Failure::new(
         exit_code::REFUSED,
         format!(
@@ -220,13 +221,21 @@ pub(super) fn changed(store: &dyn Store) -> Failure {
             store.key()
         ),
     )
-    .hint("look again with `tflock status`")
+    .hint(format!(
+        "look again with `{}`",
+        context.command_line("status")
+    ))
 }
 
 async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Failure> {
     let started = Machine.now();
     let mut observer = Observer::default();
-    let mut waiting = Waiting::new(&context.ui, store.key(), context.options.wait);
+    let mut waiting = Waiting::new(
+        &context.ui,
+        store.key(),
+        context.options.wait,
+        Machine.wall(),
+    );
     while let Some(stored) = store.read().await? {
         let look = Observed {
             assessment: observer.assess(&Machine, &stored.record),
@@ -237,8 +246,9 @@ async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Fai
             && look.waited >= limit
         {
             waiting.end();
+            let longer = context.command_line("--wait 1h status");
             return Err(Failure::new(exit_code::HELD, "the lock is still held")
-                .hint("wait longer with `tflock --wait 1h status`"));
+                .hint(format!("wait longer with `{longer}`")));
         }
         waiting.held(&look, Machine.wall());
         Machine.sleep(Machine.jittered(LOOK_EVERY)).await;

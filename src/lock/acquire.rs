@@ -13,7 +13,7 @@ use super::held::Held;
 use super::host::{Host, Instant};
 use super::liveness::{Assessment, Observer, Replacement};
 use super::record::{Lease, LockId, LockInfo, Record, go_time};
-use super::store::{Heartbeats, Store, StoreError, Stored, Swap};
+use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
 /// How often a held lock is tried again: so that a hand-over takes a quarter of a second in the middle.
 const POLL_INTERVAL: Duration = Duration::from_millis(600);
@@ -125,6 +125,7 @@ pub async fn acquire(
     let mut replacing: Option<Observed> = None;
     let mut unanswered = false;
     let mut outage = Outage::default();
+    let mut vanishing = Outage::default();
     loop {
         if *stop.borrow() {
             withdraw(store.as_ref(), host.as_ref(), claim, unanswered).await?;
@@ -161,8 +162,15 @@ pub async fn acquire(
         let Some(stored) = refused else {
             // It was freed between our write and the look at what was in its way.
             replacing = None;
+            let Some(pause) = vanishing.pause(host.as_ref(), OUTAGE_PATIENCE) else {
+                let error = refuses_without_reason(store.as_ref());
+                let (store, host) = (store.as_ref(), host.as_ref());
+                return Err(give_up(store, host, claim, unanswered, error).await);
+            };
+            sleep_or_stop(host.as_ref(), pause, &mut stop).await;
             continue;
         };
+        vanishing = Outage::default();
         if stored.record.lock_id().as_ref() == Some(&claim.info.id) {
             return Ok(Acquisition::Held {
                 held: Held::new(store, host, claim.info.id.clone(), stored, asked),
@@ -190,6 +198,17 @@ pub async fn acquire(
         progress(Progress::HeldBy(&seen));
         let pause = host.jittered(POLL_INTERVAL).min(remaining);
         sleep_or_stop(host.as_ref(), pause, &mut stop).await;
+    }
+}
+
+/// What is to be said of a store that lets nothing be written although there is nothing.
+fn refuses_without_reason(store: &dyn Store) -> StoreError {
+    StoreError {
+        action: "taking the lock",
+        place: store.place(),
+        kind: StoreErrorKind::Unsuitable,
+        message: "every write is refused, and yet there is no lock".to_owned(),
+        remedy: None,
     }
 }
 
@@ -285,4 +304,4 @@ async fn remove_own(store: &dyn Store, id: &LockId) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

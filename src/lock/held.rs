@@ -184,3 +184,6 @@ impl Held {
         self.next_renewal = Instant(self.confirmed.0 + self.host.jittered(interval));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,3 +168,6 @@ fn by_fate(fate: ProcessFate, otherwise: Liveness, replacement: Replacement) -> 
         replacement,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,10 @@ pub async fn remove(
     loop {
         match store.swap(Some(shown), None).await {
             Ok(Swap::Done(_)) => return Ok(Removal::Removed),
-            Ok(Swap::Refused(None)) if unanswered => return Ok(Removal::Removed),
+            // Our first request may have done it; whoever stands there by now came after.
+            Ok(Swap::Refused(other)) if unanswered && !is_same_lock(shown, other.as_ref()) => {
+                return Ok(Removal::Removed);
+            }
             Ok(Swap::Refused(other)) => return Ok(Removal::Changed(other)),
             Err(error) => {
                 unanswered |= error.kind.may_have_been_applied();
@@ -44,5 +47,147 @@ pub async fn remove(
                 }
             }
         }
+    }
+}
+
+fn is_same_lock(shown: &Stored, other: Option<&Stored>) -> bool {
+    other.is_some_and(|other| other.record.lock_id() == shown.record.lock_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::record::Record;
+    use crate::lock::simulation::{SimulatedHost, Simulation};
+    use crate::lock::store::StoreErrorKind;
+    use crate::lock::store::memory::{Fault, MemoryStore};
+
+    /// A lock that a person was shown.
+    struct Scene {
+        simulation: Simulation,
+        host: SimulatedHost,
+        store: MemoryStore,
+        shown: Stored,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let simulation = Simulation::default();
+            let host = simulation.machine().tflock();
+            let store = MemoryStore::default();
+            store.overwrite(Some(other_record(&host)));
+            Self {
+                shown: store.current().unwrap(),
+                simulation,
+                host,
+                store,
+            }
+        }
+
+        fn remove(&self) -> Result<Removal, StoreError> {
+            self.remove_while(|| {})
+        }
+
+        /// Removes it; `change` happens after the first attempt and before the second.
+        fn remove_while(&self, change: impl FnOnce()) -> Result<Removal, StoreError> {
+            let changing = async {
+                self.host.sleep(Duration::from_millis(1)).await;
+                change();
+            };
+            let removing = remove(&self.store, &self.host, &self.shown);
+            self.simulation
+                .run(async { tokio::join!(removing, changing).0 })
+        }
+    }
+
+    fn other_record(host: &SimulatedHost) -> Record {
+        let claim = host.claim(None);
+        Record::new(&claim.info, claim.lease)
+    }
+
+    #[test]
+    fn the_record_that_was_shown_is_removed_with_one_request() {
+        let scene = Scene::new();
+        assert_eq!(scene.remove().unwrap(), Removal::Removed);
+        assert_eq!((scene.store.current(), scene.store.requests()), (None, 1));
+    }
+
+    #[test]
+    fn a_record_that_has_changed_is_left_alone() {
+        let scene = Scene::new();
+        let renewed = scene.shown.record.renewed(scene.host.wall());
+        scene.store.overwrite(Some(renewed));
+        let now = scene.store.current();
+        assert_eq!(scene.remove().unwrap(), Removal::Changed(now.clone()));
+        assert_eq!(scene.store.current(), now);
+    }
+
+    #[test]
+    fn a_record_that_is_gone_already_is_said_to_have_changed() {
+        let scene = Scene::new();
+        scene.store.overwrite(None);
+        assert_eq!(scene.remove().unwrap(), Removal::Changed(None));
+    }
+
+    #[test]
+    fn a_removal_whose_reply_was_lost_is_a_removal() {
+        let scene = Scene::new();
+        scene.store.inject([Fault::ReplyLost]);
+        assert_eq!(scene.remove().unwrap(), Removal::Removed);
+    }
+
+    #[test]
+    fn a_removal_whose_reply_was_lost_leaves_the_next_holder_alone() {
+        let scene = Scene::new();
+        scene.store.inject([Fault::ReplyLost]);
+        let next = other_record(&scene.host);
+        let removal = scene.remove_while(|| scene.store.overwrite(Some(next.clone())));
+        assert_eq!(removal.unwrap(), Removal::Removed);
+        assert_eq!(scene.store.current().unwrap().record, next);
+    }
+
+    #[test]
+    fn a_heartbeat_after_a_request_that_was_lost_is_a_change() {
+        let scene = Scene::new();
+        scene.store.inject([Fault::RequestLost]);
+        let renewed = scene.shown.record.renewed(scene.host.wall());
+        let removal = scene.remove_while(|| scene.store.overwrite(Some(renewed)));
+        let now = scene.store.current();
+        assert!(now.is_some());
+        assert_eq!(removal.unwrap(), Removal::Changed(now));
+    }
+
+    #[test]
+    fn a_record_that_vanished_while_requests_were_throttled_was_not_removed_by_us() {
+        let scene = Scene::new();
+        let throttled = Fault::Refused(StoreErrorKind::Throttled);
+        scene.store.inject([throttled]);
+        let removal = scene.remove_while(|| scene.store.overwrite(None));
+        assert_eq!(removal.unwrap(), Removal::Changed(None));
+    }
+
+    #[test]
+    fn a_removal_is_tried_for_fifteen_seconds() {
+        let scene = Scene::new();
+        scene.store.inject(vec![Fault::RequestLost; 100]);
+        assert_eq!(
+            scene.remove().unwrap_err().kind,
+            StoreErrorKind::Unreachable
+        );
+        let longest = PATIENCE + Duration::from_secs(2);
+        assert!((PATIENCE..=longest).contains(&scene.simulation.elapsed()));
+        assert!(scene.store.current().is_some());
+    }
+
+    #[test]
+    fn a_removal_that_is_forbidden_fails_at_once() {
+        let scene = Scene::new();
+        let forbidden = Fault::Refused(StoreErrorKind::AccessDenied);
+        scene.store.inject([forbidden]);
+        assert_eq!(
+            scene.remove().unwrap_err().kind,
+            StoreErrorKind::AccessDenied
+        );
+        assert_eq!(scene.store.requests(), 1);
     }
 }

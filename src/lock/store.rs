@@ -82,7 +82,7 @@ pub trait Store {
 
 /// How a request failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{action} on {place} failed: {message}")]
+#[error("{}", self.in_words())]
 pub struct StoreError {
     /// The store's word for the request: `PutItem`.
     pub action: &'static str,
@@ -96,11 +96,35 @@ pub struct StoreError {
     pub remedy: Option<String>,
 }
 
+/// The action of a failure that came before any request.
+pub const SET_UP: &str = "the set-up of the client";
+
+impl StoreError {
+    fn in_words(&self) -> String {
+        let Self {
+            action,
+            place,
+            message,
+            ..
+        } = self;
+        if *action == SET_UP {
+            message.clone()
+        } else {
+            format!("{action} on {place} failed: {message}")
+        }
+    }
+}
+
 /// Kinds of failure, as far as anybody acts on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// No answer came: refused, reset, timed out.
+    /// No answer came: the connection broke, or time was up.
     Unreachable,
+    /// What the request needs first did not answer: the network, whoever gives out credentials, or the look at
+    /// what was in its way. Nothing was changed.
+    NotCarriedOut,
+    /// The server's certificate is not trusted: the request was not sent.
+    Untrusted,
     /// The server failed (5xx).
     ServerFailure,
     /// Too many requests; it was not carried out.
@@ -131,6 +155,6 @@ impl StoreErrorKind {
     /// Whether the same request may succeed a moment later.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        self.may_have_been_applied() || self == Self::Throttled
+        self.may_have_been_applied() || matches!(self, Self::NotCarriedOut | Self::Throttled)
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::lock::held::{Held, RELEASE_PATIENCE, Release, Renewal};
 use crate::lock::host::{Host, Instant};
-use crate::lock::record::ProcessIdentity;
+use crate::lock::record::{LockId, ProcessIdentity};
 use crate::lock::store::{StoreError, Stored};
 
 /// The places of one lock.
@@ -46,8 +46,8 @@ pub(super) struct Released {
 /// A place that could not be given back.
 pub(super) struct NotReleased {
     pub error: StoreError,
-    /// What removes the record by hand.
-    pub removal_command: String,
+    /// What names the record that is left.
+    pub id: LockId,
 }
 
 impl Keeper {
@@ -116,7 +116,7 @@ impl Keeper {
                 Ok(Release::Released) => {}
                 Ok(Release::Lost(now)) => released.lost.push(lost(&place.held, now.as_ref())),
                 Err(error) => released.failed.push(NotReleased {
-                    removal_command: format!("tflock force-unlock {}", place.held.id()),
+                    id: place.held.id().clone(),
                     error,
                 }),
             }

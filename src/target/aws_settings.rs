@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::aws::{AwsSettings, Role, StaticKeys, WebIdentity, WebIdentityToken};
+use crate::lock::store::s3::Encryption;
 use crate::terraform::Environment;
 use crate::terraform::backend::{AssumeRole, AssumeRoleWithWebIdentity, S3Backend, Secret};
 
@@ -64,9 +65,25 @@ pub(super) fn of(
         web_identity: s3
             .assume_role_with_web_identity
             .as_ref()
-            .and_then(|identity| web_identity(identity, environment, directory)),
+            .and_then(|identity| web_identity(identity, environment, directory))
+            .or_else(|| ambient_identity(s3, environment)),
         role: s3.assume_role.as_ref().map(role),
     })
+}
+
+/// How terraform has its objects encrypted: keys count only where `encrypt` is on (`putObject` in
+/// `internal/backend/remote-state/s3/client.go`).
+pub(super) fn encryption(s3: &S3Backend, environment: Environment<'_>) -> Encryption {
+    if !s3.encrypt {
+        return Encryption::NotAsked;
+    }
+    if let Some(id) = &s3.kms_key_id {
+        return Encryption::KmsKey(id.clone());
+    }
+    let recorded = s3.sse_customer_key.as_ref().map(exposed);
+    recorded
+        .or_else(|| text(environment, "AWS_SSE_CUSTOMER_KEY"))
+        .map_or(Encryption::S3Key, Encryption::CustomerKey)
 }
 
 fn exposed(secret: &Secret) -> String {
@@ -128,6 +145,30 @@ fn web_identity(
             ..Role::default()
         },
         token,
+    })
+}
+
+/// The identity that a pod or a job was given, in its place among Go's credentials: after keys and a profile that
+/// was named, before the default profile. The SDK would look at the default profile first, and would not ask the
+/// STS that the backend names.
+fn ambient_identity(s3: &S3Backend, environment: Environment<'_>) -> Option<WebIdentity> {
+    let recorded = s3.access_key.is_some() || s3.profile.is_some();
+    let named = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"]
+        .into_iter()
+        .any(|name| text(environment, name).is_some());
+    if recorded || named {
+        return None;
+    }
+    Some(WebIdentity {
+        role: Role {
+            arn: text(environment, "AWS_ROLE_ARN")?,
+            session_name: text(environment, "AWS_ROLE_SESSION_NAME"),
+            ..Role::default()
+        },
+        token: WebIdentityToken::File(PathBuf::from(text(
+            environment,
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+        )?)),
     })
 }
 

@@ -11,6 +11,7 @@ mod words;
 mod tests;
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -275,6 +276,22 @@ pub fn lock_disabling_variables(environment: Environment<'_>) -> Vec<(OsString, 
         variables.push((OsString::from(variable), value));
     }
     variables
+}
+
+/// The environment as it was before [`lock_disabling_variables`]: without the `-lock=false` that begins the variable of
+/// a locking command.
+pub fn before_lock_disabling(
+    environment: Environment<'_>,
+) -> impl Fn(&str) -> Option<OsString> + '_ {
+    move |name| {
+        let value = environment(name)?;
+        let is_of_command = LOCKING.iter().any(|known| variable_of(known.name) == name);
+        let rest = value
+            .as_bytes()
+            .strip_prefix(WITHOUT_LOCK.as_bytes())
+            .filter(|rest| is_of_command && (rest.is_empty() || rest.starts_with(b" ")));
+        Some(rest.map_or_else(|| value.clone(), |rest| OsString::from_vec(rest.to_vec())))
+    }
 }
 
 /// A `TF_CLI_ARGS…` line without its `-lock` flags, or `None` if it has none.

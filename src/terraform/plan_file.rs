@@ -1,5 +1,4 @@
-//! The backend and workspace that a saved plan was made for. `apply PLANFILE` works on those, not on what is
-//! initialised and selected.
+//! The backend that a saved plan was made for. `apply PLANFILE` works with that one, not with what is initialised.
 //!
 //! A plan file is a zip; its entry `tfplan` is a protobuf message (`internal/plans/planproto/planfile.proto`), in which
 //! the backend's configuration is msgpack. Only these fields are read, and nothing of a plan is ever shown: it holds
@@ -19,7 +18,6 @@ use serde_json::{Map, Value};
 use zip::ZipArchive;
 
 use super::backend::Backend;
-use super::workspace::Workspace;
 
 /// The only version of the message that terraform since 0.12 and OpenTofu write.
 const PLAN_VERSION: u64 = 3;
@@ -28,11 +26,9 @@ const LARGEST_PLAN: u64 = 1 << 30;
 
 /// What a saved plan says about the state it belongs to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PlannedState {
+pub struct PlannedBackend {
     /// The backend, with its configuration as merged when the plan was made.
     pub backend: Backend,
-    /// The workspace that was selected then.
-    pub workspace: Workspace,
     /// The version of the terraform that made the plan.
     pub recorded_version: Option<String>,
 }
@@ -105,7 +101,7 @@ impl PlanFileError {
 /// # Errors
 ///
 /// When there is a plan and it does not tell its backend.
-pub fn read_plan_file(path: &Path) -> Result<Option<PlannedState>, PlanFileError> {
+pub fn read_plan_file(path: &Path) -> Result<Option<PlannedBackend>, PlanFileError> {
     let unreadable = |source| PlanFileError::Unreadable {
         path: path.to_owned(),
         source,
@@ -160,9 +156,8 @@ pub fn read_plan_file(path: &Path) -> Result<Option<PlannedState>, PlanFileError
     let config = backend.config.map(|config| config.msgpack);
     let config = message::configuration(&config.unwrap_or_default())
         .ok_or_else(|| malformed("backend configuration"))?;
-    Ok(Some(PlannedState {
+    Ok(Some(PlannedBackend {
         backend: Backend::new(backend.type_name, config),
-        workspace: Workspace::new(backend.workspace),
         recorded_version: Some(plan.terraform_version).filter(|version| !version.is_empty()),
     }))
 }

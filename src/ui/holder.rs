@@ -109,6 +109,7 @@ pub fn duration(duration: Duration) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{minutes} min"),
+        3600..86_400 if minutes % 60 == 0 => format!("{hours} h"),
         3600..86_400 => format!("{hours} h {} min", minutes % 60),
         _ if days == 1 => "1 day".to_owned(),
         _ => format!("{days} days"),
@@ -201,11 +202,12 @@ mod tests {
                 said(4),
                 said(59),
                 said(840),
+                said(3600),
                 said(3600 + 300),
                 said(90_000),
                 said(300_000)
             ],
-            ["4 s", "59 s", "14 min", "1 h 5 min", "1 day", "3 days"]
+            ["4 s", "59 s", "14 min", "1 h", "1 h 5 min", "1 day", "3 days"]
         );
     }
 }

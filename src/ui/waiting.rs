@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::holder::{self, duration};
@@ -10,11 +10,14 @@ use super::{Ui, Verbosity};
 use crate::lock::acquire::{Observed, Patience};
 use crate::lock::record::LockId;
 use crate::lock::store::StoreError;
+use crate::terraform::duration::format_duration;
 
 /// When the second plain line comes; each further one after twice as long.
 const SECOND_LINE: Duration = Duration::from_secs(30);
 /// The longest time between plain lines.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+/// How long a store fails before that is worth a word.
+const SHORTEST_OUTAGE: TimeDelta = TimeDelta::seconds(3);
 /// How often the moving line moves.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -31,12 +34,21 @@ pub struct Waiting<'a> {
     introduced: Option<Introduced>,
     next_line: Duration,
     pause: Duration,
+    answered: DateTime<Utc>,
+    outage: Outage,
+}
+
+/// Whether it was said that the store does not answer.
+#[derive(PartialEq)]
+enum Outage {
+    NotTold,
+    Told,
 }
 
 impl<'a> Waiting<'a> {
-    /// The display of a wait for the lock of `what`.
+    /// The display of a wait for the lock of `what` that begins `now`.
     #[must_use]
-    pub fn new(ui: &'a Ui, what: &str, patience: Patience) -> Self {
+    pub fn new(ui: &'a Ui, what: &str, patience: Patience, now: DateTime<Utc>) -> Self {
         Self {
             ui,
             what: what.to_owned(),
@@ -45,6 +57,8 @@ impl<'a> Waiting<'a> {
             introduced: None,
             next_line: Duration::ZERO,
             pause: SECOND_LINE,
+            answered: now,
+            outage: Outage::NotTold,
         }
     }
 
@@ -56,6 +70,8 @@ impl<'a> Waiting<'a> {
 
     /// Somebody holds the lock.
     pub fn held(&mut self, observed: &Observed, now: DateTime<Utc>) {
+        self.answered = now;
+        self.outage = Outage::NotTold;
         if self.ui.verbosity == Verbosity::Quiet {
             return;
         }
@@ -70,13 +86,15 @@ impl<'a> Waiting<'a> {
             || "somebody".to_owned(),
             |info| holder::printable(&info.who),
         );
+        // The end of it is cut off where a terminal is narrow.
         let line = format!(
-            "waiting {} for {who}: {}{}",
+            "waiting for {who} ({}{}): {}",
             duration(observed.waited),
+            self.limit(),
             holder::liveness(&observed.assessment),
-            self.limit()
         );
-        if self.ui.stderr.is_term() {
+        // A terminal that cannot move its cursor (`TERM=dumb`) shows no bar.
+        if self.ui.stderr.is_term() && !self.bar().is_hidden() {
             self.bar().set_message(line);
         } else if observed.waited >= self.next_line {
             self.ui.notice(&line);
@@ -86,8 +104,15 @@ impl<'a> Waiting<'a> {
     }
 
     /// A request failed, and is made again.
-    pub fn retrying(&mut self, error: &StoreError) {
-        self.suspended(|ui| ui.detail(|| format!("{error}; trying again")));
+    pub fn retrying(&mut self, error: &StoreError, now: DateTime<Utc>) {
+        let text = format!("{error}; trying again");
+        let lasts = now.signed_duration_since(self.answered) >= SHORTEST_OUTAGE;
+        if self.ui.verbosity == Verbosity::Verbose {
+            self.suspended(|ui| ui.detail(|| text));
+        } else if lasts && self.outage == Outage::NotTold {
+            self.outage = Outage::Told;
+            self.suspended(|ui| ui.notice(&text));
+        }
     }
 
     /// The wait is over: the line goes, and what was there before stays.
@@ -101,8 +126,7 @@ impl<'a> Waiting<'a> {
         let what = self.what.clone();
         let rows = holder::rows(&observed.stored.record, &observed.assessment, now);
         self.suspended(|ui| {
-            ui.notice(&format!("`{what}` is locked, waiting for it"));
-            ui.rows(&rows);
+            ui.notice_with_rows(&format!("`{what}` is locked, waiting for it"), &rows);
         });
     }
 
@@ -130,7 +154,7 @@ impl<'a> Waiting<'a> {
 
     fn limit(&self) -> String {
         match self.patience {
-            Patience::For(limit) => format!(" (up to {})", duration(limit)),
+            Patience::For(limit) => format!(" of {}", format_duration(limit)),
             Patience::Forever => String::new(),
         }
     }

@@ -3,6 +3,7 @@
 //! write must know that it did; the protocol above does.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -31,8 +32,11 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
-use super::{StoreError, StoreErrorKind};
+use super::{SET_UP, StoreError, StoreErrorKind};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -152,7 +156,10 @@ impl AwsAccess {
         let http_client = SharedHttpClient::new(ConnectOnDemand::new(&settings)?);
         let files = profile_files(&settings);
         let region = region(&settings, &files).await.ok_or_else(|| {
-            settings_error(StoreErrorKind::RegionMissing, "no region is set".to_owned())
+            settings_error(
+                StoreErrorKind::RegionMissing,
+                "no AWS region is set".to_owned(),
+            )
         })?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http_client.clone())
@@ -227,7 +234,7 @@ impl AwsAccess {
 
 fn settings_error(kind: StoreErrorKind, message: String) -> StoreError {
     StoreError {
-        action: "the set-up of the client",
+        action: SET_UP,
         place: "AWS".to_owned(),
         kind,
         message,
@@ -424,12 +431,27 @@ fn policy_arns(role: &Role) -> Option<Vec<PolicyDescriptorType>> {
     Some(arns).filter(|arns| !arns.is_empty())
 }
 
-fn refused<E>(action: &str, arn: &str, error: &SdkError<E>) -> CredentialsError
+fn refused<E>(action: &'static str, arn: &str, error: &SdkError<E>) -> CredentialsError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let (_, message) = classify(error);
-    CredentialsError::provider_error(format!("{action} of `{arn}`: {message}"))
+    let (kind, message) = classify(error);
+    CredentialsError::provider_error(RoleRefused {
+        action,
+        arn: arn.to_owned(),
+        kind,
+        message,
+    })
+}
+
+/// A role that STS did not hand out.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} of `{arn}`: {message}")]
+struct RoleRefused {
+    action: &'static str,
+    arn: String,
+    kind: StoreErrorKind,
+    message: String,
 }
 
 /// An HTTP client that loads certificates when the first secure connection is made: reading the system's
@@ -546,20 +568,37 @@ fn connector(
     builder
 }
 
-/// The bundle's bytes, once they are known to be certificates: a client cannot be made of others, and would
-/// say so by a panic.
+/// The certificates of a bundle that can be used. Go leaves out the others without a word, and a client that is
+/// given one panics.
 fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, StoreError> {
     let unusable = |reason: String| {
-        settings_error(
-            StoreErrorKind::Unsuitable,
-            format!("the CA bundle `{}` {reason}", path.display()),
-        )
+        StoreError {
+            remedy: Some(
+                "name a PEM file of certificates with `custom_ca_bundle` in the backend or AWS_CA_BUNDLE"
+                    .to_owned(),
+            ),
+            ..settings_error(
+                StoreErrorKind::Unsuitable,
+                format!("the CA bundle `{}` {reason}", path.display()),
+            )
+        }
     };
     let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+    let mut known = RootCertStore::empty();
+    let mut usable = String::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok) {
+        let base64 = aws_smithy_types::base64::encode(&certificate);
+        if known.add(certificate).is_ok() {
+            let _ = writeln!(
+                usable,
+                "-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----"
+            );
+        }
+    }
+    if usable.is_empty() {
         return Err(unusable("holds no PEM certificate".to_owned()));
     }
-    Ok(pem)
+    Ok(usable.into_bytes())
 }
 
 fn proxy_config(
@@ -570,8 +609,13 @@ fn proxy_config(
     let Some(url) = url else {
         return Ok(ProxyConfig::from_env());
     };
-    let proxy = of_scheme(url.to_owned()).map_err(|_| {
-        settings_error(
+    // What was written may hold a password.
+    let proxy = of_scheme(url.to_owned()).map_err(|_| StoreError {
+        remedy: Some(
+            "correct `http_proxy` and `https_proxy` in the backend and run `tflock init`"
+                .to_owned(),
+        ),
+        ..settings_error(
             StoreErrorKind::Unsuitable,
             "the proxy that the backend names is not a URL".to_owned(),
         )
@@ -588,11 +632,10 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     if let Some(credentials) = find_cause::<CredentialsError>(error) {
-        let kind = match credentials {
-            CredentialsError::ProviderError(_) => StoreErrorKind::CredentialsRejected,
-            _ => StoreErrorKind::CredentialsMissing,
-        };
-        return (kind, root_cause(credentials));
+        return (
+            kind_of_credentials_error(credentials),
+            root_cause(credentials),
+        );
     }
     match error {
         SdkError::ServiceError(service) => {
@@ -612,7 +655,7 @@ where
         SdkError::DispatchFailure(failure) if failure.is_user() => {
             (StoreErrorKind::Unsuitable, root_cause(error))
         }
-        SdkError::DispatchFailure(_) => (StoreErrorKind::Unreachable, root_cause(error)),
+        SdkError::DispatchFailure(_) => (kind_of_broken_connection(error), root_cause(error)),
         SdkError::ResponseError(response) => (
             StoreErrorKind::Unreachable,
             format!(
@@ -622,6 +665,39 @@ where
             ),
         ),
         _ => (StoreErrorKind::Rejected, root_cause(error)),
+    }
+}
+
+/// Credentials that could not be had for the moment are not refused ones: the lock must still be released.
+fn kind_of_credentials_error(error: &CredentialsError) -> StoreErrorKind {
+    match find_cause::<RoleRefused>(error).map(|refused| refused.kind) {
+        Some(StoreErrorKind::Untrusted) => return StoreErrorKind::Untrusted,
+        Some(kind) if kind.is_transient() => return StoreErrorKind::NotCarriedOut,
+        _ => {}
+    }
+    match error {
+        CredentialsError::ProviderTimedOut(_) => StoreErrorKind::NotCarriedOut,
+        CredentialsError::ProviderError(_) if find_cause::<ConnectorError>(error).is_some() => {
+            match kind_of_broken_connection(error) {
+                StoreErrorKind::Untrusted => StoreErrorKind::Untrusted,
+                _ => StoreErrorKind::NotCarriedOut,
+            }
+        }
+        CredentialsError::ProviderError(_) => StoreErrorKind::CredentialsRejected,
+        _ => StoreErrorKind::CredentialsMissing,
+    }
+}
+
+/// A request that found no connection was not carried out; of all others nobody knows.
+fn kind_of_broken_connection(error: &(dyn Error + 'static)) -> StoreErrorKind {
+    let connecting = find_cause::<hyper_util::client::legacy::Error>(error)
+        .is_some_and(hyper_util::client::legacy::Error::is_connect);
+    if !connecting {
+        return StoreErrorKind::Unreachable;
+    }
+    match find_cause(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => StoreErrorKind::Untrusted,
+        _ => StoreErrorKind::NotCarriedOut,
     }
 }
 
@@ -665,16 +741,28 @@ fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Optio
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        next = error.source();
+        next = cause_of(error);
     }
     None
+}
+
+/// The next cause in the chain. An I/O error counts not what it wraps among its causes, but the causes of that.
+fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }
 
 /// The last cause in the chain, on one line: the ones above it only say that something failed.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
+    while let Some(cause) = cause_of(last) {
+        last = cause;
     }
-    last.to_string().replace('\n', " ")
+    let text = last.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -135,6 +135,7 @@ impl DynamoDbStore {
         error: &SdkError<E>,
     ) -> StoreError {
         let (mut kind, mut message) = aws::classify(error);
+        let mut remedy = self.remedy(action, kind);
         if kind == StoreErrorKind::Rejected
             && error.code() == Some("ValidationException")
             && let Some(keys) = self.unsuitable_keys().await
@@ -143,23 +144,25 @@ impl DynamoDbStore {
             message = format!(
                 "its key is {keys}, where a lock table has one partition key `LockID` of type String"
             );
+            remedy = Some(format!(
+                "name another table with `--table`; this creates one: {}",
+                creation_of("NAME")
+            ));
         }
         StoreError {
             action,
             place: self.place(),
             kind,
             message,
-            remedy: self.remedy(action, kind),
+            remedy,
         }
     }
 
     fn remedy(&self, action: &str, kind: StoreErrorKind) -> Option<String> {
         match kind {
             StoreErrorKind::NotFound => Some(format!(
-                "name the table with `--table`, or create it: `aws dynamodb create-table \
-                 --table-name {} --attribute-definitions AttributeName=LockID,AttributeType=S \
-                 --key-schema AttributeName=LockID,KeyType=HASH --billing-mode PAY_PER_REQUEST`",
-                self.table
+                "name the table with `--table`, or create it: {}",
+                creation_of(&self.table)
             )),
             StoreErrorKind::AccessDenied => Some(format!(
                 "allow `dynamodb:{action}` on table `{}`, or use credentials that have it: \
@@ -208,6 +211,15 @@ impl DynamoDbStore {
             .collect();
         Some(words.join(" and "))
     }
+}
+
+/// The command that creates a lock table.
+fn creation_of(table: &str) -> String {
+    format!(
+        "`aws dynamodb create-table --table-name {table} \
+         --attribute-definitions AttributeName=LockID,AttributeType=S \
+         --key-schema AttributeName=LockID,KeyType=HASH --billing-mode PAY_PER_REQUEST`"
+    )
 }
 
 /// A condition that holds only for the very item that was seen.

@@ -224,9 +224,10 @@ impl Store for LocalStore {
         new: Option<&'a Record>,
     ) -> Answer<'a, Swap> {
         Box::pin(async move {
-            self.swap_files(expected, new)
-                .await
-                .map_err(|error| self.error("writing", &error))
+            self.swap_files(expected, new).await.map_err(|error| {
+                let action = if new.is_some() { "writing" } else { "removing" };
+                self.error(action, &error)
+            })
         })
     }
 

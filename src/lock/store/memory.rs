@@ -18,18 +18,39 @@ pub enum Fault {
     RequestLost,
     /// It is refused without being carried out.
     Refused(StoreErrorKind),
+    /// A swap is refused because of a record that is gone before anybody can look at it.
+    FreedMeanwhile,
 }
 
 /// One place, shared by all its clones.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct MemoryStore {
+    heartbeats: Heartbeats,
     place: Rc<RefCell<Option<(Record, u64)>>>,
     revisions: Rc<Cell<u64>>,
     faults: Rc<RefCell<VecDeque<Fault>>>,
     requests: Rc<Cell<u64>>,
 }
 
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(Heartbeats::Written)
+    }
+}
+
 impl MemoryStore {
+    /// An empty place.
+    #[must_use]
+    pub fn new(heartbeats: Heartbeats) -> Self {
+        Self {
+            heartbeats,
+            place: Rc::default(),
+            revisions: Rc::default(),
+            faults: Rc::default(),
+            requests: Rc::default(),
+        }
+    }
+
     /// Faults for the next requests, in order; those after them succeed.
     pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.borrow_mut().extend(faults);
@@ -51,7 +72,9 @@ impl MemoryStore {
         self.revisions.get()
     }
 
-    fn current(&self) -> Option<Stored> {
+    /// What stands there, past all faults.
+    #[must_use]
+    pub fn current(&self) -> Option<Stored> {
         self.place
             .borrow()
             .as_ref()
@@ -76,7 +99,7 @@ impl MemoryStore {
             remedy: None,
         };
         match fault {
-            Fault::None => Ok(carry_out(self)),
+            Fault::None | Fault::FreedMeanwhile => Ok(carry_out(self)),
             Fault::ReplyLost => {
                 carry_out(self);
                 Err(error(StoreErrorKind::Unreachable))
@@ -98,7 +121,11 @@ impl Store for MemoryStore {
         new: Option<&'a Record>,
     ) -> Answer<'a, Swap> {
         Box::pin(async move {
+            let freed = self.faults.borrow().front() == Some(&Fault::FreedMeanwhile);
             self.request("swap", |store| {
+                if freed {
+                    return Swap::Refused(None);
+                }
                 let current = store.current();
                 let same = match (&current, expected) {
                     (None, None) => true,
@@ -116,7 +143,7 @@ impl Store for MemoryStore {
     }
 
     fn heartbeats(&self) -> Heartbeats {
-        Heartbeats::Written
+        self.heartbeats
     }
 
     fn key(&self) -> &'static str {

@@ -3,14 +3,19 @@
 //! A swap is a conditional request on the object's entity tag. An S3 refusal does not bring the holder back,
 //! so one more request reads it. Objects are never renewed: versioned buckets would keep each renewal.
 
+use std::fmt;
+
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectCannedAcl, ServerSideEncryption};
 use md5::{Digest as _, Md5};
 
 use super::aws;
-use super::{Answer, Heartbeats, Revision, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::{
+    Answer, Heartbeats, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
+};
 use crate::lock::record::{Lease, Record};
 
 /// The user metadata that carries the lease, as JSON.
@@ -19,16 +24,38 @@ const LEASE: &str = "tflock-lease";
 /// How the state's objects are written, and so its lock.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectSettings {
-    /// Server-side encryption was asked for.
-    pub encrypt: bool,
-    /// The KMS key for it.
-    pub kms_key_id: Option<String>,
-    /// Base64 of a key that the customer keeps (SSE-C).
-    pub customer_key: Option<String>,
+    /// With what they are encrypted.
+    pub encryption: Encryption,
     /// Canned ACL.
     pub acl: Option<String>,
-    /// Send no SHA-256 of the body.
+    /// Send no checksums and ask for none: there are servers that do not know them.
     pub skip_checksum: bool,
+}
+
+/// How the service is asked to encrypt.
+#[derive(Clone, Default)]
+pub enum Encryption {
+    /// Not at all: the bucket's own setting holds.
+    #[default]
+    NotAsked,
+    /// With a key of S3's.
+    S3Key,
+    /// With the KMS key of this ID.
+    KmsKey(String),
+    /// With a key that the customer keeps (SSE-C), in base64.
+    CustomerKey(String),
+}
+
+/// Without any key.
+impl fmt::Debug for Encryption {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NotAsked => "NotAsked",
+            Self::S3Key => "S3Key",
+            Self::KmsKey(_) => "KmsKey",
+            Self::CustomerKey(_) => "CustomerKey",
+        })
+    }
 }
 
 /// One object of a bucket.
@@ -52,7 +79,11 @@ impl S3Store {
     #[must_use]
     pub fn new(client: Client, bucket: &str, object: &str, settings: ObjectSettings) -> Self {
         Self {
-            client,
+            client: if settings.skip_checksum {
+                without_checksums(&client)
+            } else {
+                client
+            },
             bucket: bucket.to_owned(),
             object: object.to_owned(),
             key: format!("{bucket}/{object}"),
@@ -127,14 +158,14 @@ impl S3Store {
                 .sse_customer_algorithm(CustomerKey::ALGORITHM)
                 .sse_customer_key(&customer.key)
                 .sse_customer_key_md5(&customer.md5);
-        } else if self.settings.encrypt {
-            request = match &self.settings.kms_key_id {
-                Some(id) => request
-                    .server_side_encryption(ServerSideEncryption::AwsKms)
-                    .ssekms_key_id(id),
-                None => request.server_side_encryption(ServerSideEncryption::Aes256),
-            };
         }
+        request = match &self.settings.encryption {
+            Encryption::NotAsked | Encryption::CustomerKey(_) => request,
+            Encryption::S3Key => request.server_side_encryption(ServerSideEncryption::Aes256),
+            Encryption::KmsKey(id) => request
+                .server_side_encryption(ServerSideEncryption::AwsKms)
+                .ssekms_key_id(id),
+        };
         match request.body(ByteStream::from(body)).send().await {
             Ok(answer) => Ok(Condition::Held(Stored {
                 record: record.clone(),
@@ -156,9 +187,7 @@ impl S3Store {
             .await;
         match answer {
             Ok(_) => Ok(Condition::Held(())),
-            Err(error) if condition_failed(&error) || error.code() == Some("NoSuchKey") => {
-                Ok(Condition::Failed)
-            }
+            Err(error) if condition_failed(&error) => Ok(Condition::Failed),
             Err(error) => Err(self.explain("DeleteObject", &error)),
         }
     }
@@ -168,37 +197,47 @@ impl S3Store {
         expected: Option<&Stored>,
         new: Option<&Record>,
     ) -> Result<Swap, StoreError> {
-        let done = match (expected.map(|stored| &stored.revision), new) {
-            (_, Some(record)) => match self.put(expected, record).await? {
-                Condition::Held(stored) => Some(Swap::Done(Some(stored))),
-                Condition::Failed => None,
-            },
-            (Some(Revision::EntityTag(tag)), None) => match self.delete(tag).await? {
-                Condition::Held(()) => Some(Swap::Done(None)),
-                Condition::Failed => None,
-            },
-            (_, None) => None,
-        };
-        match done {
-            Some(swap) => Ok(swap),
-            None => Ok(Swap::Refused(self.get().await?)),
+        match (expected.map(|stored| &stored.revision), new) {
+            (_, Some(record)) => {
+                if let Condition::Held(stored) = self.put(expected, record).await? {
+                    return Ok(Swap::Done(Some(stored)));
+                }
+            }
+            (Some(Revision::EntityTag(tag)), None) => {
+                if let Condition::Held(()) = self.delete(tag).await? {
+                    return Ok(Swap::Done(None));
+                }
+            }
+            (_, None) => {
+                return Ok(match self.get().await? {
+                    None => Swap::Done(None),
+                    current => Swap::Refused(current),
+                });
+            }
+        }
+        match self.get().await {
+            Ok(current) => Ok(Swap::Refused(current)),
+            // The swap itself was refused, whatever became of the look.
+            Err(error) if error.kind.is_transient() => Err(StoreError {
+                kind: StoreErrorKind::NotCarriedOut,
+                ..error
+            }),
+            Err(error) => Err(error),
         }
     }
 
     fn customer_key(&self) -> Result<Option<CustomerKey>, StoreError> {
-        self.settings
-            .customer_key
-            .as_deref()
-            .map(|key| {
-                CustomerKey::new(key).ok_or_else(|| StoreError {
-                    action: "the set-up of the client",
-                    place: self.place(),
-                    kind: StoreErrorKind::Unsuitable,
-                    message: "`sse_customer_key` is not the base64 of a key".to_owned(),
-                    remedy: None,
-                })
-            })
-            .transpose()
+        let Encryption::CustomerKey(key) = &self.settings.encryption else {
+            return Ok(None);
+        };
+        let unusable = || StoreError {
+            action: SET_UP,
+            place: self.place(),
+            kind: StoreErrorKind::Unsuitable,
+            message: "`sse_customer_key` is not the base64 of a key".to_owned(),
+            remedy: None,
+        };
+        CustomerKey::new(key).map(Some).ok_or_else(unusable)
     }
 
     fn explain<E: ProvideErrorMetadata + std::error::Error + 'static>(
@@ -222,6 +261,16 @@ impl S3Store {
             remedy,
         }
     }
+}
+
+/// The SDK adds a checksum of its own where none is asked for, unless it is told not to.
+fn without_checksums(client: &Client) -> Client {
+    let config = client
+        .config()
+        .to_builder()
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    Client::from_conf(config.build())
 }
 
 /// A key of SSE-C as its three headers want it.
@@ -263,12 +312,12 @@ fn metadata(lease: &Lease) -> String {
     ascii
 }
 
-/// Whether the object was not what the request expected. 409 says that another write was under way: the race
-/// is lost just the same.
+/// Whether the object was not what the request expected, or not there at all. 409 says that another write was
+/// under way: the race is lost just the same.
 fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     matches!(
         error.code(),
-        Some("PreconditionFailed" | "ConditionalRequestConflict")
+        Some("PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey")
     ) || error
         .raw_response()
         .is_some_and(|answer| matches!(answer.status().as_u16(), 409 | 412))

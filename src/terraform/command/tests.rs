@@ -387,6 +387,33 @@ fn locking_is_disabled_for_every_locking_command_and_the_old_words_stay() {
 }
 
 #[test]
+fn what_disabled_the_locks_can_be_taken_back() {
+    let variables = [
+        ("TF_CLI_ARGS_plan", "-no-color"),
+        ("TF_CLI_ARGS_init", "-lock=false"),
+        ("OTHER", "-lock=false x"),
+    ];
+    let environment = environment_of(&variables);
+    let disabling = lock_disabling_variables(&environment);
+    let changed = |name: &str| {
+        let value = disabling.iter().find(|(variable, _)| variable == name);
+        value.map_or_else(|| environment(name), |(_, value)| Some(value.clone()))
+    };
+    let before = before_lock_disabling(&changed);
+    for (name, value) in [
+        ("TF_CLI_ARGS_plan", " -no-color"),
+        ("TF_CLI_ARGS_apply", ""),
+        ("TF_CLI_ARGS_init", "-lock=false"),
+        ("OTHER", "-lock=false x"),
+    ] {
+        assert_eq!(before(name), Some(OsString::from(value)), "{name}");
+    }
+    let other = environment_of(&[("TF_CLI_ARGS_plan", "-lock=falsehood")]);
+    let value = before_lock_disabling(&other)("TF_CLI_ARGS_plan");
+    assert_eq!(value, Some(OsString::from("-lock=falsehood")));
+}
+
+#[test]
 fn a_general_lock_flag_cannot_turn_locking_on_again() {
     let variables = [
         ("TF_CLI_ARGS", "-lock=true -no-color"),

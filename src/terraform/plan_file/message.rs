@@ -23,8 +23,6 @@ pub(super) struct Backend {
     pub(super) type_name: String,
     #[prost(message, optional, tag = "2")]
     pub(super) config: Option<DynamicValue>,
-    #[prost(string, tag = "3")]
-    pub(super) workspace: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -10,7 +10,7 @@ fn msgpack(value: &rmpv::Value) -> Vec<u8> {
 }
 
 /// What is read from a plan file with this `tfplan` entry.
-fn read_with(entry: &[u8]) -> Result<Option<PlannedState>, PlanFileError> {
+fn read_with(entry: &[u8]) -> Result<Option<PlannedBackend>, PlanFileError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("saved.plan");
     let mut archive = zip::ZipWriter::new(File::create(&path).unwrap());
@@ -22,20 +22,19 @@ fn read_with(entry: &[u8]) -> Result<Option<PlannedState>, PlanFileError> {
     read_plan_file(&path)
 }
 
-fn read_content(content: &[u8]) -> Result<Option<PlannedState>, PlanFileError> {
+fn read_content(content: &[u8]) -> Result<Option<PlannedBackend>, PlanFileError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("saved.plan");
     std::fs::write(&path, content).unwrap();
     read_plan_file(&path)
 }
 
-fn plan_for(type_name: &str, config: Vec<u8>, workspace: &str) -> message::Plan {
+fn plan_for(type_name: &str, config: Vec<u8>) -> message::Plan {
     message::Plan {
         version: PLAN_VERSION,
         backend: Some(message::Backend {
             type_name: type_name.to_owned(),
             config: Some(message::DynamicValue { msgpack: config }),
-            workspace: workspace.to_owned(),
         }),
         terraform_version: "1.11.4".to_owned(),
         state_store: None,
@@ -43,17 +42,15 @@ fn plan_for(type_name: &str, config: Vec<u8>, workspace: &str) -> message::Plan 
 }
 
 #[test]
-fn a_plan_of_the_real_terraform_tells_its_backend_and_workspace() {
+fn a_plan_of_the_real_terraform_tells_its_backend() {
     let directory = tempfile::tempdir().unwrap();
     let configuration = "terraform {\n  backend \"local\" {\n    path = \"sub/x.tfstate\"\n  }\n}\noutput \"x\" {\n  value = 1\n}\n";
     std::fs::write(directory.path().join("main.tf"), configuration).unwrap();
     real_terraform::succeed(directory.path(), &["init"]);
-    real_terraform::succeed(directory.path(), &["workspace", "new", "w1"]);
     real_terraform::succeed(directory.path(), &["plan", "-out=saved.plan"]);
     let planned = read_plan_file(&directory.path().join("saved.plan"))
         .unwrap()
         .unwrap();
-    assert_eq!(planned.workspace.as_str(), "w1");
     let local = planned.backend.local().unwrap().unwrap();
     assert_eq!(local.path, Some("sub/x.tfstate".into()));
     assert_eq!(local.workspace_directory, None);
@@ -78,9 +75,8 @@ fn a_configuration_is_read_as_the_record_would_have_it() {
             rmpv::Value::Map(vec![("s3".into(), "http://s3".into())]),
         ),
     ]);
-    let plan = plan_for("s3", msgpack(&config), "");
+    let plan = plan_for("s3", msgpack(&config));
     let planned = read_with(&plan.encode_to_vec()).unwrap().unwrap();
-    assert!(planned.workspace.is_default());
     let s3 = planned.backend.s3().unwrap().unwrap();
     assert_eq!((s3.bucket.as_str(), s3.key.as_str()), ("b", "k"));
     assert_eq!((s3.region, s3.profile), (None, None));
@@ -133,7 +129,7 @@ fn a_plan_that_is_not_understood_is_an_error() {
         }),
         ..no_backend.clone()
     };
-    let strange = plan_for("s3", msgpack(&"text".into()), "default");
+    let strange = plan_for("s3", msgpack(&"text".into()));
     for (entry, expected) in [
         (other_version.encode_to_vec(), "format 4"),
         (no_backend.encode_to_vec(), "no readable backend"),
@@ -152,7 +148,7 @@ fn a_plan_that_is_not_understood_is_an_error() {
 proptest! {
     #[test]
     fn no_plan_makes_it_panic(entry in prop::collection::vec(any::<u8>(), 0..200)) {
-        let plan = plan_for("s3", entry.clone(), "default");
+        let plan = plan_for("s3", entry.clone());
         let _ = read_with(&plan.encode_to_vec());
         let _ = read_with(&entry);
     }

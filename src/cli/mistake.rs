@@ -1,0 +1,110 @@
+//! clap's errors in tflock's words: one sentence with its literals in backticks, and a hint.
+//!
+//! clap blames an option for what stands in its variable; here the blame is put where the mistake is.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// What is wrong, and what to do about it.
+pub(super) struct Mistake {
+    pub message: String,
+    pub hint: String,
+}
+
+/// Puts `error` into words; `words` are those that clap was given, and `definition` says which variable stands for
+/// which option.
+pub(super) fn in_words(
+    error: &clap::Error,
+    words: &[OsString],
+    definition: &clap::Command,
+) -> Mistake {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(" ")),
+        _ => None,
+    };
+    let argument = text(ContextKind::InvalidArg).unwrap_or_default();
+    let value = text(ContextKind::InvalidValue).unwrap_or_default();
+    let place = place_of(&argument, words, definition);
+    let message = match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            format!("there is no option `{argument}`")
+        }
+        ErrorKind::UnknownArgument => format!("`{argument}` is one argument too many"),
+        ErrorKind::InvalidValue if value.is_empty() => format!("{place} needs a value"),
+        ErrorKind::InvalidValue => {
+            let possible = quoted(error.get(ContextKind::ValidValue));
+            format!("the value `{value}` of {place} is not one of {possible}")
+        }
+        ErrorKind::TooManyValues => format!("{place} takes no value, and was given `{value}`"),
+        ErrorKind::ValueValidation => {
+            let reason = error.source().map(ToString::to_string).unwrap_or_default();
+            format!("the value of {place} cannot be used: {reason}")
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = argument.trim_end_matches('.');
+            format!(
+                "`{}` is missing",
+                missing.trim_matches(['<', '>', '[', ']'])
+            )
+        }
+        ErrorKind::ArgumentConflict => {
+            let other = text(ContextKind::PriorArg).unwrap_or_default();
+            if other == argument {
+                format!("{place} is given twice")
+            } else {
+                let other = place_of(&other, words, definition);
+                format!("{place} cannot be used with {other}")
+            }
+        }
+        _ => one_line(error),
+    };
+    let suggested = text(ContextKind::SuggestedArg).or_else(|| text(ContextKind::SuggestedValue));
+    let hint = match suggested {
+        Some(suggested) => format!("did you mean `{suggested}`? see `tflock --help`"),
+        None => "see `tflock --help`".to_owned(),
+    };
+    Mistake { message, hint }
+}
+
+/// Where a value stands: its option, or the option's variable where the option was not given.
+fn place_of(argument: &str, words: &[OsString], definition: &clap::Command) -> String {
+    let name = argument.split([' ', '=']).next().unwrap_or_default();
+    let option = definition
+        .get_arguments()
+        .find(|option| option.get_long() == name.strip_prefix("--"));
+    let Some(option) = option else {
+        return format!("`{}`", name.trim_matches(['<', '>', '[', ']', '.']));
+    };
+    let is_given = words.iter().filter_map(|word| word.to_str()).any(|word| {
+        let with_value = word.strip_prefix(name);
+        let short = option.get_short();
+        with_value.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+            || short.is_some_and(|short| {
+                let letters = word.strip_prefix('-').unwrap_or_default();
+                !letters.starts_with('-') && letters.contains(short)
+            })
+    });
+    match option.get_env() {
+        Some(variable) if !is_given => variable.display().to_string(),
+        _ => format!("`{name}`"),
+    }
+}
+
+fn quoted(values: Option<&ContextValue>) -> String {
+    let values = match values {
+        Some(ContextValue::Strings(values)) => values.as_slice(),
+        _ => &[],
+    };
+    let quoted: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+    quoted.join(", ")
+}
+
+/// clap's own sentence, without the usage and the tips that follow it.
+fn one_line(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let first = rendered.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+}

@@ -1,0 +1,134 @@
+//! Acquisition over the store in memory, in simulated time.
+
+mod faults;
+mod taking_over;
+mod waiting;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::*;
+use crate::lock::liveness::Liveness;
+use crate::lock::simulation::{SimulatedHost, Simulation};
+use crate::lock::store::memory::MemoryStore;
+
+/// A world with one place for a lock, and one tflock that wants it.
+struct Scene {
+    simulation: Simulation,
+    store: MemoryStore,
+    host: SimulatedHost,
+    claim: Claim,
+    stop: watch::Sender<bool>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::on(&Simulation::default(), MemoryStore::default())
+    }
+
+    fn on(simulation: &Simulation, store: MemoryStore) -> Self {
+        let host = simulation.machine().tflock();
+        Self {
+            simulation: simulation.clone(),
+            store,
+            claim: host.claim(None),
+            host,
+            stop: watch::Sender::new(false),
+        }
+    }
+
+    /// Another tflock on a machine of its own that wants the same lock.
+    fn rival(&self) -> Self {
+        Self::on(&self.simulation, self.store.clone())
+    }
+
+    fn promising(mut self, expire_after: Duration) -> Self {
+        self.claim.lease.expire_after = Some(expire_after);
+        self
+    }
+
+    async fn try_acquire(&self, patience: Patience) -> Result<Acquisition, AcquireError> {
+        acquire(
+            Rc::new(self.store.clone()),
+            self.host.shared(),
+            &self.claim,
+            patience,
+            self.stop.subscribe(),
+            |_| {},
+        )
+        .await
+    }
+
+    async fn acquire(&self, patience: Patience) -> Acquisition {
+        self.try_acquire(patience).await.unwrap()
+    }
+
+    /// Takes the lock, which must be free or about to be.
+    async fn held(&self) -> (Held, Option<Observed>) {
+        match self.acquire(Patience::Forever).await {
+            Acquisition::Held { held, replaced } => (held, replaced),
+            Acquisition::TimedOut(_) | Acquisition::Stopped => panic!("not held"),
+        }
+    }
+
+    /// Whose lock stands in the store.
+    fn holder(&self) -> Option<LockId> {
+        self.store.current()?.record.lock_id()
+    }
+
+    /// Whether its own lock stands in the store.
+    fn holds(&self) -> bool {
+        self.holder().as_ref() == Some(self.id())
+    }
+
+    fn id(&self) -> &LockId {
+        &self.claim.info.id
+    }
+
+    async fn sleep(&self, seconds: u64) {
+        self.host.sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+const ONE_ATTEMPT: Patience = Patience::For(Duration::ZERO);
+
+fn patience(seconds: u64) -> Patience {
+    Patience::For(Duration::from_secs(seconds))
+}
+
+#[test]
+fn a_free_lock_costs_one_request_and_no_time() {
+    let scene = Scene::new();
+    let (held, replaced) = scene.simulation.run(scene.held());
+    assert_eq!(scene.store.requests(), 1);
+    assert_eq!(scene.simulation.elapsed(), Duration::ZERO);
+    assert_eq!(scene.holder(), Some(held.id().clone()));
+    assert!(replaced.is_none());
+}
+
+#[test]
+fn the_record_begins_with_heartbeat_zero_and_the_time_it_was_taken() {
+    let scene = Scene::new().promising(Duration::from_mins(1));
+    scene.simulation.run(async {
+        scene.sleep(5).await;
+        scene.held().await;
+    });
+    let record = scene.store.current().unwrap().record;
+    let lease = record.lease.clone().unwrap();
+    assert_eq!(record.lock_info().unwrap().created, "2026-01-01T00:00:05Z");
+    assert_eq!(lease.heartbeat, Some(0));
+    assert_eq!(lease.heartbeat_at.as_deref(), Some("2026-01-01T00:00:05Z"));
+    assert_eq!(lease.expire_after, Some(Duration::from_mins(1)));
+}
+
+#[test]
+fn nothing_is_promised_where_nothing_is_renewed() {
+    let store = MemoryStore::new(Heartbeats::None);
+    let scene = Scene::on(&Simulation::default(), store).promising(Duration::from_mins(1));
+    scene.simulation.run(scene.held());
+    let lease = scene.store.current().unwrap().record.lease.unwrap();
+    assert_eq!((lease.heartbeat, lease.heartbeat_at), (None, None));
+    assert_eq!(lease.expire_after, None);
+}

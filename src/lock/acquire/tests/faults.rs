@@ -1,0 +1,240 @@
+//! Requests and replies that are lost: the end must be as if they had arrived.
+
+use super::*;
+use crate::lock::held::{Release, Renewal};
+use crate::lock::store::memory::Fault;
+
+const ALL: [Fault; 4] = [
+    Fault::None,
+    Fault::ReplyLost,
+    Fault::RequestLost,
+    Fault::Refused(StoreErrorKind::Throttled),
+];
+
+#[test]
+fn whatever_is_lost_the_lock_is_got_kept_and_given_back() {
+    const LENGTH: u32 = 6;
+    for number in 0..ALL.len().pow(LENGTH) {
+        let faults = (0..LENGTH).map(|place| ALL[number / ALL.len().pow(place) % ALL.len()]);
+        let faults: Vec<_> = faults.collect();
+        let scene = Scene::new();
+        scene.store.inject(faults.iter().copied());
+        scene.simulation.run(async {
+            let (mut held, replaced) = scene.held().await;
+            assert!(replaced.is_none(), "{faults:?}");
+            assert!(scene.holds(), "{faults:?}");
+            for _ in 0..2 {
+                assert_eq!(renewed(&mut held).await, Renewal::Renewed, "{faults:?}");
+                assert!(scene.holds(), "{faults:?}");
+            }
+            let released = held.release(Duration::from_mins(1), |_| {}).await.unwrap();
+            assert_eq!(released, Release::Released, "{faults:?}");
+        });
+        assert_eq!(scene.holder(), None, "{faults:?}");
+    }
+}
+
+async fn renewed(held: &mut Held) -> Renewal {
+    loop {
+        if let Ok(renewal) = held.renew().await {
+            return renewal;
+        }
+    }
+}
+
+#[test]
+fn a_lost_reply_is_recognised_by_the_own_lock_id_with_one_more_request() {
+    let scene = Scene::new();
+    scene.store.inject([Fault::ReplyLost]);
+    let (held, replaced) = scene.simulation.run(scene.held());
+    assert_eq!(scene.store.requests(), 2);
+    assert_eq!(scene.holder(), Some(held.id().clone()));
+    assert!(replaced.is_none());
+}
+
+#[test]
+fn a_stop_after_an_unanswered_attempt_takes_it_back() {
+    let scene = Scene::new();
+    scene.store.inject([Fault::ReplyLost]);
+    scene.simulation.run(async {
+        let stop = async {
+            scene.host.sleep(Duration::from_millis(10)).await;
+            assert!(scene.holds());
+            scene.stop.send_replace(true);
+        };
+        let ((), acquisition) = tokio::join!(stop, scene.acquire(Patience::Forever));
+        assert!(matches!(acquisition, Acquisition::Stopped));
+    });
+    assert_eq!(scene.holder(), None);
+}
+
+#[test]
+fn taking_an_attempt_back_survives_lost_requests_and_replies_of_its_own() {
+    let scene = Scene::new();
+    // The put; then read and delete in turn.
+    scene.store.inject([
+        Fault::ReplyLost,
+        Fault::RequestLost,
+        Fault::None,
+        Fault::Refused(StoreErrorKind::Throttled),
+        Fault::None,
+        Fault::ReplyLost,
+    ]);
+    scene.simulation.run(async {
+        let stop = async {
+            scene.host.sleep(Duration::from_millis(10)).await;
+            scene.stop.send_replace(true);
+        };
+        let ((), acquisition) = tokio::join!(stop, scene.acquire(Patience::Forever));
+        assert!(matches!(acquisition, Acquisition::Stopped));
+    });
+    assert_eq!(scene.holder(), None);
+    assert_eq!(scene.store.requests(), 7);
+}
+
+#[test]
+fn taking_an_attempt_back_leaves_another_s_lock_alone() {
+    let scene = Scene::new();
+    let rival = scene.rival();
+    scene.simulation.run(async {
+        rival.held().await;
+        scene.store.inject([Fault::RequestLost]);
+        let stop = async {
+            scene.host.sleep(Duration::from_millis(10)).await;
+            scene.stop.send_replace(true);
+        };
+        let ((), acquisition) = tokio::join!(stop, scene.acquire(Patience::Forever));
+        assert!(matches!(acquisition, Acquisition::Stopped));
+    });
+    assert!(rival.holds());
+}
+
+#[test]
+fn what_is_refused_for_good_ends_it_at_once() {
+    let scene = Scene::new();
+    scene
+        .store
+        .inject([Fault::Refused(StoreErrorKind::AccessDenied)]);
+    let error = scene
+        .simulation
+        .run(scene.try_acquire(Patience::Forever))
+        .err()
+        .unwrap();
+    assert_eq!(error.error.kind, StoreErrorKind::AccessDenied);
+    assert_eq!(error.maybe_left, None);
+    assert_eq!(scene.store.requests(), 1);
+    assert_eq!(scene.simulation.elapsed(), Duration::ZERO);
+}
+
+#[test]
+fn giving_up_takes_back_what_may_have_been_carried_out() {
+    let scene = Scene::new();
+    scene.store.inject([
+        Fault::ReplyLost,
+        Fault::Refused(StoreErrorKind::AccessDenied),
+    ]);
+    let error = scene
+        .simulation
+        .run(scene.try_acquire(Patience::Forever))
+        .err()
+        .unwrap();
+    assert_eq!(error.error.kind, StoreErrorKind::AccessDenied);
+    assert_eq!(error.maybe_left, None);
+    assert_eq!(scene.holder(), None);
+}
+
+#[test]
+fn a_store_that_never_answers_is_given_up_with_the_id_of_what_may_be_left() {
+    let scene = Scene::new();
+    scene.store.inject(vec![Fault::RequestLost; 1000]);
+    let error = scene
+        .simulation
+        .run(scene.try_acquire(Patience::Forever))
+        .err()
+        .unwrap();
+    assert_eq!(error.error.kind, StoreErrorKind::Unreachable);
+    assert_eq!(error.maybe_left.as_ref(), Some(scene.id()));
+    let longest = OUTAGE_PATIENCE + WITHDRAWAL_PATIENCE + 2 * LONGEST_BACKOFF;
+    let took = scene.simulation.elapsed();
+    assert!(
+        (OUTAGE_PATIENCE + WITHDRAWAL_PATIENCE..=longest).contains(&took),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn what_was_certainly_not_carried_out_leaves_nothing_to_look_for() {
+    for kind in [StoreErrorKind::Throttled, StoreErrorKind::NotCarriedOut] {
+        let scene = Scene::new();
+        scene.store.inject(vec![Fault::Refused(kind); 1000]);
+        let acquisition = scene.try_acquire(Patience::Forever);
+        let error = scene.simulation.run(acquisition).err().unwrap();
+        assert_eq!((error.error.kind, error.maybe_left), (kind, None));
+        let took = scene.simulation.elapsed();
+        let longest = OUTAGE_PATIENCE + LONGEST_BACKOFF;
+        assert!((OUTAGE_PATIENCE..=longest).contains(&took), "{took:?}");
+    }
+}
+
+#[test]
+fn an_outage_is_measured_from_the_last_answer() {
+    let holder = Scene::new();
+    let waiter = holder.rival();
+    holder.simulation.run(async {
+        holder.held().await;
+        let outages = async {
+            for _ in 0..5 {
+                // About seven seconds of it, then an answer again.
+                waiter.store.inject(vec![Fault::RequestLost; 7]);
+                waiter.sleep(12).await;
+            }
+        };
+        let ((), acquisition) = tokio::join!(outages, waiter.acquire(patience(70)));
+        assert!(matches!(acquisition, Acquisition::TimedOut(_)));
+    });
+}
+
+#[test]
+fn a_lock_that_is_freed_before_the_look_at_it_is_taken_at_the_next_attempt() {
+    let scene = Scene::new();
+    scene.store.inject([Fault::FreedMeanwhile]);
+    scene.simulation.run(scene.held());
+    assert!(scene.holds());
+    assert!(scene.simulation.elapsed() <= FIRST_BACKOFF);
+}
+
+#[test]
+fn a_store_that_refuses_every_write_without_a_lock_is_not_asked_for_ever() {
+    let scene = Scene::new();
+    scene.store.inject(vec![Fault::FreedMeanwhile; 10_000]);
+    let error = scene
+        .simulation
+        .run(scene.try_acquire(Patience::Forever))
+        .err()
+        .unwrap();
+    assert_eq!(error.error.kind, StoreErrorKind::Unsuitable);
+    assert_eq!(error.maybe_left, None);
+    assert!(scene.store.requests() < 30, "{}", scene.store.requests());
+}
+
+#[test]
+fn pauses_double_up_to_the_longest_and_end_with_the_patience() {
+    let simulation = Simulation::default();
+    let host = simulation.machine().tflock();
+    let mut outage = Outage::default();
+    let mut pauses = Vec::new();
+    simulation.run(async {
+        while let Some(pause) = outage.pause(&host, Duration::from_secs(10)) {
+            pauses.push(pause);
+            host.sleep(pause).await;
+        }
+    });
+    let full = [100, 200, 400, 800, 1600].map(Duration::from_millis);
+    let longest = std::iter::repeat(LONGEST_BACKOFF);
+    for (pause, full) in pauses.iter().zip(full.into_iter().chain(longest)) {
+        let shortest = full.mul_f64(0.66);
+        assert!((shortest..=full).contains(pause), "{pauses:?}");
+    }
+    let took = simulation.elapsed();
+    assert!(took >= Duration::from_secs(10) && took <= Duration::from_secs(12));
+}

@@ -1,0 +1,192 @@
+//! Taking over from the dead: by proof, by promise, and never by silence alone.
+
+use super::*;
+use crate::lock::liveness::Proof;
+use crate::lock::store::memory::Fault;
+
+/// Two tflocks on one machine.
+fn neighbours() -> (Scene, Scene, crate::lock::simulation::SimulatedMachine) {
+    let simulation = Simulation::default();
+    let machine = simulation.machine();
+    let store = MemoryStore::default();
+    let on_machine = || {
+        let host = machine.tflock();
+        Scene {
+            claim: host.claim(None),
+            host,
+            ..Scene::on(&simulation, store.clone())
+        }
+    };
+    (on_machine(), on_machine(), machine)
+}
+
+/// What was replaced, and by what right.
+fn replaced(replaced: Option<Observed>) -> (Option<LockId>, Replacement) {
+    let seen = replaced.unwrap();
+    (seen.stored.record.lock_id(), seen.assessment.replacement)
+}
+
+#[test]
+fn a_holder_of_this_machine_that_was_killed_is_replaced_at_once() {
+    let (dead, next, _) = neighbours();
+    let (_, seen) = dead.simulation.run(async {
+        dead.held().await;
+        dead.host.kill();
+        next.held().await
+    });
+    let right = Replacement::ByProof(Proof::Ended);
+    assert_eq!(replaced(seen), (Some(dead.id().clone()), right));
+    assert!(next.holds());
+    assert_eq!(dead.simulation.elapsed(), Duration::ZERO);
+}
+
+#[test]
+fn a_killed_holder_whose_child_lives_is_waited_for() {
+    let (dead, next, machine) = neighbours();
+    dead.simulation.run(async {
+        dead.held().await;
+        let child = machine.child_under(&dead.claim.info.id);
+        dead.host.kill();
+        let end = async {
+            dead.sleep(50).await;
+            machine.end(child);
+        };
+        let ((), (_, seen)) = tokio::join!(end, next.held());
+        assert_eq!(replaced(seen).0, Some(dead.id().clone()));
+    });
+    assert!(dead.simulation.elapsed() >= Duration::from_secs(50));
+}
+
+#[test]
+fn a_holder_from_before_a_reboot_is_replaced_at_once() {
+    let (dead, next, machine) = neighbours();
+    let (_, seen) = dead.simulation.run(async {
+        dead.held().await;
+        machine.reboot();
+        next.held().await
+    });
+    assert_eq!(replaced(seen).1, Replacement::ByProof(Proof::Rebooted));
+}
+
+#[test]
+fn silence_without_a_promise_frees_nothing_however_long_it_lasts() {
+    let dead = Scene::new();
+    let waiter = dead.rival();
+    dead.simulation.run(async {
+        dead.held().await;
+        dead.host.kill();
+        let Acquisition::TimedOut(seen) = waiter.acquire(patience(7200)).await else {
+            panic!("taken over")
+        };
+        assert_eq!(seen.assessment.liveness, Liveness::Stale);
+    });
+    assert!(dead.holds());
+}
+
+#[test]
+fn a_promise_is_relied_on_only_after_it_and_its_margin() {
+    let dead = Scene::new().promising(Duration::from_mins(1));
+    let waiter = dead.rival();
+    let (_, seen) = dead.simulation.run(async {
+        dead.held().await;
+        waiter.held().await
+    });
+    assert_eq!(
+        replaced(seen),
+        (Some(dead.id().clone()), Replacement::ByPromise)
+    );
+    let took = dead.simulation.elapsed();
+    let margin = Duration::from_secs(62);
+    assert!(
+        (margin..=margin + POLL_INTERVAL).contains(&took),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn the_silence_of_a_promise_begins_when_the_waiting_run_first_looks() {
+    let dead = Scene::new().promising(Duration::from_mins(1));
+    let waiter = dead.rival();
+    dead.simulation.run(async {
+        dead.held().await;
+        // Less than the ten minutes beyond which a foreign clock is believed.
+        dead.sleep(500).await;
+        waiter.held().await;
+    });
+    assert!(dead.simulation.elapsed() >= Duration::from_secs(562));
+}
+
+#[test]
+fn a_holder_that_renews_keeps_its_promise_for_ever() {
+    let holder = Scene::new().promising(Duration::from_secs(30));
+    let waiter = holder.rival();
+    holder.simulation.run(async {
+        let (mut held, _) = holder.held().await;
+        let renewing = async {
+            loop {
+                let due = held.next_renewal().unwrap();
+                holder.host.sleep(due.since(holder.host.now())).await;
+                held.renew().await.unwrap();
+            }
+        };
+        tokio::select! {
+            () = renewing => {}
+            acquisition = waiter.acquire(patience(3600)) => {
+                assert!(matches!(acquisition, Acquisition::TimedOut(_)));
+            }
+        }
+    });
+    assert!(holder.holds());
+}
+
+#[test]
+fn a_take_over_whose_reply_is_lost_is_a_take_over() {
+    let (dead, next, _) = neighbours();
+    let (_, seen) = dead.simulation.run(async {
+        dead.held().await;
+        dead.host.kill();
+        // The first attempt, refused; then the replacement.
+        next.store.inject([Fault::None, Fault::ReplyLost]);
+        next.held().await
+    });
+    assert_eq!(replaced(seen).0, Some(dead.id().clone()));
+    assert!(next.holds());
+}
+
+#[test]
+fn of_two_that_find_the_same_dead_holder_one_gets_the_lock() {
+    let (dead, next, machine) = neighbours();
+    let host = machine.tflock();
+    let other = Scene {
+        claim: host.claim(None),
+        host,
+        ..dead.rival()
+    };
+    dead.simulation.run(async {
+        dead.held().await;
+        dead.host.kill();
+        let wait = ONE_ATTEMPT;
+        let (one, two) = tokio::join!(next.acquire(wait), other.acquire(wait));
+        let held = |acquisition: &Acquisition| matches!(acquisition, Acquisition::Held { .. });
+        assert!(held(&one) != held(&two), "not exactly one holds it");
+    });
+}
+
+#[test]
+fn a_heartbeat_at_the_last_moment_keeps_the_lock_from_being_taken() {
+    let holder = Scene::new().promising(Duration::from_secs(30));
+    let waiter = holder.rival();
+    holder.simulation.run(async {
+        let (mut held, _) = holder.held().await;
+        // The waiting run sees the promise run out, and its replacement comes too late.
+        let late = async {
+            holder.sleep(20).await;
+            let pause = Duration::from_secs(12).saturating_sub(Duration::from_millis(1));
+            holder.host.sleep(pause).await;
+            held.renew().await.unwrap();
+        };
+        let ((), acquisition) = tokio::join!(late, waiter.acquire(patience(40)));
+        assert!(matches!(acquisition, Acquisition::TimedOut(_)));
+    });
+    assert!(holder.holds());
+}

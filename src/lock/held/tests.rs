@@ -1,0 +1,309 @@
+//! Renewal and release over the store in memory, in simulated time.
+
+use super::*;
+use crate::lock::record::Record;
+use crate::lock::simulation::{SimulatedHost, Simulation};
+use crate::lock::store::StoreErrorKind;
+use crate::lock::store::memory::{Fault, MemoryStore};
+
+/// A lock that was just taken.
+struct Scene {
+    simulation: Simulation,
+    host: SimulatedHost,
+    store: MemoryStore,
+    held: Held,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::promising(None)
+    }
+
+    fn promising(expire_after: Option<Duration>) -> Self {
+        Self::in_store(MemoryStore::default(), expire_after)
+    }
+
+    fn in_store(store: MemoryStore, expire_after: Option<Duration>) -> Self {
+        let simulation = Simulation::default();
+        let host = simulation.machine().tflock();
+        let claim = host.claim(expire_after);
+        let mut lease = claim.lease;
+        lease.heartbeat = (store.heartbeats() == Heartbeats::Written).then_some(0);
+        store.overwrite(Some(Record::new(&claim.info, lease)));
+        let current = store.current().unwrap();
+        let (shared, asked) = (Rc::new(store.clone()), host.now());
+        Self {
+            held: Held::new(shared, host.shared(), claim.info.id, current, asked),
+            simulation,
+            host,
+            store,
+        }
+    }
+
+    fn renew(&mut self) -> Result<Renewal, StoreError> {
+        self.simulation.run(self.held.renew())
+    }
+
+    fn release(&mut self) -> Result<Release, StoreError> {
+        self.simulation
+            .run(self.held.release(RELEASE_PATIENCE, |_| {}))
+    }
+
+    /// Lets time pass.
+    fn pass(&self, seconds: u64) {
+        let pause = Duration::from_secs(seconds);
+        self.simulation.run(self.host.sleep(pause));
+    }
+
+    /// Puts another's lock into the place, as a force-unlock and a new run would.
+    fn rob(&self) -> Stored {
+        let robber = self.simulation.machine().tflock().claim(None);
+        self.store
+            .overwrite(Some(Record::new(&robber.info, robber.lease)));
+        self.store.current().unwrap()
+    }
+
+    fn lease(&self) -> crate::lock::record::Lease {
+        self.store.current().unwrap().record.lease.unwrap()
+    }
+
+    /// How long it is until the next renewal.
+    fn due_in(&self) -> Duration {
+        let due = self.held.next_renewal().unwrap();
+        due.since(self.host.now())
+    }
+}
+
+fn lies_within(value: Duration, longest: Duration) -> bool {
+    (longest.mul_f64(0.66)..=longest).contains(&value)
+}
+
+#[test]
+fn a_renewal_counts_on_and_says_when() {
+    let mut scene = Scene::new();
+    scene.pass(8);
+    assert_eq!(scene.renew().unwrap(), Renewal::Renewed);
+    let lease = scene.lease();
+    assert_eq!(lease.heartbeat, Some(1));
+    assert_eq!(lease.heartbeat_at.as_deref(), Some("2026-01-01T00:00:08Z"));
+    assert_eq!(scene.held.confirmed(), scene.host.now());
+}
+
+#[test]
+fn a_renewal_changes_nothing_of_terraform_s_own_part() {
+    let mut scene = Scene::new();
+    let before = scene.store.current().unwrap().record.info;
+    scene.renew().unwrap();
+    assert_eq!(scene.store.current().unwrap().record.info, before);
+}
+
+#[test]
+fn the_child_is_written_with_the_next_renewal() {
+    let mut scene = Scene::new();
+    let child = ProcessIdentity {
+        pid: 4711,
+        start_time: 12,
+    };
+    scene.held.set_child(Some(child));
+    assert_eq!(scene.lease().holder.unwrap().child, None);
+    scene.renew().unwrap();
+    assert_eq!(scene.lease().holder.unwrap().child, Some(child));
+}
+
+#[test]
+fn renewals_come_every_ten_seconds_and_a_little_earlier() {
+    let mut scene = Scene::new();
+    assert!(lies_within(scene.due_in(), HEARTBEAT_INTERVAL));
+    for _ in 0..20 {
+        scene.renew().unwrap();
+        assert!(lies_within(scene.due_in(), HEARTBEAT_INTERVAL));
+    }
+}
+
+#[test]
+fn a_promise_is_renewed_three_times_before_it_runs_out() {
+    let scene = Scene::promising(Some(Duration::from_secs(6)));
+    assert!(lies_within(scene.due_in(), Duration::from_secs(2)));
+    let scene = Scene::promising(Some(Duration::from_hours(1)));
+    assert!(lies_within(scene.due_in(), HEARTBEAT_INTERVAL));
+}
+
+#[test]
+fn nothing_is_renewed_in_a_store_without_heartbeats() {
+    let scene = Scene::in_store(MemoryStore::new(Heartbeats::None), None);
+    assert_eq!(scene.held.next_renewal(), None);
+}
+
+#[test]
+fn a_renewal_is_due_at_once_when_time_may_have_passed_unnoticed() {
+    let mut scene = Scene::new();
+    scene.held.renew_now();
+    assert_eq!(scene.due_in(), Duration::ZERO);
+}
+
+#[test]
+fn a_failed_renewal_is_due_again_in_two_seconds_and_confirms_nothing() {
+    let mut scene = Scene::new();
+    let confirmed = scene.held.confirmed();
+    scene.pass(9);
+    scene.store.inject([Fault::RequestLost]);
+    let error = scene.renew().unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unreachable);
+    assert_eq!(scene.due_in(), RENEWAL_RETRY);
+    assert_eq!(scene.held.confirmed(), confirmed);
+}
+
+#[test]
+fn a_renewal_whose_reply_was_lost_is_adopted_by_the_next() {
+    let mut scene = Scene::new();
+    scene.store.inject([Fault::ReplyLost]);
+    scene.renew().unwrap_err();
+    assert_eq!(scene.renew().unwrap(), Renewal::Renewed);
+    assert_eq!(scene.lease().heartbeat, Some(2));
+}
+
+#[test]
+fn a_renewal_that_was_dropped_half_way_is_found_out_by_the_next() {
+    let mut scene = Scene::new();
+    // What a dropped future leaves behind: a write that was carried out and never heard of.
+    let renewed = scene.store.current().unwrap().record;
+    scene
+        .store
+        .overwrite(Some(renewed.renewed(scene.host.wall())));
+    assert_eq!(scene.renew().unwrap(), Renewal::Renewed);
+    assert_eq!(scene.release().unwrap(), Release::Released);
+    assert_eq!(scene.store.current(), None);
+}
+
+#[test]
+fn a_lock_that_somebody_removed_is_lost_at_the_next_renewal() {
+    let mut scene = Scene::new();
+    scene.store.overwrite(None);
+    assert_eq!(scene.renew().unwrap(), Renewal::Lost(None));
+    assert_eq!(scene.store.current(), None, "it was not put back");
+}
+
+#[test]
+fn a_lock_that_somebody_else_has_is_lost_and_left_alone() {
+    let mut scene = Scene::new();
+    let robber = scene.rob();
+    assert_eq!(scene.renew().unwrap(), Renewal::Lost(Some(robber.clone())));
+    assert_eq!(
+        scene.release().unwrap(),
+        Release::Lost(Some(robber.clone()))
+    );
+    assert_eq!(scene.store.current(), Some(robber));
+}
+
+#[test]
+fn a_release_is_one_request() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.release().unwrap(), Release::Released);
+    assert_eq!(scene.store.current(), None);
+    assert_eq!(scene.store.requests(), 1);
+}
+
+#[test]
+fn a_lock_that_is_gone_at_its_release_was_lost() {
+    let mut scene = Scene::new();
+    scene.store.overwrite(None);
+    assert_eq!(scene.release().unwrap(), Release::Lost(None));
+}
+
+#[test]
+fn a_release_goes_on_through_half_a_minute_of_throttling_and_tells_each_failure() {
+    let mut scene = Scene::new();
+    // Pauses of 0.1, 0.2, 0.4, 0.8, 1.6 and then 2 seconds each, all a little shorter.
+    let throttled = Fault::Refused(StoreErrorKind::Throttled);
+    scene.store.inject(vec![throttled; 20]);
+    let mut told = 0;
+    let release = scene.held.release(RELEASE_PATIENCE, |error| {
+        assert_eq!(error.kind, StoreErrorKind::Throttled);
+        told += 1;
+    });
+    assert_eq!(scene.simulation.run(release).unwrap(), Release::Released);
+    assert_eq!(told, 20);
+    assert_eq!(scene.store.current(), None);
+    assert!(scene.simulation.elapsed() > Duration::from_secs(20));
+}
+
+#[test]
+fn a_release_whose_credentials_cannot_be_had_for_a_moment_goes_on() {
+    let mut scene = Scene::new();
+    let no_credentials = Fault::Refused(StoreErrorKind::NotCarriedOut);
+    scene.store.inject([no_credentials, no_credentials]);
+    assert_eq!(scene.release().unwrap(), Release::Released);
+}
+
+#[test]
+fn a_release_whose_reply_was_lost_is_a_release() {
+    let mut scene = Scene::new();
+    scene.store.inject([Fault::ReplyLost]);
+    assert_eq!(scene.release().unwrap(), Release::Released);
+    assert_eq!(scene.store.requests(), 2);
+}
+
+#[test]
+fn a_release_whose_reply_was_lost_leaves_the_next_holder_alone() {
+    let mut scene = Scene::new();
+    scene.store.inject([Fault::ReplyLost]);
+    let (released, robber) = scene.simulation.run(async {
+        let next = scene.simulation.machine().tflock().claim(None);
+        let take = async {
+            scene.host.sleep(Duration::from_millis(10)).await;
+            let record = Record::new(&next.info, next.lease.clone());
+            scene.store.overwrite(Some(record));
+            scene.store.current()
+        };
+        tokio::join!(scene.held.release(RELEASE_PATIENCE, |_| {}), take)
+    });
+    assert_eq!(released.unwrap(), Release::Released);
+    assert_eq!(scene.store.current(), robber);
+}
+
+#[test]
+fn a_throttled_release_that_then_finds_nothing_lost_the_lock() {
+    let mut scene = Scene::new();
+    let throttled = Fault::Refused(StoreErrorKind::Throttled);
+    scene.store.inject([throttled]);
+    let (released, ()) = scene.simulation.run(async {
+        let remove = async {
+            scene.host.sleep(Duration::from_millis(10)).await;
+            scene.store.overwrite(None);
+        };
+        tokio::join!(scene.held.release(RELEASE_PATIENCE, |_| {}), remove)
+    });
+    assert_eq!(released.unwrap(), Release::Lost(None));
+}
+
+#[test]
+fn a_release_after_a_renewal_whose_reply_was_lost_deletes_what_that_wrote() {
+    let mut scene = Scene::new();
+    scene.store.inject([Fault::ReplyLost]);
+    scene.renew().unwrap_err();
+    assert_eq!(scene.release().unwrap(), Release::Released);
+    assert_eq!(scene.store.current(), None);
+}
+
+#[test]
+fn a_release_that_is_forbidden_fails_at_once_and_the_lock_stays() {
+    let mut scene = Scene::new();
+    scene
+        .store
+        .inject([Fault::Refused(StoreErrorKind::AccessDenied)]);
+    let error = scene.release().unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::AccessDenied);
+    assert_eq!(scene.simulation.elapsed(), Duration::ZERO);
+    assert!(scene.store.current().is_some());
+}
+
+#[test]
+fn a_release_is_tried_for_a_minute_and_no_longer() {
+    let mut scene = Scene::new();
+    scene.store.inject(vec![Fault::RequestLost; 1000]);
+    let error = scene.release().unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unreachable);
+    let took = scene.simulation.elapsed();
+    let longest = RELEASE_PATIENCE + Duration::from_secs(2);
+    assert!((RELEASE_PATIENCE..=longest).contains(&took), "{took:?}");
+}

@@ -1,0 +1,235 @@
+//! What an observer makes of a record, on its own clock.
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::lock::simulation::{SimulatedHost, Simulation};
+
+/// A record of a holder that began its lease at the wall time of its machine.
+fn record(holder: &SimulatedHost, expire_after: Option<Duration>) -> Record {
+    let mut claim = holder.claim(expire_after);
+    claim.lease.heartbeat = Some(0);
+    let record = Record::new(&claim.info, claim.lease);
+    Record {
+        lease: record.renewed(holder.wall()).lease,
+        ..record
+    }
+}
+
+/// A holder and an observer on machines of their own.
+struct Scene {
+    simulation: Simulation,
+    holder: SimulatedHost,
+    observer: SimulatedHost,
+    looks: Observer,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with_clocks_apart(TimeDelta::zero())
+    }
+
+    /// The holder's wall clock is ahead of the observer's by this much.
+    fn with_clocks_apart(ahead: TimeDelta) -> Self {
+        let simulation = Simulation::default();
+        let there = simulation.machine();
+        there.set_wall_error(ahead);
+        Self {
+            holder: there.tflock(),
+            observer: simulation.machine().tflock(),
+            simulation,
+            looks: Observer::default(),
+        }
+    }
+
+    fn pass(&self, seconds: u64) {
+        let pause = Duration::from_secs(seconds);
+        self.simulation.run(self.observer.sleep(pause));
+    }
+
+    fn assess(&mut self, record: &Record) -> Assessment {
+        self.looks.assess(&self.observer, record)
+    }
+}
+
+const A_MINUTE: Option<Duration> = Some(Duration::from_mins(1));
+
+#[test]
+fn a_lock_of_plain_terraform_says_nothing_of_its_holder() {
+    let mut scene = Scene::new();
+    let record = Record {
+        lease: None,
+        ..record(&scene.holder, None)
+    };
+    scene.pass(100_000);
+    let assessment = scene.assess(&record);
+    assert_eq!(assessment.liveness, Liveness::Unknown);
+    assert_eq!(assessment.silence, None);
+    assert_eq!(assessment.replacement, Replacement::No);
+}
+
+#[test]
+fn silence_turns_from_alive_to_silent_to_stale() {
+    let mut scene = Scene::new();
+    let record = record(&scene.holder, None);
+    let expected = [
+        (0, Liveness::Alive),
+        (29, Liveness::Alive),
+        (30, Liveness::Silent),
+        (59, Liveness::Silent),
+        (60, Liveness::Stale),
+        (86_400, Liveness::Stale),
+    ];
+    for (moment, liveness) in expected {
+        scene.pass(moment - scene.simulation.elapsed().as_secs());
+        let assessment = scene.assess(&record);
+        assert_eq!(assessment.liveness, liveness, "after {moment} s");
+        assert_eq!(assessment.silence, Some(Duration::from_secs(moment)));
+        assert_eq!(assessment.replacement, Replacement::No);
+    }
+}
+
+#[test]
+fn a_heartbeat_begins_the_silence_anew() {
+    let mut scene = Scene::new();
+    let first = record(&scene.holder, A_MINUTE);
+    scene.assess(&first);
+    scene.pass(61);
+    let second = first.renewed(scene.holder.wall());
+    assert_eq!(scene.assess(&second).liveness, Liveness::Alive);
+    scene.pass(61);
+    assert_eq!(scene.assess(&second).replacement, Replacement::No);
+    scene.pass(1);
+    assert_eq!(scene.assess(&second).replacement, Replacement::ByPromise);
+}
+
+#[test]
+fn another_holder_begins_the_silence_anew() {
+    let mut scene = Scene::new();
+    let first = record(&scene.holder, A_MINUTE);
+    scene.assess(&first);
+    scene.pass(100);
+    let second = record(&scene.holder, A_MINUTE);
+    assert_eq!(scene.assess(&second).replacement, Replacement::No);
+}
+
+#[test]
+fn a_promise_counts_from_its_own_length_and_a_margin() {
+    let mut scene = Scene::new();
+    let record = record(&scene.holder, A_MINUTE);
+    scene.assess(&record);
+    scene.pass(61);
+    assert_eq!(scene.assess(&record).replacement, Replacement::No);
+    scene.pass(1);
+    assert_eq!(scene.assess(&record).replacement, Replacement::ByPromise);
+}
+
+#[test]
+fn a_first_look_believes_a_foreign_clock_only_beyond_ten_minutes() {
+    let mut scene = Scene::new();
+    let record = record(&scene.holder, A_MINUTE);
+    let expected = [
+        // What it claims is shown, and decides nothing yet.
+        (599, Liveness::Silent, Replacement::No),
+        (659, Liveness::Silent, Replacement::No),
+        (660, Liveness::Stale, Replacement::No),
+        (662, Liveness::Stale, Replacement::ByPromise),
+    ];
+    for (moment, liveness, replacement) in expected {
+        scene.pass(moment - scene.simulation.elapsed().as_secs());
+        let assessment = Observer::default().assess(&scene.observer, &record);
+        assert_eq!(assessment.liveness, liveness, "after {moment} s");
+        assert_eq!(assessment.replacement, replacement, "after {moment} s");
+        assert_eq!(assessment.silence, Some(Duration::from_secs(moment)));
+    }
+    let assessment = scene.assess(&record);
+    assert_eq!(assessment.liveness, Liveness::Stale);
+}
+
+#[test]
+fn clocks_that_aws_would_both_accept_never_take_a_lock_from_a_living_holder() {
+    // Five minutes behind, seen from five minutes ahead.
+    let mut scene = Scene::with_clocks_apart(TimeDelta::minutes(-10));
+    let mut record = record(&scene.holder, A_MINUTE);
+    for _ in 0..20 {
+        let assessment = scene.assess(&record);
+        assert_ne!(assessment.liveness, Liveness::Stale);
+        assert_eq!(assessment.replacement, Replacement::No);
+        scene.pass(10);
+        record = record.renewed(scene.holder.wall());
+    }
+}
+
+#[test]
+fn a_holder_whose_clock_is_ahead_is_judged_by_the_observer_s_own() {
+    let mut scene = Scene::with_clocks_apart(TimeDelta::hours(1));
+    let record = record(&scene.holder, None);
+    assert_eq!(scene.assess(&record).silence, Some(Duration::ZERO));
+    scene.pass(60);
+    let assessment = scene.assess(&record);
+    assert_eq!(assessment.silence, Some(Duration::from_mins(1)));
+    assert_eq!(assessment.liveness, Liveness::Stale);
+}
+
+#[test]
+fn a_heartbeat_without_a_readable_time_is_judged_by_what_was_observed() {
+    let mut scene = Scene::new();
+    let mut record = record(&scene.holder, A_MINUTE);
+    record.lease.as_mut().unwrap().heartbeat_at = Some("yesterday".into());
+    assert_eq!(scene.assess(&record).liveness, Liveness::Alive);
+    scene.pass(62);
+    assert_eq!(scene.assess(&record).replacement, Replacement::ByPromise);
+}
+
+#[test]
+fn a_process_that_exists_here_is_alive_however_silent_it_is() {
+    let simulation = Simulation::default();
+    let machine = simulation.machine();
+    let (holder, observer) = (machine.tflock(), machine.tflock());
+    let record = record(&holder, None);
+    simulation.run(observer.sleep(Duration::from_hours(10)));
+    let assessment = Observer::default().assess(&observer, &record);
+    assert_eq!(assessment.liveness, Liveness::Alive);
+    assert_eq!(assessment.replacement, Replacement::No);
+}
+
+#[test]
+fn a_proof_beats_a_fresh_heartbeat() {
+    let simulation = Simulation::default();
+    let machine = simulation.machine();
+    let (holder, observer) = (machine.tflock(), machine.tflock());
+    let record = record(&holder, None);
+    holder.kill();
+    let assessment = Observer::default().assess(&observer, &record);
+    assert_eq!(assessment.liveness, Liveness::Gone(Proof::Ended));
+    assert_eq!(assessment.replacement, Replacement::ByProof(Proof::Ended));
+}
+
+#[test]
+fn a_proof_needs_no_heartbeats() {
+    let simulation = Simulation::default();
+    let machine = simulation.machine();
+    let holder = machine.tflock();
+    let claim = holder.claim(None);
+    let record = Record::new(&claim.info, claim.lease);
+    let observer = machine.tflock();
+    let alive = Observer::default().assess(&observer, &record);
+    assert_eq!((alive.liveness, alive.silence), (Liveness::Alive, None));
+    holder.kill();
+    let gone = Observer::default().assess(&observer, &record);
+    assert_eq!(gone.replacement, Replacement::ByProof(Proof::Ended));
+}
+
+#[test]
+fn a_record_whose_lock_id_cannot_be_read_is_never_proven_dead() {
+    let simulation = Simulation::default();
+    let machine = simulation.machine();
+    let holder = machine.tflock();
+    let record = Record {
+        info: Some("garbage".into()),
+        ..record(&holder, None)
+    };
+    holder.kill();
+    let assessment = Observer::default().assess(&machine.tflock(), &record);
+    assert_eq!(assessment.replacement, Replacement::No);
+}
