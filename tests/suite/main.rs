@@ -7,4 +7,18 @@
 
 mod support;
 
+mod bad_input;
+mod completions;
+mod credentials;
+mod exec;
+mod force_unlock;
+mod local_files;
+mod locking_runs;
+mod pass_through;
+mod s3_objects;
+mod status;
+mod store_contract;
 mod support_works;
+mod tls;
+mod waiting;
+mod which_lock;

@@ -252,6 +252,7 @@ impl Shared {
         state.log.push(Exchange {
             at: self.started.elapsed(),
             action,
+            headers: request.headers.clone(),
             request: request.text(),
             fault: fault.clone(),
             outcome: Outcome::UnderWay,

@@ -34,6 +34,15 @@ impl From<ExitStatus> for Status {
 }
 
 impl Finished {
+    /// An end with that exit code and not a byte of output.
+    pub fn silent(code: i32) -> Self {
+        Self {
+            stdout: String::new(),
+            stderr: String::new(),
+            status: Status::Code(code),
+        }
+    }
+
     /// Fails unless it ended with exit code 0.
     #[track_caller]
     pub fn succeeded(self) -> Self {

@@ -12,6 +12,8 @@ pub struct Exchange {
     pub at: Duration,
     /// `PutItem` and its like, or the method and path.
     pub action: String,
+    /// The headers of the request.
+    pub headers: Vec<(String, String)>,
     /// The body of the request.
     pub request: String,
     /// What was done to it, if anything.
@@ -20,6 +22,14 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// The first header of that name, whatever its case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
     /// The body of a DynamoDB request.
     pub fn input(&self) -> serde_json::Value {
         serde_json::from_str(&self.request).expect("a DynamoDB request is JSON")

@@ -1,0 +1,4 @@
+//! `tflock exec`: one lock round any program, and what runs inside of it.
+
+mod inside;
+mod nested;

@@ -1,0 +1,179 @@
+//! Which locks may be removed without anybody at a terminal.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::support::lock_table::{LOCK, LockTable, kill_with_terraform};
+use crate::support::process::{Finished, Status};
+use crate::support::waiting::wait_until;
+use crate::support::words::without_changing_parts;
+
+/// Exactly this on stderr, and nothing on stdout.
+#[track_caller]
+fn says(finished: Finished, code: i32, lines: &[&str]) {
+    let expected = Finished {
+        stdout: String::new(),
+        stderr: lines.iter().map(|line| format!("{line}\n")).collect(),
+        status: Status::Code(code),
+    };
+    let stderr = without_changing_parts(&finished.stderr);
+    assert_eq!(Finished { stderr, ..finished }, expected);
+}
+
+fn title(scene: &LockTable) -> String {
+    format!(
+        "tflock: `{LOCK}` is locked in DynamoDB table `{}` in us-east-1",
+        scene.table.name()
+    )
+}
+
+fn look_again(scene: &LockTable) -> String {
+    format!(
+        "tflock --table {} --lock-id {LOCK} status",
+        scene.table.name()
+    )
+}
+
+#[test]
+fn where_nothing_is_locked_it_says_so_and_succeeds() {
+    let scene = LockTable::new();
+    for id in [&[][..], &["4db125df"]] {
+        says(
+            scene.tflock(["force-unlock"]).args(id).run(),
+            0,
+            &[&format!(
+                "tflock: `{LOCK}` in DynamoDB table `{}` in us-east-1 is not locked: there is nothing to remove",
+                scene.table.name()
+            )],
+        );
+    }
+}
+
+#[test]
+fn without_a_terminal_it_shows_the_lock_and_wants_yes_beforehand() {
+    let scene = LockTable::new();
+    scene.put_silent(TimeDelta::hours(1));
+    let lines = [
+        &title(&scene),
+        "  held by  <who> (apply, since <time>)",
+        "  holder   stale, last heartbeat <age> ago",
+        "  lock ID  <ID>",
+        "error: nobody is there to confirm the removal",
+        "hint: run it at a terminal, or confirm with `--yes`",
+    ];
+    says(scene.tflock(["force-unlock"]).run(), 77, &lines);
+    says(scene.tflock(["-q", "force-unlock"]).run(), 77, &lines);
+    assert_eq!(scene.table.locks(), [LOCK]);
+}
+
+#[test]
+fn yes_removes_a_stale_lock() {
+    let scene = LockTable::new();
+    scene.put_silent(TimeDelta::hours(1));
+    says(
+        scene.tflock(["force-unlock", "--yes"]).run(),
+        0,
+        &[
+            &title(&scene),
+            "  held by  <who> (apply, since <time>)",
+            "  holder   stale, last heartbeat <age> ago",
+            "  lock ID  <ID>",
+            "tflock: removed the lock of `locks/app`",
+        ],
+    );
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+    scene.put_silent(TimeDelta::hours(1));
+    says(scene.tflock(["-q", "force-unlock", "--yes"]).run(), 0, &[]);
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn terraforms_own_spelling_with_the_id_is_understood() {
+    let scene = LockTable::new();
+    let id = scene.put_terraforms();
+    scene
+        .tflock(["force-unlock", "-force", id])
+        .run()
+        .succeeded();
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn another_id_than_that_of_the_lock_removes_nothing() {
+    let scene = LockTable::new();
+    scene.put_terraforms();
+    let refused = scene
+        .tflock(["force-unlock", "--yes", "--force", "4db125df"])
+        .run();
+    let lines = [
+        &title(&scene),
+        "  held by  <who> (terraform apply, since <time>)",
+        "  holder   unknown: this lock gives no heartbeat",
+        "  lock ID  <ID>",
+        "error: the lock that is held is not `4db125df`, and was left alone",
+        &format!("hint: look at it with `{}`", look_again(&scene)),
+    ];
+    says(refused, 77, &lines);
+    assert_eq!(scene.table.locks(), [LOCK]);
+}
+
+#[test]
+fn the_lock_of_a_living_holder_wants_force() {
+    let scene = LockTable::new();
+    let run = scene.hold(["apply"]);
+    let lines = [
+        &title(&scene),
+        "  held by  <who> (apply, since <time>)",
+        "  holder   alive, last heartbeat <age> ago",
+        "  lock ID  <ID>",
+        "error: the holder is alive: without its lock it would go on and write the state",
+        &format!(
+            "hint: wait until it has ended (`{}` tells), or ask its owner to stop it; `--force` removes the lock \
+             all the same",
+            look_again(&scene)
+        ),
+    ];
+    says(scene.tflock(["force-unlock", "--yes"]).run(), 77, &lines);
+    let id = scene.held_id().expect("a lock");
+    scene
+        .tflock(["force-unlock", "--yes", "--force", &id])
+        .run()
+        .succeeded();
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+    scene.workspace.let_go();
+    run.wait()
+        .ended_with(76)
+        .with_stderr("is gone: somebody removed it while it was ours");
+}
+
+#[test]
+fn the_lock_of_a_run_that_was_killed_on_this_machine_needs_no_force() {
+    let scene = LockTable::new();
+    let run = scene.hold(["apply"]);
+    let id = scene.held_id().expect("a lock");
+    kill_with_terraform(run, &scene.fake);
+    let unlock = || scene.tflock(["force-unlock", "--yes", &id]).run();
+    wait_until("the end of all that it started", || {
+        unlock().status == Status::Code(0)
+    });
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn an_info_that_is_no_lock_info_can_be_removed() {
+    let scene = LockTable::new();
+    scene
+        .table
+        .put(&json!({ "LockID": { "S": LOCK }, "Info": { "S": "by hand" } }));
+    says(
+        scene.tflock(["force-unlock", "--yes"]).run(),
+        0,
+        &[
+            &title(&scene),
+            "  held by  unknown: its `Info` is not a lock info",
+            "  Info     by hand",
+            "tflock: removed the lock of `locks/app`",
+        ],
+    );
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+}

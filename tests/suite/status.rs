@@ -1,0 +1,5 @@
+//! `tflock status`: who holds the lock, whether they are alive, and what it asks at a terminal.
+
+mod at_a_terminal;
+mod holders;
+mod json;

@@ -1,0 +1,52 @@
+//! Records to be stored.
+
+use std::time::Duration;
+
+use tflock::lock::record::{HolderProcess, Lease, LockId, LockInfo, ProcessIdentity, Record};
+
+/// A record like no other, with everything that a lease can say.
+pub fn record(name: &str) -> Record {
+    Record::new(
+        &LockInfo {
+            id: LockId(format!("id of {name}")),
+            operation: "OperationTypeApply".to_owned(),
+            info: "why <& where> \"now\"".to_owned(),
+            who: "ana@laptop".to_owned(),
+            version: "1.11.4".to_owned(),
+            created: "2026-11-22T19:36:57.306409176Z".to_owned(),
+            path: "states/prod/app.tfstate".to_owned(),
+        },
+        Lease {
+            tflock_version: "0.1.0".to_owned(),
+            command: "exec müller 🦀".to_owned(),
+            reason: Some("rotating\nthe \"database\" password".to_owned()),
+            run_url: Some("https://ci.example.com/run?id=7&attempt=2".to_owned()),
+            heartbeat: Some(u64::from(u32::MAX) + 1),
+            heartbeat_at: Some("2026-11-22T19:37:07.5Z".to_owned()),
+            expire_after: Some(Duration::from_millis(4_500)),
+            holder: Some(HolderProcess {
+                machine: Some("00ff".to_owned()),
+                boot_id: "3f1c".to_owned(),
+                pid_namespace: 4_026_531_836,
+                uid: 1000,
+                process: ProcessIdentity {
+                    pid: 4_194_304,
+                    start_time: u64::MAX,
+                },
+                child: Some(ProcessIdentity {
+                    pid: 17,
+                    start_time: 9,
+                }),
+            }),
+        },
+    )
+}
+
+/// The same without its reason, which an S3 object keeps in its body only.
+pub fn without_reason(record: &Record) -> Record {
+    let mut record = record.clone();
+    if let Some(lease) = &mut record.lease {
+        lease.reason = None;
+    }
+    record
+}

@@ -1,0 +1,7 @@
+//! Runs that meet a held lock: how they wait, what they say meanwhile, and how the wait ends.
+
+mod dead_holders;
+mod display;
+mod giving_up;
+mod taking_turns;
+mod with_terraform;

@@ -1,0 +1,146 @@
+//! Holders that were killed: on this machine their end can be proven, and only then is their lock taken over.
+
+use nix::sys::signal::Signal;
+
+use crate::support::configuration::{GO, STARTED};
+use crate::support::fake_terraform::{FakeTerraform, Script};
+use crate::support::lock_table::{LOCK, LockTable, kill_if_ours, kill_with_terraform};
+use crate::support::mid_run::stopping_script;
+use crate::support::process::{Invocation, Running};
+use crate::support::waiting::wait_until;
+use crate::support::words::without_changing_parts;
+use crate::support::workspace::Workspace;
+
+const TAKEN_OVER: &str = "tflock: took over a dead lock\n\
+                          \x20 held by  <who> (apply, since <time>)\n\
+                          \x20 holder   gone: it ran on this machine and its process has ended\n\
+                          \x20 lock ID  <ID>\n";
+
+#[test]
+fn the_lock_of_a_killed_holder_is_taken_over_with_a_word() {
+    let scene = LockTable::new();
+    let holder = scene.hold(["apply"]);
+    let dead = scene.held_id();
+    kill_with_terraform(holder, &scene.fake);
+    scene.workspace.let_go();
+    let next = scene.tflock(["apply"]).run().succeeded();
+    // Whatever the killed terraform had started may live a moment longer, and is waited for then.
+    let words = without_changing_parts(&next.stderr);
+    assert!(words.contains(TAKEN_OVER), "{next}");
+    assert!(next.stderr.contains(&dead.expect("a lock")), "{next}");
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_quiet_run_takes_over_without_a_word() {
+    let scene = LockTable::new();
+    let holder = scene.hold(["apply"]);
+    kill_with_terraform(holder, &scene.fake);
+    scene.workspace.let_go();
+    let next = scene.tflock(["-q", "apply"]).run().succeeded();
+    assert_eq!(next.stderr, "");
+}
+
+#[test]
+fn a_local_lock_of_a_killed_holder_is_taken_over_too() {
+    let workspace = Workspace::new();
+    let fake = stopping_script().install(workspace.home().join("fake"));
+    let run = || workspace.tflock(["apply"]).first_on_path(fake.directory());
+    let holder = run().start();
+    workspace.wait_until_started();
+    kill_with_terraform(holder, &fake);
+    workspace.let_go();
+    let next = run().run().succeeded();
+    let words = without_changing_parts(&next.stderr);
+    assert!(words.contains(TAKEN_OVER), "{next}");
+}
+
+#[test]
+fn a_run_that_waits_already_takes_over_as_soon_as_its_holder_is_dead() {
+    let scene = LockTable::new();
+    let holder = scene.hold(["apply"]);
+    let mut waiting = scene.tflock(["apply"]).start();
+    waiting.wait_for_output("is locked, waiting for it");
+    kill_with_terraform(holder, &scene.fake);
+    scene.workspace.let_go();
+    let next = waiting.wait().succeeded();
+    let words = without_changing_parts(&next.stderr);
+    assert!(words.ends_with(TAKEN_OVER), "{next}");
+    assert!(!words.contains("the lock is free"), "{next}");
+}
+
+/// A holder that was killed while its terraform goes on, deaf to all signals.
+struct Orphan<'scene> {
+    scene: &'scene LockTable,
+    terraform: FakeTerraform,
+    pid: i32,
+}
+
+impl<'scene> Orphan<'scene> {
+    #[track_caller]
+    fn of_a_killed_holder(scene: &'scene LockTable) -> Self {
+        let terraform = Script::new()
+            .ignore([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+            .touch(STARTED)
+            .wait_for(GO)
+            .install(scene.workspace.home().join("deaf"));
+        let run: Invocation = scene.workspace.tflock(["apply"]);
+        let holder: Running = run.first_on_path(terraform.directory()).start();
+        scene.workspace.wait_until_started();
+        holder.signal(Signal::SIGKILL);
+        holder.wait().died_of(Signal::SIGKILL);
+        let pid = terraform.only_call().pid;
+        Self {
+            scene,
+            terraform,
+            pid,
+        }
+    }
+
+    fn let_go(&self) {
+        self.scene.workspace.let_go();
+        wait_until("the end of the orphan", || {
+            self.terraform.events().contains(&"end".to_owned())
+        });
+    }
+}
+
+impl Drop for Orphan<'_> {
+    fn drop(&mut self) {
+        kill_if_ours(self.pid, &self.terraform);
+    }
+}
+
+#[test]
+fn a_lock_is_not_taken_over_while_the_child_of_its_killed_holder_lives() {
+    let scene = LockTable::new();
+    let orphan = Orphan::of_a_killed_holder(&scene);
+    let id = scene.held_id();
+    scene
+        .tflock(["--wait", "1s", "apply"])
+        .run()
+        .ended_with(75)
+        .with_stderr("holder   alive, last heartbeat ");
+    scene.tflock(["force-unlock", "--yes"]).run().ended_with(77);
+    assert_eq!(scene.held_id(), id);
+    assert_eq!(scene.fake.calls(), []);
+    let mut waiting = scene.tflock(["apply"]).start();
+    waiting.wait_for_output("is locked, waiting for it");
+    orphan.let_go();
+    let next = waiting.wait().succeeded();
+    let words = without_changing_parts(&next.stderr);
+    assert!(words.ends_with(TAKEN_OVER), "{next}");
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_silent_holder_elsewhere_is_waited_for_however_long_it_is_silent() {
+    let scene = LockTable::new();
+    scene.put_silent(chrono::TimeDelta::days(3));
+    scene
+        .tflock(["--wait", "1s", "apply"])
+        .run()
+        .ended_with(75)
+        .with_stderr("holder   stale, last heartbeat 3 days ago");
+    assert_eq!(scene.table.locks(), [LOCK]);
+}

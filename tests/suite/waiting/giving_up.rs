@@ -1,0 +1,165 @@
+//! A wait that ends without the lock: its time is up, or somebody stops it. terraform is not started then.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::support::lock_table::{LOCK, LockTable};
+use crate::support::mid_run::look_during;
+use crate::support::process::{Finished, Invocation, Status};
+use crate::support::proxy::Proxy;
+use crate::support::pty::{Size, Terminal};
+use crate::support::words::without_changing_parts;
+
+/// Somebody holds the lock and says why; meanwhile another run meets it.
+#[track_caller]
+fn meets_the_lock<T>(scene: &LockTable, meet: impl FnOnce() -> T) -> T {
+    let holder = scene.tflock(["--reason", "rotating the database password", "apply"]);
+    let (seen, finished) = look_during(&scene.workspace, holder, |_| {
+        let seen = meet();
+        assert_eq!(scene.fake.events(), ["begin"], "only the holder's");
+        assert_eq!(scene.table.locks(), [LOCK]);
+        seen
+    });
+    finished.succeeded();
+    seen
+}
+
+/// The whole error with which a run gives up.
+fn locked(scene: &LockTable, gave_up: &str, longer: &str) -> Finished {
+    let options = format!("tflock --table {} --lock-id {LOCK}", scene.table.name());
+    Finished {
+        stdout: String::new(),
+        stderr: format!(
+            "error: the state is locked{gave_up}\n\
+             \x20 {LOCK}\n\
+             \x20 held by  <who> (apply, since <time>)\n\
+             \x20 holder   alive, last heartbeat <age> ago\n\
+             \x20 reason   rotating the database password\n\
+             \x20 lock ID  <ID>\n\
+             hint: wait longer with `{options} {longer}`, or see `{options} status`\n"
+        ),
+        status: Status::Code(75),
+    }
+}
+
+fn in_words(finished: Finished) -> Finished {
+    let stderr = without_changing_parts(&finished.stderr);
+    Finished { stderr, ..finished }
+}
+
+#[test]
+fn a_wait_of_zero_is_one_attempt_that_says_who_what_since_when_and_why() {
+    let scene = LockTable::new();
+    let proxy = Proxy::before(scene.dynamodb.url());
+    let behind = |run: Invocation| run.env("AWS_ENDPOINT_URL_DYNAMODB", proxy.url());
+    let runs = [
+        (scene.tflock(["--wait", "0", "plan"]), "--wait 1h plan"),
+        (
+            scene.tflock(["plan"]).env("TFLOCK_WAIT", "0s"),
+            "--wait 1h plan",
+        ),
+        (
+            scene.tflock(["plan", "-lock-timeout=0s"]),
+            "plan -lock-timeout=1h",
+        ),
+    ];
+    meets_the_lock(&scene, || {
+        for (run, longer) in runs {
+            proxy.clear_log();
+            let refused = in_words(behind(run).run());
+            assert_eq!(refused, locked(&scene, "", longer));
+            assert_eq!(proxy.actions(), ["PutItem"]);
+        }
+    });
+}
+
+#[test]
+fn a_wait_lasts_as_long_as_it_was_told_to() {
+    let scene = LockTable::new();
+    let (waited, refused) = meets_the_lock(&scene, || {
+        let begun = Instant::now();
+        let refused = scene.tflock(["-q", "--wait", "2s", "plan"]).run();
+        (begun.elapsed(), refused)
+    });
+    let expected = locked(&scene, ": gave up after 2s", "--wait 1h plan");
+    assert_eq!(in_words(refused), expected);
+    assert!(waited >= Duration::from_secs(2), "{waited:?}");
+    // Generous, since the machine may be busy: it is not the default of 15 minutes.
+    assert!(waited < Duration::from_secs(20), "{waited:?}");
+}
+
+#[test]
+fn terraforms_lock_timeout_beats_the_wait_of_ours() {
+    let scene = LockTable::new();
+    meets_the_lock(&scene, || {
+        let long_wait = || scene.tflock(["--wait", "1h", "plan"]);
+        for run in [
+            long_wait().arg("-lock-timeout=0s"),
+            long_wait().env("TF_CLI_ARGS_plan", "-lock-timeout 0s"),
+        ] {
+            let expected = locked(&scene, "", "plan -lock-timeout=1h");
+            assert_eq!(in_words(run.run()), expected);
+        }
+        let mut patient = scene
+            .tflock(["--wait", "0", "plan", "-lock-timeout=1h"])
+            .start();
+        patient.wait_for_output("is locked, waiting for it");
+        patient.signal(Signal::SIGTERM);
+        patient.wait().died_of(Signal::SIGTERM);
+    });
+}
+
+#[test]
+fn a_lock_without_a_sign_of_life_is_answered_with_the_command_that_removes_it() {
+    let scene = LockTable::new();
+    let id = scene.put_terraforms();
+    let options = format!("tflock --table {} --lock-id {LOCK}", scene.table.name());
+    scene
+        .tflock(["--wait", "0", "plan"])
+        .run()
+        .ended_with(75)
+        .with_stderr(&format!(
+            "hint: wait longer with `{options} --wait 1h plan`, or make sure that the holder is dead and type \
+             `{options} force-unlock {id}`\n"
+        ));
+    scene.put_silent(chrono::TimeDelta::hours(1));
+    scene
+        .tflock(["--wait", "0", "plan"])
+        .run()
+        .ended_with(75)
+        .with_stderr(&format!(
+            "hint: make sure that the holder is dead and type `{options} force-unlock {id}`, or wait longer with \
+             `{options} --wait 1h plan`\n"
+        ));
+}
+
+#[test]
+fn a_signal_ends_the_wait_and_leaves_no_trace() {
+    let scene = LockTable::new();
+    let holder_s = || scene.held_id();
+    meets_the_lock(&scene, || {
+        let before = holder_s();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            let mut waiting = scene.tflock(["apply"]).start();
+            waiting.wait_for_output("is locked, waiting for it");
+            waiting.signal(signal);
+            waiting.wait().died_of(signal);
+            assert_eq!(holder_s(), before);
+        }
+    });
+    assert_eq!(scene.table.items(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_and_takes_its_line_away() {
+    let scene = LockTable::new();
+    meets_the_lock(&scene, || {
+        let mut terminal = Terminal::start(scene.tflock(["apply"]), Size::default());
+        terminal.wait_for_output("waiting for ");
+        terminal.press_ctrl_c();
+        assert_eq!(terminal.wait(), Status::Signal(Signal::SIGINT));
+        let output = terminal.output();
+        assert!(output.ends_with("\r\u{1b}[2K"), "{output:?}");
+    });
+}

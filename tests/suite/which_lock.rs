@@ -1,0 +1,8 @@
+//! Which lock a run takes: found out by looking at all stores in the middle of the run.
+
+mod by_options;
+mod by_workspace;
+mod elsewhere;
+mod lockfile;
+mod plan_file;
+mod without_aws;

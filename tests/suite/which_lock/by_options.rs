@@ -1,0 +1,96 @@
+//! `--lock-id`, `--store`, `--table`, and commands that name a state file, with an S3 backend.
+
+use crate::support::backend::{LOCK_ID, LOCK_KEY, LockMode};
+use crate::support::mid_run::look_during;
+use crate::support::process::Finished;
+use crate::support::scene::{Scene, locks_in};
+
+#[test]
+fn another_lock_id_is_another_lock_and_leaves_terraform_its_own() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let by_option = scene.tflock(["--lock-id", "team/whole-network", "apply"]);
+    let by_variable = scene.tflock(["apply"]);
+    let by_variable = by_variable.env("TFLOCK_LOCK_ID", "team/whole-network");
+    for run in [by_option, by_variable] {
+        let glimpse = scene.glimpse(run);
+        assert_eq!(glimpse.locks, ["team/whole-network"]);
+        assert_eq!(glimpse.call.arguments, ["apply"]);
+        assert_eq!(glimpse.finished.stderr, "");
+    }
+    let own_name = scene.glimpse(scene.tflock(["--lock-id", LOCK_ID, "apply"]));
+    assert_eq!(own_name.locks, [LOCK_ID]);
+    assert_eq!(own_name.call.arguments, ["apply", "-lock=false"]);
+}
+
+#[test]
+fn another_table_is_another_lock_and_leaves_terraform_its_own() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let other = scene.remote.dynamodb.create_table("other");
+    let run = scene.tflock(["--table", other.name(), "apply"]);
+    let ((in_other, in_own), finished) = look_during(&scene.workspace, run, |_| {
+        (other.locks(), scene.remote.locks())
+    });
+    assert_eq!(in_other, [LOCK_ID]);
+    assert_eq!(in_own, Vec::<String>::new());
+    assert_eq!(finished, Finished::silent(0));
+    assert_eq!(other.locks(), Vec::<String>::new());
+    assert_eq!(scene.fake.only_call().arguments, ["apply"]);
+
+    let same = scene.tflock(["--table", scene.remote.table.name(), "apply"]);
+    let glimpse = scene.glimpse(same);
+    assert_eq!(glimpse.locks, [LOCK_ID]);
+    assert_eq!(glimpse.call.arguments, ["apply", "-lock=false"]);
+}
+
+#[test]
+fn of_two_configured_locks_one_can_be_chosen() {
+    let scene = Scene::new(LockMode::Both);
+    let table = scene.glimpse(scene.tflock(["--store", "dynamodb", "apply"]));
+    assert_eq!(table.locks, [LOCK_ID]);
+    let object = scene.glimpse(scene.tflock(["--store", "s3", "apply"]));
+    assert_eq!(object.locks, [LOCK_KEY]);
+}
+
+#[test]
+fn the_local_store_can_be_chosen_and_leaves_terraform_its_own_lock() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let glimpse = scene.glimpse(scene.tflock(["--store", "local", "apply"]));
+    assert_eq!(glimpse.locks, Vec::<String>::new());
+    assert_eq!(glimpse.local_locks, [LOCK_ID]);
+    assert_eq!(glimpse.call.arguments, ["apply"]);
+    assert_eq!(
+        glimpse.finished.stderr, "",
+        "it was chosen, so nothing is said"
+    );
+
+    let directory = scene.workspace.home().join("locks");
+    let run = scene
+        .tflock(["apply"])
+        .env("TFLOCK_STORE", "local")
+        .env("TFLOCK_LOCAL_DIR", &directory);
+    let (locks, finished) = look_during(&scene.workspace, run, |_| locks_in(&directory));
+    assert_eq!(locks, [LOCK_ID]);
+    assert_eq!(finished, Finished::silent(0));
+    assert_eq!(locks_in(&directory), Vec::<String>::new());
+}
+
+#[test]
+fn a_state_command_that_names_a_file_locks_that_file_and_not_the_backend() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let file = scene.workspace.file("other.tfstate");
+    let file = file.canonicalize().unwrap_or(file);
+    for line in [
+        "state mv -state=other.tfstate a.b a.c",
+        "state rm -state other.tfstate a.b",
+        "state replace-provider -state=./other.tfstate a b",
+    ] {
+        let run = scene.tflock([]).args(line.split(' '));
+        let glimpse = scene.glimpse(run);
+        assert_eq!(glimpse.locks, Vec::<String>::new(), "{line}");
+        assert_eq!(glimpse.local_locks, [file.to_str().unwrap()], "{line}");
+        assert_eq!(glimpse.call.arguments.join(" "), line);
+    }
+    // `apply` ignores the flag where the backend is not local.
+    let glimpse = scene.glimpse(scene.tflock(["apply", "-state=other.tfstate"]));
+    assert_eq!(glimpse.locks, [LOCK_ID]);
+}
