@@ -6,6 +6,7 @@
 pub mod acquire;
 pub mod held;
 pub mod host;
+pub mod keeper;
 pub mod liveness;
 pub mod record;
 pub mod removal;

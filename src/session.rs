@@ -3,8 +3,9 @@
 //! The only file that knows both the lock and the child. Between acquire and release nothing returns early: the
 //! child's ending is kept, the lock released, and only then is the ending looked at.
 
-mod keeper;
 pub mod nesting;
+mod taking;
+mod words;
 
 use std::any::Any;
 use std::future::Future;
@@ -14,27 +15,21 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
-use self::keeper::{Keeper, News};
+use self::taking::Taking;
 use crate::child::{
-    Command, Ending, Event, Output, Phase, Run, Signal, SignalNumber, Signals, StartError,
-    replace_by,
+    Command, Ending, Event, Output, Phase, Run, SignalNumber, Signals, StartError, replace_by,
 };
 use crate::ci;
-use crate::commands::{Context, quoted_for_shell, variable};
+use crate::commands::{Context, variable};
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::acquire::{self, AcquireError, Acquisition, Claim, Observed, Patience, Progress};
-use crate::lock::held::Held;
+use crate::lock::acquire::{Claim, Patience};
 use crate::lock::host::{Host, Machine, identity_of};
-use crate::lock::liveness::Liveness;
+use crate::lock::keeper::{Keeper, News, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
 use crate::target::Target;
-use crate::terraform::duration::format_duration;
-use crate::ui::waiting::Waiting;
-use crate::ui::{Ui, holder};
+use crate::ui::Ui;
 
 /// How tflock ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,14 +132,6 @@ struct Session<'a> {
     longer_wait: String,
 }
 
-/// How the attempt to get all places of a lock ended.
-enum Taking {
-    Held(Vec<Held>),
-    TimedOut(Box<Observed>),
-    Stopped,
-    Failed(AcquireError),
-}
-
 /// How the child's part of a session ended.
 enum Running {
     Ended(Ending, Output),
@@ -158,19 +145,27 @@ impl Session<'_> {
     /// # Errors
     /// Whatever kept the command from running, or the lock from being given back.
     async fn run(&self, mut command: Command, signals: &mut Signals) -> Result<Outcome, Failure> {
-        let (taking, asked_to_end) = self.take(signals).await;
-        let held = match taking {
-            Taking::Held(held) => held,
-            Taking::TimedOut(observed) => return Err(self.locked(&observed)),
-            Taking::Failed(error) => {
-                return Err(Failure::not_acquired(error, |words| {
-                    self.context.command_line(words)
-                }));
+        let (mut keeper, asked_to_end) = loop {
+            let (taking, asked_to_end) = self.take(signals).await;
+            let held = match taking {
+                Taking::Held(held) => held,
+                Taking::TimedOut(observed) => return Err(self.locked(&observed)),
+                Taking::Failed(error) => {
+                    return Err(Failure::not_acquired(error, |words| {
+                        self.context.command_line(words)
+                    }));
+                }
+                Taking::Stopped => Vec::new(),
+            };
+            let mut keeper = Keeper::new(held, Rc::clone(&self.host));
+            if asked_to_end.is_some() || keeper.confirm().await {
+                break (keeper, asked_to_end);
             }
-            Taking::Stopped => Vec::new(),
+            self.ui
+                .notice("the lock was lost again before anything was started: taking it anew");
+            self.tell_released(&self.release(&mut keeper, signals).await);
         };
-        nesting::announce(&mut command, &held);
-        let mut keeper = Keeper::new(held, Rc::clone(&self.host));
+        nesting::announce(&mut command, keeper.held());
         let mut running = match asked_to_end {
             Some(signal) => Running::NotStarted(StartError::EndRequested(signal)),
             None => self.run_child(&command, signals, &mut keeper).await,
@@ -180,144 +175,6 @@ impl Session<'_> {
             deliver(output, signals).await;
         }
         self.conclude(running, &keeper, &released)
-    }
-
-    /// Takes the places one after the other; a request to end gives back what was taken.
-    async fn take(&self, signals: &mut Signals) -> (Taking, Option<Signal>) {
-        let (stop, stopped) = watch::channel(false);
-        let mut taking = pin!(self.take_all(stopped));
-        let mut asked_to_end = None;
-        let taking = loop {
-            tokio::select! {
-                biased;
-                taking = &mut taking => break taking,
-                signal = signals.end_requested(Phase::Waiting), if asked_to_end.is_none() => {
-                    asked_to_end = Some(signal);
-                    stop.send_replace(true);
-                }
-            }
-        };
-        (taking, asked_to_end)
-    }
-
-    async fn take_all(&self, stop: watch::Receiver<bool>) -> Taking {
-        let mut taken = Vec::new();
-        for store in &self.stores {
-            let not_taken = match self.take_one(store, stop.clone()).await {
-                Ok(Acquisition::Held { held, replaced }) => {
-                    taken.push(held);
-                    if let Some(dead) = replaced {
-                        self.tell_replaced(&dead);
-                    }
-                    continue;
-                }
-                Ok(Acquisition::TimedOut(observed)) => Taking::TimedOut(observed),
-                Ok(Acquisition::Stopped) => Taking::Stopped,
-                Err(error) => Taking::Failed(error),
-            };
-            let mut keeper = Keeper::new(taken, Rc::clone(&self.host));
-            for failed in keeper.release(|_| {}).await.failed {
-                self.tell_not_released(&failed);
-            }
-            return not_taken;
-        }
-        Taking::Held(taken)
-    }
-
-    async fn take_one(
-        &self,
-        store: &Rc<dyn Store>,
-        stop: watch::Receiver<bool>,
-    ) -> Result<Acquisition, AcquireError> {
-        self.ui
-            .detail(|| format!("taking the lock `{}` in {}", store.key(), store.place()));
-        let mut waiting = Waiting::new(self.ui, store.key(), self.patience, self.host.wall());
-        let acquisition = acquire::acquire(
-            Rc::clone(store),
-            Rc::clone(&self.host),
-            &self.claim,
-            self.patience,
-            stop,
-            |progress| match progress {
-                Progress::HeldBy(observed) => waiting.held(observed, self.host.wall()),
-                Progress::Retrying(error) => waiting.retrying(error, self.host.wall()),
-            },
-        )
-        .await;
-        waiting.end();
-        if let Ok(Acquisition::Held { replaced, .. }) = &acquisition {
-            if waiting.was_shown() && replaced.is_none() {
-                self.ui.notice("the lock is free, going on");
-            }
-            self.ui.detail(|| {
-                format!(
-                    "holding `{}` with the lock ID {}",
-                    store.key(),
-                    self.claim.info.id
-                )
-            });
-        }
-        acquisition
-    }
-
-    fn tell_replaced(&self, dead: &Observed) {
-        let record = &dead.stored.record;
-        self.ui.notice_with_rows(
-            "took over a dead lock",
-            &holder::rows(record, &dead.assessment, self.host.wall()),
-        );
-    }
-
-    fn locked(&self, observed: &Observed) -> Failure {
-        let record = &observed.stored.record;
-        let place = self
-            .stores
-            .iter()
-            .map(|store| store.key())
-            .next()
-            .unwrap_or_default();
-        let mut details = vec![("", place.to_owned())];
-        details.extend(holder::rows(record, &observed.assessment, self.host.wall()));
-        let message = match self.patience {
-            Patience::For(limit) if !limit.is_zero() => {
-                let limit = format_duration(limit);
-                format!("the state is locked: gave up after {limit}")
-            }
-            Patience::For(_) | Patience::Forever => "the state is locked".to_owned(),
-        };
-        Failure::new(exit_code::HELD, message)
-            .details(details)
-            .hint(self.waiting_hint(observed))
-    }
-
-    /// What to do about a lock that did not become free: a dead holder is not waited for.
-    fn waiting_hint(&self, observed: &Observed) -> String {
-        let wait = self.context.command_line(&self.longer_wait);
-        let removal = || {
-            let id = observed.stored.record.lock_id();
-            let words = id.map_or_else(
-                || "force-unlock".to_owned(),
-                |id| {
-                    let id = holder::printable(&id.0);
-                    format!("force-unlock {}", quoted_for_shell(&id))
-                },
-            );
-            self.context.command_line(&words)
-        };
-        match observed.assessment.liveness {
-            Liveness::Alive | Liveness::Silent => {
-                let look = self.context.command_line("status");
-                format!("wait longer with `{wait}`, or see `{look}`")
-            }
-            Liveness::Unknown => format!(
-                "wait longer with `{wait}`, or make sure that the holder is dead and type `{}`",
-                removal()
-            ),
-            Liveness::Stale | Liveness::Gone(_) => format!(
-                "make sure that the holder is dead and type `{}`, or wait longer with `{wait}`",
-                removal()
-            ),
-        }
     }
 
     async fn run_child(
@@ -333,7 +190,7 @@ impl Session<'_> {
             Err(error) => return Running::NotStarted(error),
         };
         keeper.set_child(identity_of(run.id()));
-        match catching(self.watch(&mut run, keeper)).await {
+        match catching(self.watch(command, &mut run, keeper)).await {
             Ok(ending) => Running::Ended(ending, run.into_output()),
             // Whatever it was, the child still runs: the lock is kept until it has ended.
             Err(panic) => {
@@ -345,7 +202,7 @@ impl Session<'_> {
     }
 
     /// Keeps the lock until the child has ended.
-    async fn watch(&self, run: &mut Run<'_>, keeper: &mut Keeper) -> Ending {
+    async fn watch(&self, command: &Command, run: &mut Run<'_>, keeper: &mut Keeper) -> Ending {
         loop {
             tokio::select! {
                 biased;
@@ -359,11 +216,14 @@ impl Session<'_> {
                     News::NotRenewed(error) => {
                         self.ui.detail(|| format!("could not renew the lock: {error}"));
                     }
-                    News::Lost(lost) => {
-                        self.ui.warning(&lost);
-                        self.ui.warning(
-                            "terraform is asked to stop: it saves its state, without the lock",
-                        );
+                    News::Lost(loss) => {
+                        self.tell_lost(&loss);
+                        self.tell_stopping(command);
+                        run.interrupt();
+                    }
+                    News::TimeIsUp { key } => {
+                        self.tell_time_is_up(&key);
+                        self.tell_stopping(command);
                         run.interrupt();
                     }
                 },
@@ -371,31 +231,8 @@ impl Session<'_> {
         }
     }
 
-    fn tell_event(&self, event: &Event) {
-        match event {
-            Event::StopRequested { signal, .. } => self
-                .ui
-                .detail(|| format!("asked to stop by {}", signal.kind.number())),
-            Event::AlreadyStopping(signal) => self.ui.notice(&format!(
-                "{} not passed on: terraform is stopping already, and a second one would lose its state",
-                signal.kind.number()
-            )),
-            Event::WaitingFor(processes) => {
-                let list: Vec<String> = processes
-                    .iter()
-                    .map(|process| format!("{} ({})", process.id, process.name))
-                    .collect();
-                self.ui.notice(&format!(
-                    "keeping the lock until these have ended too: {}",
-                    list.join(", ")
-                ));
-            }
-            Event::StopRepeated(_) | Event::Ended(_) | Event::Resumed => {}
-        }
-    }
-
     /// Signals are noted meanwhile and wait: a release takes as long as it takes.
-    async fn release(&self, keeper: &mut Keeper, signals: &mut Signals) -> keeper::Released {
+    async fn release(&self, keeper: &mut Keeper, signals: &mut Signals) -> Released {
         self.ui.detail(|| "releasing the lock".to_owned());
         let mut told = false;
         let mut releasing = pin!(keeper.release(|error| {
@@ -417,28 +254,13 @@ impl Session<'_> {
         }
     }
 
-    fn tell_not_released(&self, failed: &keeper::NotReleased) {
-        self.ui
-            .warning(&format!("the lock is NOT released: {}", failed.error));
-        let removal = format!("force-unlock {}", failed.id);
-        self.ui.hint(&format!(
-            "once the store answers again: `{}`",
-            self.context.command_line(&removal)
-        ));
-    }
-
     fn conclude(
         &self,
         running: Running,
         keeper: &Keeper,
-        released: &keeper::Released,
+        released: &Released,
     ) -> Result<Outcome, Failure> {
-        for failed in &released.failed {
-            self.tell_not_released(failed);
-        }
-        for lost in &released.lost {
-            self.ui.warning(lost);
-        }
+        self.tell_released(released);
         let outcome = match running {
             Running::Panicked(panic) => std::panic::resume_unwind(panic),
             Running::NotStarted(StartError::EndRequested(signal)) => {
@@ -449,19 +271,7 @@ impl Session<'_> {
             Running::Ended(Ending::Exited(code), _) => Outcome::Exit(code),
         };
         if keeper.lost_any() || !released.lost.is_empty() {
-            return Err(Failure::new(
-                exit_code::LOST,
-                format!(
-                    "the lock was lost while terraform ran ({})",
-                    match outcome {
-                        Outcome::Exit(code) => format!("it ended with exit code {code}"),
-                        Outcome::Signal(signal) => format!("it died of {signal}"),
-                    }
-                ),
-            )
-            .hint(
-                "somebody else may have changed the state meanwhile: run `tflock plan` and read it",
-            ));
+            return Err(self.lost(outcome));
         }
         match outcome {
             Outcome::Exit(0) if !released.failed.is_empty() => {

@@ -10,7 +10,7 @@ use super::acquire::Outage;
 use super::host::{Host, Instant};
 use super::liveness::HEARTBEAT_INTERVAL;
 use super::record::{LockId, ProcessIdentity};
-use super::store::{Heartbeats, Store, StoreError, Stored, Swap};
+use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
 /// How long a release is tried before it is reported as failed.
 pub const RELEASE_PATIENCE: Duration = Duration::from_mins(1);
@@ -97,6 +97,13 @@ impl Held {
         (self.store.heartbeats() == Heartbeats::Written).then_some(self.next_renewal)
     }
 
+    /// When whoever works under the lock must have been asked to stop, if it has not been renewed by then: two thirds
+    /// of the promise after it was last known to be ours. `None` without a promise.
+    #[must_use]
+    pub fn must_stop_at(&self) -> Option<Instant> {
+        Some(Instant(self.confirmed.0 + self.promise()? * 2 / 3))
+    }
+
     /// Asks for a renewal at once, because time may have passed unnoticed.
     pub fn renew_now(&mut self) {
         self.next_renewal = self.host.now();
@@ -109,6 +116,7 @@ impl Held {
     /// # Errors
     /// The store's failure. The lock may still be ours; the next renewal is due soon.
     pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
+        let mut adopted = Adoptions::default();
         loop {
             let asked = self.host.now();
             let mut record = self.current.record.renewed(self.host.wall());
@@ -129,7 +137,10 @@ impl Held {
                     return Ok(Renewal::Renewed);
                 }
                 Swap::Done(None) => return Ok(Renewal::Lost(None)),
-                Swap::Refused(Some(stored)) if self.is_own(&stored) => self.current = stored,
+                Swap::Refused(Some(stored)) if self.is_own(&stored) => {
+                    adopted.count(self.store.as_ref())?;
+                    self.current = stored;
+                }
                 Swap::Refused(other) => return Ok(Renewal::Lost(other)),
             }
         }
@@ -146,10 +157,14 @@ impl Held {
     ) -> Result<Release, StoreError> {
         let mut unanswered = false;
         let mut outage = Outage::default();
+        let mut adopted = Adoptions::default();
         loop {
             match self.store.swap(Some(&self.current), None).await {
                 Ok(Swap::Done(_)) => return Ok(Release::Released),
-                Ok(Swap::Refused(Some(stored))) if self.is_own(&stored) => self.current = stored,
+                Ok(Swap::Refused(Some(stored))) if self.is_own(&stored) => {
+                    adopted.count(self.store.as_ref())?;
+                    self.current = stored;
+                }
                 Ok(Swap::Refused(_)) if unanswered => return Ok(Release::Released),
                 Ok(Swap::Refused(other)) => return Ok(Release::Lost(other)),
                 Err(error) => {
@@ -158,6 +173,13 @@ impl Held {
                         Some(pause) if error.kind.is_transient() => {
                             retrying(&error);
                             self.host.sleep(pause).await;
+                            if let Some(Renewal::Lost(now)) = self.renew_if_due().await {
+                                return Ok(if unanswered {
+                                    Release::Released
+                                } else {
+                                    Release::Lost(now)
+                                });
+                            }
                         }
                         _ => return Err(error),
                     }
@@ -166,22 +188,54 @@ impl Held {
         }
     }
 
+    /// So that nobody takes us for dead while the release goes on failing.
+    async fn renew_if_due(&mut self) -> Option<Renewal> {
+        let due = self.next_renewal()?;
+        if due > self.host.now() {
+            return None;
+        }
+        self.renew().await.ok()
+    }
+
+    fn promise(&self) -> Option<Duration> {
+        let lease = self.current.record.lease.as_ref()?;
+        lease.expire_after
+    }
+
     fn is_own(&self, stored: &Stored) -> bool {
         stored.record.lock_id().as_ref() == Some(&self.id)
     }
 
     /// A third of a promise at the most, so that a lost heartbeat does not break it.
     fn schedule(&mut self) {
-        let promise = self
-            .current
-            .record
-            .lease
-            .as_ref()
-            .and_then(|lease| lease.expire_after);
-        let interval = promise.map_or(HEARTBEAT_INTERVAL, |promise| {
+        let interval = self.promise().map_or(HEARTBEAT_INTERVAL, |promise| {
             HEARTBEAT_INTERVAL.min(promise / 3)
         });
         self.next_renewal = Instant(self.confirmed.0 + self.host.jittered(interval));
+    }
+}
+
+/// How often a record of our own was found in the place of the one last seen. Once or twice is a lost answer; a
+/// store that never takes the comparison would go on for ever.
+#[derive(Default)]
+struct Adoptions(u32);
+
+impl Adoptions {
+    const MOST: u32 = 8;
+
+    fn count(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        self.0 += 1;
+        if self.0 <= Self::MOST {
+            return Ok(());
+        }
+        Err(StoreError {
+            action: "comparing the record",
+            place: store.place(),
+            kind: StoreErrorKind::Unsuitable,
+            message: "the record is ours, and yet every write that compares it is refused"
+                .to_owned(),
+            remedy: None,
+        })
     }
 }
 

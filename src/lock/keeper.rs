@@ -1,0 +1,236 @@
+//! Keeps all places of one lock while the child runs, and gives them back.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::held::{Held, RELEASE_PATIENCE, Release, Renewal};
+use super::host::{Host, Instant};
+use super::record::{LockId, ProcessIdentity};
+use super::store::{StoreError, Stored};
+
+/// How often the clock is looked at: a timer stands still while the machine is suspended, the clock does not.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a last renewal may take when the time is up already, as after a suspend.
+const LAST_TRY: Duration = Duration::from_millis(500);
+
+/// The places of one lock.
+pub struct Keeper {
+    places: Vec<Place>,
+    host: Rc<dyn Host>,
+}
+
+struct Place {
+    held: Held,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Ours, as far as is known.
+    Ours,
+    /// Ours perhaps, but the promise to have stopped by then comes first.
+    GivenUp,
+    /// Not ours any more.
+    Lost,
+}
+
+/// What happened to the lock while the child ran.
+#[derive(Debug)]
+pub enum News {
+    /// A heartbeat was written.
+    Renewed,
+    /// A heartbeat could not be written; it is tried again soon.
+    NotRenewed(StoreError),
+    /// The lock is not ours any more: the child must stop.
+    Lost(Loss),
+    /// It could not be renewed, and others may soon take it over by our promise: the child must stop.
+    TimeIsUp {
+        /// The lock's name.
+        key: String,
+    },
+}
+
+/// A place that was lost.
+#[derive(Debug)]
+pub struct Loss {
+    /// The lock's name.
+    pub key: String,
+    /// What stands in its place now.
+    pub now: Option<Stored>,
+}
+
+/// What came of a release.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// Places that may still be held.
+    pub failed: Vec<NotReleased>,
+    /// Places that were lost without anybody noticing until now.
+    pub lost: Vec<Loss>,
+}
+
+/// A place that could not be given back.
+#[derive(Debug)]
+pub struct NotReleased {
+    /// The last failure.
+    pub error: StoreError,
+    /// What names the record that is left.
+    pub id: LockId,
+}
+
+impl Keeper {
+    /// Keeps `held`, in the order in which they were taken.
+    #[must_use]
+    pub fn new(held: Vec<Held>, host: Rc<dyn Host>) -> Self {
+        let places = held
+            .into_iter()
+            .map(|held| Place {
+                held,
+                standing: Standing::Ours,
+            })
+            .collect();
+        Self { places, host }
+    }
+
+    /// What is held.
+    pub fn held(&self) -> impl Iterator<Item = &Held> {
+        self.places.iter().map(|place| &place.held)
+    }
+
+    /// Notes the child, so that the next heartbeat writes it.
+    pub fn set_child(&mut self, child: Option<ProcessIdentity>) {
+        for place in &mut self.places {
+            place.held.set_child(child);
+        }
+    }
+
+    /// Renews at once: time may have passed unnoticed.
+    pub fn renew_now(&mut self) {
+        for place in &mut self.places {
+            place.held.renew_now();
+        }
+    }
+
+    /// Whether the child ran without the lock, or might have.
+    #[must_use]
+    pub fn lost_any(&self) -> bool {
+        self.places
+            .iter()
+            .any(|place| place.standing != Standing::Ours)
+    }
+
+    /// Whether the lock is ours beyond doubt, so that something may be started under it: if so much time has passed
+    /// since it was taken that somebody may have taken it over by our promise, it is renewed first.
+    pub async fn confirm(&mut self) -> bool {
+        for place in &mut self.places {
+            let now = self.host.now();
+            let overdue = place.held.must_stop_at().is_some_and(|limit| limit <= now);
+            if overdue && !matches!(place.act(self.host.as_ref()).await, News::Renewed) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Does what is due next. Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> News {
+        let due = self
+            .places
+            .iter_mut()
+            .filter_map(|place| Some((place.due()?, place)))
+            .min_by_key(|(due, _)| *due);
+        let Some((due, place)) = due else {
+            return std::future::pending().await;
+        };
+        sleep_until(self.host.as_ref(), due).await;
+        place.act(self.host.as_ref()).await
+    }
+
+    /// Gives back all that is still ours, the last first.
+    pub async fn release(&mut self, mut retrying: impl FnMut(&StoreError)) -> Released {
+        let mut released = Released::default();
+        for place in self.places.iter_mut().rev() {
+            if place.standing == Standing::Lost {
+                continue;
+            }
+            match place.held.release(RELEASE_PATIENCE, &mut retrying).await {
+                Ok(Release::Released) => {}
+                Ok(Release::Lost(now)) => {
+                    place.standing = Standing::Lost;
+                    released.lost.push(place.loss(now));
+                }
+                Err(error) => released.failed.push(NotReleased {
+                    id: place.held.id().clone(),
+                    error,
+                }),
+            }
+        }
+        released
+    }
+}
+
+impl Place {
+    /// When something is to be done: a renewal, or the end of our time if renewals fail.
+    fn due(&self) -> Option<Instant> {
+        let renewal = self.held.next_renewal();
+        match self.standing {
+            Standing::Ours => renewal.into_iter().chain(self.held.must_stop_at()).min(),
+            // So that nobody takes it for dead while the child stops.
+            Standing::GivenUp => renewal,
+            Standing::Lost => None,
+        }
+    }
+
+    /// Renews, for as long as our promise leaves time; after a suspend, when it leaves none, for a moment.
+    async fn act(&mut self, host: &dyn Host) -> News {
+        let limit = self
+            .held
+            .must_stop_at()
+            .filter(|_| self.standing == Standing::Ours);
+        let now = host.now();
+        let over = async {
+            match limit {
+                Some(limit) => host.sleep(limit.since(now).max(LAST_TRY)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let renewal = tokio::select! {
+            biased;
+            renewal = self.held.renew() => renewal,
+            () = over => return self.give_up(),
+        };
+        match renewal {
+            Ok(Renewal::Renewed) => News::Renewed,
+            Ok(Renewal::Lost(now)) => {
+                self.standing = Standing::Lost;
+                News::Lost(self.loss(now))
+            }
+            Err(_) if limit.is_some_and(|limit| limit <= host.now()) => self.give_up(),
+            Err(error) => News::NotRenewed(error),
+        }
+    }
+
+    fn give_up(&mut self) -> News {
+        self.standing = Standing::GivenUp;
+        News::TimeIsUp {
+            key: self.held.store().key().to_owned(),
+        }
+    }
+
+    fn loss(&self, now: Option<Stored>) -> Loss {
+        Loss {
+            key: self.held.store().key().to_owned(),
+            now,
+        }
+    }
+}
+
+async fn sleep_until(host: &dyn Host, due: Instant) {
+    loop {
+        let left = due.since(host.now());
+        if left.is_zero() {
+            return;
+        }
+        host.sleep(left.min(LOOK_EVERY)).await;
+    }
+}

@@ -1,0 +1,159 @@
+//! What a session says: who holds the lock, what became of it, what to type next.
+
+use super::{Outcome, Session};
+use crate::child::{Command, Event};
+use crate::commands::quoted_for_shell;
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::acquire::{Observed, Patience};
+use crate::lock::keeper::{Loss, NotReleased, Released};
+use crate::lock::liveness::Liveness;
+use crate::terraform::duration::format_duration;
+use crate::ui::holder;
+
+impl Session<'_> {
+    pub(super) fn tell_replaced(&self, dead: &Observed) {
+        let record = &dead.stored.record;
+        self.ui.notice_with_rows(
+            "took over a dead lock",
+            &holder::rows(record, &dead.assessment, self.host.wall()),
+        );
+    }
+
+    pub(super) fn locked(&self, observed: &Observed) -> Failure {
+        let record = &observed.stored.record;
+        let place = self
+            .stores
+            .iter()
+            .map(|store| store.key())
+            .next()
+            .unwrap_or_default();
+        let mut details = vec![("", place.to_owned())];
+        details.extend(holder::rows(record, &observed.assessment, self.host.wall()));
+        let message = match self.patience {
+            Patience::For(limit) if !limit.is_zero() => {
+                let limit = format_duration(limit);
+                format!("the state is locked: gave up after {limit}")
+            }
+            Patience::For(_) | Patience::Forever => "the state is locked".to_owned(),
+        };
+        Failure::new(exit_code::HELD, message)
+            .details(details)
+            .hint(self.waiting_hint(observed))
+    }
+
+    /// What to do about a lock that did not become free: a dead holder is not waited for.
+    fn waiting_hint(&self, observed: &Observed) -> String {
+        let wait = self.context.command_line(&self.longer_wait);
+        let removal = || {
+            let id = observed.stored.record.lock_id();
+            let words = id.map_or_else(
+                || "force-unlock".to_owned(),
+                |id| {
+                    let id = holder::printable(&id.0);
+                    format!("force-unlock {}", quoted_for_shell(&id))
+                },
+            );
+            self.context.command_line(&words)
+        };
+        match observed.assessment.liveness {
+            Liveness::Alive | Liveness::Silent => {
+                let look = self.context.command_line("status");
+                format!("wait longer with `{wait}`, or see `{look}`")
+            }
+            Liveness::Unknown => format!(
+                "wait longer with `{wait}`, or make sure that the holder is dead and type `{}`",
+                removal()
+            ),
+            Liveness::Stale | Liveness::Gone(_) => format!(
+                "make sure that the holder is dead and type `{}`, or wait longer with `{wait}`",
+                removal()
+            ),
+        }
+    }
+
+    pub(super) fn tell_event(&self, event: &Event) {
+        match event {
+            Event::StopRequested { signal, .. } => self
+                .ui
+                .detail(|| format!("asked to stop by {}", signal.kind.number())),
+            Event::AlreadyStopping(signal) => self.ui.notice(&format!(
+                "{} not passed on: terraform is stopping already, and a second one would lose its state",
+                signal.kind.number()
+            )),
+            Event::WaitingFor(processes) => {
+                let list: Vec<String> = processes
+                    .iter()
+                    .map(|process| format!("{} ({})", process.id, process.name))
+                    .collect();
+                self.ui.notice(&format!(
+                    "keeping the lock until these have ended too: {}",
+                    list.join(", ")
+                ));
+            }
+            Event::StopRepeated(_) | Event::Ended(_) | Event::Resumed => {}
+        }
+    }
+
+    pub(super) fn tell_not_released(&self, failed: &NotReleased) {
+        self.ui
+            .warning(&format!("the lock is NOT released: {}", failed.error));
+        let removal = format!("force-unlock {}", failed.id);
+        self.ui.hint(&format!(
+            "once the store answers again: `{}`",
+            self.context.command_line(&removal)
+        ));
+    }
+
+    pub(super) fn tell_released(&self, released: &Released) {
+        for failed in &released.failed {
+            self.tell_not_released(failed);
+        }
+        for loss in &released.lost {
+            self.tell_lost(loss);
+        }
+    }
+
+    pub(super) fn tell_lost(&self, loss: &Loss) {
+        let key = &loss.key;
+        self.ui.warning(&match &loss.now {
+            None => format!("the lock `{key}` is gone: somebody removed it while it was ours"),
+            Some(stored) => {
+                let who = stored.record.lock_info().map_or_else(
+                    || "somebody else".to_owned(),
+                    |info| holder::printable(&info.who),
+                );
+                format!("the lock `{key}` is not ours any more: {who} has it now")
+            }
+        });
+    }
+
+    pub(super) fn tell_time_is_up(&self, key: &str) {
+        self.ui.warning(&format!(
+            "the lock `{key}` could not be renewed, and others may soon take it over, as was promised to them"
+        ));
+    }
+
+    pub(super) fn tell_stopping(&self, command: &Command) {
+        let program = std::path::Path::new(&command.program).file_name();
+        let program = program.unwrap_or(&command.program).to_string_lossy();
+        self.ui.warning(&format!(
+            "{program} is asked to stop, once: terraform then saves its state, without the lock"
+        ));
+    }
+
+    pub(super) fn lost(&self, outcome: Outcome) -> Failure {
+        let ending = match outcome {
+            Outcome::Exit(code) => format!("it ended with exit code {code}"),
+            Outcome::Signal(signal) => format!("it died of {signal}"),
+        };
+        let look = self.context.command_line("plan");
+        Failure::new(
+            exit_code::LOST,
+            format!("the lock was lost while the command ran ({ending})"),
+        )
+        .hint(format!(
+            "somebody else may have changed the state meanwhile: run `{look}` and read it"
+        ))
+    }
+}
