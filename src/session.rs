@@ -3,6 +3,7 @@
 //! The only file that knows both the lock and the child. Between acquire and release nothing returns early: the
 //! child's ending is kept, the lock released, and only then is the ending looked at.
 
+mod creation;
 pub mod nesting;
 mod taking;
 mod words;
@@ -10,11 +11,13 @@ mod words;
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use self::creation::Creation;
 use self::taking::Taking;
 use crate::child::{
     Command, Ending, Event, Output, Phase, Run, SignalNumber, Signals, StartError, replace_by,
@@ -53,6 +56,8 @@ pub struct Purpose {
     pub patience: Patience,
     /// The words after `tflock` that wait for longer.
     pub longer_wait: String,
+    /// The terraform that runs under the lock.
+    pub terraform: Option<PathBuf>,
 }
 
 /// Runs `child` under the lock of `target`, or under that of a run that we are inside of.
@@ -86,6 +91,10 @@ pub async fn run_under_lock(
         stores: target.stores,
         patience: purpose.patience,
         longer_wait: purpose.longer_wait,
+        creation: target.created_on_use.map(|state| Creation {
+            state,
+            terraform: purpose.terraform,
+        }),
     };
     let mut signals = Signals::install()
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))?;
@@ -130,6 +139,7 @@ struct Session<'a> {
     claim: Claim,
     patience: Patience,
     longer_wait: String,
+    creation: Option<Creation>,
 }
 
 /// How the child's part of a session ended.
@@ -145,8 +155,16 @@ impl Session<'_> {
     /// # Errors
     /// Whatever kept the command from running, or the lock from being given back.
     async fn run(&self, mut command: Command, signals: &mut Signals) -> Result<Outcome, Failure> {
+        let mut creation = self.creation.as_ref();
         let (mut keeper, asked_to_end) = loop {
-            let (taking, asked_to_end) = self.take(signals).await;
+            // Looked for while the lock is taken, so that it costs no time.
+            let is_missing = async {
+                match creation {
+                    Some(creation) => creation.state.is_missing().await,
+                    None => false,
+                }
+            };
+            let ((taking, asked_to_end), is_missing) = tokio::join!(self.take(signals), is_missing);
             let held = match taking {
                 Taking::Held(held) => held,
                 Taking::TimedOut(observed) => return Err(self.locked(&observed)),
@@ -158,12 +176,23 @@ impl Session<'_> {
                 Taking::Stopped => Vec::new(),
             };
             let mut keeper = Keeper::new(held, Rc::clone(&self.host));
-            if asked_to_end.is_some() || keeper.confirm().await {
+            if asked_to_end.is_some() {
                 break (keeper, asked_to_end);
             }
-            self.ui
-                .notice("the lock was lost again before anything was started: taking it anew");
-            self.tell_released(&self.release(&mut keeper, signals).await);
+            // Once more, because the one we waited for may have created it.
+            match creation.take().filter(|_| is_missing) {
+                Some(creation) if creation.state.is_missing().await => {
+                    self.tell_released(&self.release(&mut keeper, signals).await);
+                    creation.carry_out(self.context);
+                }
+                _ if keeper.confirm().await => break (keeper, None),
+                _ => {
+                    self.ui.notice(
+                        "the lock was lost again before anything was started: taking it anew",
+                    );
+                    self.tell_released(&self.release(&mut keeper, signals).await);
+                }
+            }
         };
         nesting::announce(&mut command, keeper.held());
         let mut running = match asked_to_end {

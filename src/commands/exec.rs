@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::run::create_workspace;
 use super::{Context, block_on, variable};
 use crate::child::Command;
 use crate::cli::{ExecArguments, Expiry};
@@ -30,11 +29,6 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         command: None,
     })
     .await?;
-    if let Some(state) = &target.created_on_use
-        && let Ok(terraform) = context.terraform()
-    {
-        create_workspace(context, &terraform, state).await;
-    }
     let (program, rest) = arguments
         .program
         .split_first()
@@ -56,6 +50,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
             Some(Expiry::Never) | None => None,
         },
         patience: context.options.wait,
+        terraform: context.terraform().ok(),
         longer_wait: format!("--wait 1h exec -- {}", name.to_string_lossy()),
     };
     Ok(run_under_lock(context, target, purpose, child).await?)

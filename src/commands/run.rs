@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Stdio;
 
 use anyhow::Context as _;
 
@@ -13,7 +12,7 @@ use crate::failure::Failure;
 use crate::lock::acquire::Patience;
 use crate::session::nesting;
 use crate::session::{Outcome, Purpose, run_under_lock};
-use crate::target::{self, ChildLocking, Situation, StateObject};
+use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::{
     Classified, CommandError, Effect, Input, LockSwitch, LockingCommand, before_lock_disabling,
     classify,
@@ -75,9 +74,6 @@ async fn locked(
         command: Some(command),
     })
     .await?;
-    if let Some(state) = &target.created_on_use {
-        create_workspace(context, program, state).await;
-    }
     let mut child = Command::new(program);
     child.arguments = context.with_chdir(match target.child_locking {
         ChildLocking::Kept => arguments,
@@ -103,35 +99,10 @@ async fn locked(
             .lock_timeout
             .map_or(context.options.wait, Patience::For),
         longer_wait,
+        terraform: Some(program.to_owned()),
     };
     if command.input == Input::Refused {
         context.ui.detail(|| "terraform asks nothing".to_owned());
     }
     Ok(run_under_lock(context, target, purpose, child).await?)
-}
-
-/// Has terraform create the selected workspace's state before the lock is taken, if it is not there: it does so
-/// under a lock of its own, which nothing turns off, and would meet ours.
-pub(super) async fn create_workspace(context: &Context, program: &Path, state: &StateObject) {
-    if !state.is_missing().await {
-        return;
-    }
-    context
-        .ui
-        .detail(|| "the workspace has no state yet: terraform creates it first".to_owned());
-    let created = std::process::Command::new(program)
-        .args(context.with_chdir(vec!["state".into(), "list".into()]))
-        .env_remove("TF_CLI_ARGS")
-        .env_remove("TF_CLI_ARGS_state_list")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output();
-    // What keeps it from working keeps the command itself from it too, and is said there.
-    if let Ok(output) = created {
-        context.ui.detail(|| {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            format!("`terraform state list` ended: {}{errors}", output.status)
-        });
-    }
 }
