@@ -36,8 +36,9 @@ impl Context {
     pub fn new(request: &Request) -> Result<Self, Failure> {
         let options = request.options.clone();
         let verbosity = match (options.quiet, options.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (false, true) => Verbosity::Verbose,
+            // One may be set for the whole machine: whoever asks for more gets it.
+            (_, true) => Verbosity::Verbose,
+            (true, false) => Verbosity::Quiet,
             (false, false) => Verbosity::Normal,
         };
         let prompts = if options.no_input {

@@ -58,7 +58,7 @@ pub struct Options {
     pub no_input: bool,
 
     /// Errors only
-    #[arg(short, long, env = "TFLOCK_QUIET", value_parser = FalseyValueParser::new(), hide_env_values = true, conflicts_with = "verbose", global = true)]
+    #[arg(short, long, env = "TFLOCK_QUIET", value_parser = FalseyValueParser::new(), hide_env_values = true, global = true)]
     pub quiet: bool,
 
     /// Say on stderr what is done and why

@@ -58,7 +58,9 @@ impl LocalStore {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 StoreErrorKind::AccessDenied
             }
-            io::ErrorKind::Unsupported | io::ErrorKind::NotADirectory => StoreErrorKind::Unsuitable,
+            io::ErrorKind::Unsupported
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::NotFound => StoreErrorKind::Unsuitable,
             io::ErrorKind::TimedOut => StoreErrorKind::Throttled,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Rejected,
             // It may have come after the rename.
