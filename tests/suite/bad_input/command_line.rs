@@ -1,6 +1,7 @@
 //! Mistakes in tflock's own words, and in those of terraform's that tflock must understand.
 
 use super::{Bench, Refusal};
+use crate::support::workspace::Workspace;
 
 #[test]
 fn an_option_that_there_is_not_is_a_usage_error() {
@@ -212,7 +213,7 @@ fn an_empty_chdir_is_a_usage_error() {
 /// The one mistake in this file that terraform itself is asked about.
 #[test]
 fn a_chdir_to_nowhere_ends_in_terraforms_own_words_and_code() {
-    let workspace = crate::support::workspace::Workspace::new();
+    let workspace = Workspace::new();
     let plain = workspace.terraform(["-chdir=nowhere", "plan"]).run();
     assert!(plain.stderr.contains("chdir nowhere"), "{plain}");
     assert_eq!(workspace.tflock(["-chdir=nowhere", "plan"]).run(), plain);

@@ -6,14 +6,14 @@ use serde_json::json;
 use crate::support::lock_table::{LOCK, LockTable, kill_with_terraform};
 use crate::support::process::{Finished, Status};
 use crate::support::waiting::wait_until;
-use crate::support::words::without_changing_parts;
+use crate::support::words::{text_of, without_changing_parts};
 
 /// Exactly this on stderr, and nothing on stdout.
 #[track_caller]
 fn says(finished: Finished, code: i32, lines: &[&str]) {
     let expected = Finished {
         stdout: String::new(),
-        stderr: lines.iter().map(|line| format!("{line}\n")).collect(),
+        stderr: text_of(lines),
         status: Status::Code(code),
     };
     let stderr = without_changing_parts(&finished.stderr);

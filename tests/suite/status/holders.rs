@@ -8,16 +8,17 @@ use crate::support::configuration::Configuration;
 use crate::support::lock_table::{LOCK, LockTable, kill_with_terraform};
 use crate::support::mid_run::look_during;
 use crate::support::process::{Finished, Status};
+use crate::support::proxy::Proxy;
 use crate::support::scene::Scene;
 use crate::support::waiting::wait_until;
-use crate::support::words::without_changing_parts;
+use crate::support::words::{text_of, without_changing_parts};
 use crate::support::workspace::Workspace;
 
 /// Exactly this on stdout, and nothing on stderr.
 #[track_caller]
 fn says(finished: Finished, code: i32, lines: &[&str]) {
     let expected = Finished {
-        stdout: lines.iter().map(|line| format!("{line}\n")).collect(),
+        stdout: text_of(lines),
         stderr: String::new(),
         status: Status::Code(code),
     };
@@ -200,7 +201,7 @@ fn an_item_without_an_info_is_a_lock_too() {
 #[test]
 fn status_asks_the_store_once_and_changes_nothing() {
     let scene = LockTable::new();
-    let proxy = crate::support::proxy::Proxy::before(scene.dynamodb.url());
+    let proxy = Proxy::before(scene.dynamodb.url());
     scene.put_terraforms();
     let before = scene.table.items();
     scene

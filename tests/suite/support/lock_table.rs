@@ -11,6 +11,7 @@ use super::dynamodb::{Dynamodb, Table};
 use super::fake_terraform::FakeTerraform;
 use super::mid_run::stopping_script;
 use super::process::{Invocation, Running};
+use super::waiting::wait_until;
 use super::workspace::Workspace;
 
 /// The name of the lock.
@@ -101,11 +102,12 @@ fn terraforms_info() -> Value {
 
 /// Kills a run with SIGKILL, and its scripted terraform if that outlives it. Both are gone then.
 #[track_caller]
-pub fn kill_with_terraform(run: Running, fake: &FakeTerraform) {
+pub fn kill_with_terraform(mut run: Running, fake: &FakeTerraform) {
     let terraform = fake.calls().pop().expect("a call").pid;
     run.signal(Signal::SIGKILL);
-    run.wait().died_of(Signal::SIGKILL);
+    wait_until("the end of tflock", || !run.is_running());
     kill_if_ours(terraform, fake);
+    run.wait().died_of(Signal::SIGKILL);
 }
 
 /// Kills a process if it still is that scripted terraform.

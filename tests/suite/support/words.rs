@@ -41,6 +41,11 @@ fn is_id(word: &str) -> bool {
             .all(|one| one.is_ascii_hexdigit() || one == '-')
 }
 
+/// These lines as one text, each with its line end.
+pub fn text_of(lines: &[&str]) -> String {
+    lines.iter().flat_map(|line| [*line, "\n"]).collect()
+}
+
 /// What a terminal showed, as text: without colours and cursor movements, with plain line ends.
 pub fn without_escapes(shown: &str) -> String {
     let mut text = String::new();

@@ -1,5 +1,7 @@
 //! Holders that were killed: on this machine their end can be proven, and only then is their lock taken over.
 
+use std::process::Stdio;
+
 use nix::sys::signal::Signal;
 
 use crate::support::configuration::{GO, STARTED};
@@ -85,7 +87,9 @@ impl<'scene> Orphan<'scene> {
             .wait_for(GO)
             .install(scene.workspace.home().join("deaf"));
         let run: Invocation = scene.workspace.tflock(["apply"]);
-        let holder: Running = run.first_on_path(terraform.directory()).start();
+        let run = run.first_on_path(terraform.directory());
+        // With pipes somebody would go on reading them for as long as the orphan writes.
+        let holder: Running = run.start_with(Stdio::null(), Stdio::null());
         scene.workspace.wait_until_started();
         holder.signal(Signal::SIGKILL);
         holder.wait().died_of(Signal::SIGKILL);

@@ -6,6 +6,7 @@ use crate::support::configuration::{GO, STARTED};
 use crate::support::lock_table::LockTable;
 use crate::support::mid_run::look_during;
 use crate::support::process::{Invocation, Status};
+use crate::support::proxy::Proxy;
 use crate::support::pty::{Size, Terminal};
 use crate::support::words::{without_changing_parts, without_escapes};
 
@@ -32,9 +33,10 @@ fn shown(scene: &LockTable, run: Invocation, columns: u16, sign: Sign) -> String
 }
 
 /// By what it is known that the run waits.
+#[derive(Clone, Copy)]
 enum Sign<'a> {
     Line,
-    SecondAttempt(&'a crate::support::proxy::Proxy),
+    SecondAttempt(&'a Proxy),
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn a_wait_without_a_limit_names_none() {
 #[test]
 fn a_quiet_run_waits_without_a_word() {
     let scene = LockTable::new();
-    let proxy = crate::support::proxy::Proxy::before(scene.dynamodb.url());
+    let proxy = Proxy::before(scene.dynamodb.url());
     let quiet = scene
         .tflock(["-q", "apply"])
         .env("AWS_ENDPOINT_URL_DYNAMODB", proxy.url());
