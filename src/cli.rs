@@ -10,6 +10,7 @@ mod options;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -190,11 +191,25 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
     let words: Vec<OsString> = std::iter::once(OsString::from("tflock"))
         .chain(argv.own)
         .collect();
-    let cli = definition
+    let (mut cli, matches) = definition
         .clone()
         .try_get_matches_from(&words)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)))
         .map_err(|error| Answer::of_clap(&error, &words, &definition))?;
+    // A variable is for every run on the machine, an option for this one.
+    if cli.options.quiet && cli.options.verbose {
+        let is_option = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        match (is_option("quiet"), is_option("verbose")) {
+            (true, false) => cli.options.verbose = false,
+            (false, true) => cli.options.quiet = false,
+            _ => {
+                return Err(Answer::usage(
+                    "`--quiet` cannot be used with `--verbose`",
+                    "see `tflock --help`",
+                ));
+            }
+        }
+    }
     let command = match (cli.command, argv.terraform) {
         (Some(OwnCommand::Exec(arguments)), _) => Command::Exec(arguments),
         (Some(OwnCommand::Status(arguments)), _) => Command::Status(arguments),

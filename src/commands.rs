@@ -36,9 +36,8 @@ impl Context {
     pub fn new(request: &Request) -> Result<Self, Failure> {
         let options = request.options.clone();
         let verbosity = match (options.quiet, options.verbose) {
-            // One may be set for the whole machine: whoever asks for more gets it.
-            (_, true) => Verbosity::Verbose,
-            (true, false) => Verbosity::Quiet,
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         };
         let prompts = if options.no_input {

@@ -50,15 +50,8 @@ pub(super) fn in_words(
                 missing.trim_matches(['<', '>', '[', ']'])
             )
         }
-        ErrorKind::ArgumentConflict => {
-            let other = text(ContextKind::PriorArg).unwrap_or_default();
-            if other == argument {
-                format!("{place} is given twice")
-            } else {
-                let other = place_of(&other, words, definition);
-                format!("{place} cannot be used with {other}")
-            }
-        }
+        // No options exclude each other in the definition.
+        ErrorKind::ArgumentConflict => format!("{place} is given twice"),
         _ => one_line(error),
     };
     let suggested = text(ContextKind::SuggestedArg).or_else(|| text(ContextKind::SuggestedValue));
