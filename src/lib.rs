@@ -17,7 +17,7 @@ pub mod terraform;
 pub mod ui;
 
 use std::ffi::OsString;
-use std::panic::catch_unwind;
+use std::panic::{UnwindSafe, catch_unwind};
 
 use self::cli::Command;
 use self::commands::Context;
@@ -27,8 +27,13 @@ use self::session::Outcome;
 /// Does what the command line asks for, and says how to end.
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> Outcome {
-    // The panic itself has been reported by then, and a lock that was held has been released.
-    catch_unwind(|| carry_out(arguments)).unwrap_or_else(|_| {
+    reporting_bugs(|| carry_out(arguments))
+}
+
+/// Turns a panic into an exit code. The panic itself has been reported by then, and a lock that was held has been
+/// released.
+fn reporting_bugs(work: impl FnOnce() -> Outcome + UnwindSafe) -> Outcome {
+    catch_unwind(work).unwrap_or_else(|_| {
         plain_ui().failure(
             &Failure::new(exit_code::BUG, "this is a bug in tflock")
                 .hint("please report it, with the lines above; `tflock status` shows the lock"),
@@ -79,4 +84,18 @@ fn carry_out(arguments: Vec<OsString>) -> Outcome {
         context.ui.failure(&failure);
         Outcome::Exit(failure.exit_code)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_has_an_exit_code_of_its_own() {
+        let outcome = reporting_bugs(|| panic!("on purpose"));
+        assert_eq!(outcome, Outcome::Exit(exit_code::BUG));
+        assert_eq!(exit_code::BUG, 70);
+        let outcome = reporting_bugs(|| Outcome::Exit(3));
+        assert_eq!(outcome, Outcome::Exit(3));
+    }
 }

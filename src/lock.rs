@@ -10,5 +10,6 @@ pub mod keeper;
 pub mod liveness;
 pub mod record;
 pub mod removal;
-pub mod simulation;
+#[cfg(test)]
+mod simulation;
 pub mod store;

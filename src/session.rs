@@ -20,7 +20,8 @@ use std::time::Duration;
 use self::creation::Creation;
 use self::taking::Taking;
 use crate::child::{
-    Command, Ending, Event, Output, Phase, Run, SignalNumber, Signals, StartError, replace_by,
+    Command, Ending, Event, Output, Phase, Run, Signal, SignalNumber, Signals, StartError,
+    replace_by,
 };
 use crate::ci;
 use crate::commands::{Context, variable};
@@ -31,8 +32,11 @@ use crate::lock::host::{Host, Machine, identity_of};
 use crate::lock::keeper::{Keeper, News, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
-use crate::target::Target;
-use crate::ui::Ui;
+use crate::target::{Situation, Target};
+use crate::ui::{Prompts, Ui};
+
+/// How long a release fails before somebody is told why it takes so long.
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
 /// How tflock ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,10 @@ pub struct Purpose {
     pub expire_after: Option<Duration>,
     /// How long to wait for the lock.
     pub patience: Patience,
+    /// Whether a question may be asked meanwhile.
+    pub prompts: Prompts,
+    /// The exit codes of the child that mean success.
+    pub success_codes: &'static [u8],
     /// The words after `tflock` that wait for longer.
     pub longer_wait: String,
     /// The terraform that runs under the lock.
@@ -66,6 +74,7 @@ pub struct Purpose {
 /// Whatever keeps it from running, or the lock from being given back.
 pub async fn run_under_lock(
     context: &Context,
+    situation: Situation<'_>,
     target: Target,
     purpose: Purpose,
     mut child: Command,
@@ -82,16 +91,22 @@ pub async fn run_under_lock(
     if let Some(held) = variable(nesting::VARIABLE) {
         child.environment.push((nesting::VARIABLE.into(), held));
     }
+    let ui = match purpose.prompts {
+        Prompts::Allowed => context.ui.clone(),
+        Prompts::Refused => context.ui.without_prompts(),
+    };
     let host: Rc<dyn Host> = Rc::new(Machine);
     let session = Session {
         context,
-        ui: &context.ui,
+        ui: &ui,
         claim: claim(context, &target, &purpose, host.as_ref()),
         host,
-        stores: target.stores,
+        stores: target.stores.clone(),
+        success_codes: purpose.success_codes,
+        is_unchanged: &|| situation.still_means(&target),
         patience: purpose.patience,
         longer_wait: purpose.longer_wait,
-        creation: target.created_on_use.map(|state| Creation {
+        creation: target.created_on_use.as_ref().map(|state| Creation {
             state,
             terraform: purpose.terraform,
         }),
@@ -139,7 +154,10 @@ struct Session<'a> {
     claim: Claim,
     patience: Patience,
     longer_wait: String,
-    creation: Option<Creation>,
+    creation: Option<Creation<'a>>,
+    success_codes: &'static [u8],
+    /// Whether the lock is still that of what terraform would work on.
+    is_unchanged: &'a dyn Fn() -> bool,
 }
 
 /// How the child's part of a session ended.
@@ -167,7 +185,7 @@ impl Session<'_> {
             let ((taking, asked_to_end), is_missing) = tokio::join!(self.take(signals), is_missing);
             let held = match taking {
                 Taking::Held(held) => held,
-                Taking::TimedOut(observed) => return Err(self.locked(&observed)),
+                Taking::TimedOut { key, observed } => return Err(self.locked(key, &observed)),
                 Taking::Failed(error) => {
                     return Err(Failure::not_acquired(error, |words| {
                         self.context.command_line(words)
@@ -179,10 +197,23 @@ impl Session<'_> {
             if asked_to_end.is_some() {
                 break (keeper, asked_to_end);
             }
+            if !(self.is_unchanged)() {
+                let (released, _) = self.release(&mut keeper, signals).await;
+                self.tell_released(&released);
+                return Err(Failure::new(
+                    exit_code::CONFIGURATION,
+                    "the backend or the workspace was changed while the lock was being taken",
+                )
+                .hint("see what is selected with `tflock workspace show`, then run it again"));
+            }
             // Once more, because the one we waited for may have created it.
             match creation.take().filter(|_| is_missing) {
                 Some(creation) if creation.state.is_missing().await => {
-                    self.tell_released(&self.release(&mut keeper, signals).await);
+                    let (released, asked_to_end) = self.release(&mut keeper, signals).await;
+                    self.tell_released(&released);
+                    if let Some(signal) = asked_to_end {
+                        return Ok(Outcome::Signal(signal.kind.number()));
+                    }
                     creation.carry_out(self.context);
                 }
                 _ if keeper.confirm().await => break (keeper, None),
@@ -190,7 +221,11 @@ impl Session<'_> {
                     self.ui.notice(
                         "the lock was lost again before anything was started: taking it anew",
                     );
-                    self.tell_released(&self.release(&mut keeper, signals).await);
+                    let (released, asked_to_end) = self.release(&mut keeper, signals).await;
+                    self.tell_released(&released);
+                    if let Some(signal) = asked_to_end {
+                        return Ok(Outcome::Signal(signal.kind.number()));
+                    }
                 }
             }
         };
@@ -199,8 +234,10 @@ impl Session<'_> {
             Some(signal) => Running::NotStarted(StartError::EndRequested(signal)),
             None => self.run_child(&command, signals, &mut keeper).await,
         };
-        let released = self.release(&mut keeper, signals).await;
-        if let Running::Ended(_, output) = &mut running {
+        let (released, asked_to_end) = self.release(&mut keeper, signals).await;
+        if let Running::Ended(_, output) = &mut running
+            && asked_to_end.is_none()
+        {
             deliver(output, signals).await;
         }
         self.conclude(running, &keeper, &released)
@@ -260,25 +297,36 @@ impl Session<'_> {
         }
     }
 
-    /// Signals are noted meanwhile and wait: a release takes as long as it takes.
-    async fn release(&self, keeper: &mut Keeper, signals: &mut Signals) -> Released {
+    /// Signals wait meanwhile: a release takes as long as it takes. The first that wants an end is returned.
+    async fn release(
+        &self,
+        keeper: &mut Keeper,
+        signals: &mut Signals,
+    ) -> (Released, Option<Signal>) {
         self.ui.detail(|| "releasing the lock".to_owned());
-        let mut told = false;
+        let begun = self.host.now();
+        let (mut told, mut refused) = (false, false);
+        let mut asked_to_end = None;
         let mut releasing = pin!(keeper.release(|error| {
-            if !std::mem::replace(&mut told, true) {
-                self.ui.warning(&format!(
-                    "the lock is not released yet: {error}; trying again"
-                ));
+            // What mends itself at once is not worth a word: new keys of a role, or another attempt.
+            let credentials = error.kind.is_about_credentials();
+            let refused_again = credentials && std::mem::replace(&mut refused, credentials);
+            let lasts = self.host.now().since(begun) >= WORTH_A_WORD;
+            if (lasts || refused_again) && !std::mem::replace(&mut told, true) {
+                self.tell_releasing_again(error);
             }
         }));
         loop {
             tokio::select! {
                 biased;
-                released = &mut releasing => return released,
-                signal = signals.end_requested(Phase::Releasing) => self.ui.notice(&format!(
-                    "{} waits: the lock is being released",
-                    signal.kind.number()
-                )),
+                released = &mut releasing => return (released, asked_to_end),
+                signal = signals.end_requested(Phase::Releasing) => {
+                    asked_to_end = asked_to_end.or(Some(signal));
+                    self.ui.notice(&format!(
+                        "{} waits: the lock is being released",
+                        signal.kind.number()
+                    ));
+                }
             }
         }
     }
@@ -303,7 +351,9 @@ impl Session<'_> {
             return Err(self.lost(outcome));
         }
         match outcome {
-            Outcome::Exit(0) if !released.failed.is_empty() => {
+            Outcome::Exit(code)
+                if self.success_codes.contains(&code) && !released.failed.is_empty() =>
+            {
                 Ok(Outcome::Exit(exit_code::NOT_RELEASED))
             }
             outcome => Ok(outcome),
@@ -331,3 +381,6 @@ async fn catching<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any +
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,8 @@ pub struct Target {
     pub terraform_version: Option<String>,
     /// A workspace that terraform would create under a lock of its own, if its state is not there yet.
     pub created_on_use: Option<StateObject>,
+    backend: Backend,
+    workspace: Workspace,
 }
 
 /// A state in a bucket.
@@ -99,26 +101,99 @@ struct Subject {
 /// A configuration that does not tell which lock it would be, or that cannot be used.
 pub async fn find(situation: Situation<'_>) -> Result<Target, Failure> {
     let subject = situation.subject()?;
-    match (situation.options.store, subject.backend.s3()?) {
-        (StoreChoice::Auto, Some(s3)) => situation.auto_s3(&subject, &s3).await,
+    let s3 = subject.backend.s3()?;
+    let places = match (situation.options.store, &s3) {
+        (StoreChoice::Auto, Some(s3)) => situation.auto_s3(&subject, s3).await?,
         (StoreChoice::Auto, None) if situation.options.table.is_some() => {
-            situation.table(&subject, None).await
+            vec![situation.table(&subject, None).await?]
         }
-        (StoreChoice::Auto, None) | (StoreChoice::Local, _) => situation.local(&subject),
-        (StoreChoice::Dynamodb, s3) => situation.table(&subject, s3.as_ref()).await,
-        (StoreChoice::S3, Some(s3)) => situation.objects(&subject, &s3).await,
-        (StoreChoice::S3, None) => Err(Failure::new(
-            exit_code::CONFIGURATION,
-            format!(
-                "`--store s3` needs an S3 backend, and this one is `{}`",
-                subject.backend.type_name()
-            ),
-        )
-        .hint("leave `--store` out, or use `--store local` or `--table NAME`")),
+        (StoreChoice::Auto, None) | (StoreChoice::Local, _) => vec![situation.local(&subject)?],
+        (StoreChoice::Dynamodb, s3) => vec![situation.table(&subject, s3.as_ref()).await?],
+        (StoreChoice::S3, Some(s3)) => vec![situation.object(&subject, s3).await?],
+        (StoreChoice::S3, None) => {
+            return Err(Failure::new(
+                exit_code::CONFIGURATION,
+                format!(
+                    "`--store s3` needs an S3 backend, and this one is `{}`",
+                    subject.backend.type_name()
+                ),
+            )
+            .hint("leave `--store` out, or use `--store local` or `--table NAME`"));
+        }
+    };
+    Target::of(places, subject, s3.as_ref())
+}
+
+/// One place of a lock.
+struct Place {
+    store: Rc<dyn Store>,
+    /// Terraform would take it too.
+    is_terraforms_own: bool,
+    path: String,
+    notice: Option<String>,
+    created_on_use: Option<StateObject>,
+}
+
+impl Target {
+    /// The workspace whose state is locked.
+    #[must_use]
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// All or none of terraform's own places: with some of them terraform could neither keep its locking, and meet
+    /// ours, nor do without, and miss the others.
+    fn of(places: Vec<Place>, subject: Subject, s3: Option<&S3Backend>) -> Result<Self, Failure> {
+        let taken_by_terraform = s3.map_or(0, |s3| {
+            usize::from(s3.dynamodb_table.is_some()) + usize::from(s3.use_lockfile)
+        });
+        let own = places
+            .iter()
+            .filter(|place| place.is_terraforms_own)
+            .count();
+        if own != 0 && own != taken_by_terraform {
+            return Err(Failure::new(
+                exit_code::CONFIGURATION,
+                "terraform locks this state in two places, and only one of them would be held",
+            )
+            .hint("leave out `--store`, `--table` and `--lock-id`: then both are"));
+        }
+        let mut target = Self {
+            stores: Vec::new(),
+            path: String::new(),
+            child_locking: if own == 0 {
+                ChildLocking::Kept
+            } else {
+                ChildLocking::TurnedOff
+            },
+            notice: None,
+            terraform_version: subject.version,
+            created_on_use: None,
+            backend: subject.backend,
+            workspace: subject.workspace,
+        };
+        for place in places {
+            target.stores.push(place.store);
+            target.path = place.path;
+            target.notice = target.notice.or(place.notice);
+            target.created_on_use = target
+                .created_on_use
+                .or(place.created_on_use.filter(|_| own != 0));
+        }
+        Ok(target)
     }
 }
 
 impl Situation<'_> {
+    /// Whether `target` is still what terraform would work on: a wait is long, and `init` or `workspace select` in
+    /// another terminal changes what terraform reads when it starts.
+    #[must_use]
+    pub fn still_means(&self, target: &Target) -> bool {
+        self.subject().is_ok_and(|subject| {
+            subject.backend == target.backend && subject.workspace == target.workspace
+        })
+    }
+
     fn subject(&self) -> Result<Subject, Failure> {
         let named = self.options.lock_id.is_some();
         let workspace = selected_workspace(self.directory, self.environment)?;
@@ -192,29 +267,27 @@ impl Situation<'_> {
         Ok(local.map(|local| local_state_path(self.directory, &local, &subject.workspace, flag)))
     }
 
-    async fn auto_s3(&self, subject: &Subject, s3: &S3Backend) -> Result<Target, Failure> {
+    async fn auto_s3(&self, subject: &Subject, s3: &S3Backend) -> Result<Vec<Place>, Failure> {
         let other_table = self.options.table.is_some() && self.options.table != s3.dynamodb_table;
         let instead = self.command.is_some_and(|command| {
             command.state_scope == StateFlagScope::InsteadOfBackend && command.state_path.is_some()
         });
         if instead && !other_table {
-            return self.local(subject);
+            return Ok(vec![self.local(subject)?]);
         }
-        match (&s3.dynamodb_table, s3.use_lockfile) {
-            _ if other_table => self.table(subject, Some(s3)).await,
-            (Some(_), false) => self.table(subject, Some(s3)).await,
-            (None, _) => self.objects(subject, s3).await,
-            (Some(_), true) => {
-                // In terraform's order: the object first, then the item.
-                let mut target = self.objects(subject, s3).await?;
-                let table = self.table(subject, Some(s3)).await?;
-                target.stores.extend(table.stores);
-                Ok(target)
-            }
-        }
+        Ok(match (&s3.dynamodb_table, s3.use_lockfile) {
+            _ if other_table => vec![self.table(subject, Some(s3)).await?],
+            (Some(_), false) => vec![self.table(subject, Some(s3)).await?],
+            (None, _) => vec![self.object(subject, s3).await?],
+            // In terraform's order: the object first, then the item.
+            (Some(_), true) => vec![
+                self.object(subject, s3).await?,
+                self.table(subject, Some(s3)).await?,
+            ],
+        })
     }
 
-    async fn table(&self, subject: &Subject, s3: Option<&S3Backend>) -> Result<Target, Failure> {
+    async fn table(&self, subject: &Subject, s3: Option<&S3Backend>) -> Result<Place, Failure> {
         let own_table = s3.and_then(|s3| s3.dynamodb_table.as_ref());
         let table = self.options.table.as_ref().or(own_table).ok_or_else(|| {
             Failure::new(
@@ -234,65 +307,43 @@ impl Situation<'_> {
                 s3.map(|s3| s3_names(s3, &subject.workspace)),
             ),
         };
-        let terraforms_own = own_table == Some(table)
+        let is_terraforms_own = own_table == Some(table)
             && derived.is_some_and(|names| names.lock_name.as_str() == key);
         let access = self.aws(s3).await?;
-        let store = DynamoDbStore::new(access.dynamodb(), table, &key);
-        Ok(Target {
-            stores: vec![Rc::new(store)],
+        Ok(Place {
+            store: Rc::new(DynamoDbStore::new(&access, table, &key)),
+            is_terraforms_own,
             path: key,
-            child_locking: if terraforms_own {
-                ChildLocking::TurnedOff
-            } else {
-                ChildLocking::Kept
-            },
             notice: None,
-            terraform_version: subject.version.clone(),
-            created_on_use: s3
-                .filter(|_| terraforms_own)
-                .and_then(|s3| created_on_use(&access, s3, &subject.workspace)),
+            created_on_use: s3.and_then(|s3| created_on_use(&access, s3, &subject.workspace)),
         })
     }
 
-    async fn objects(&self, subject: &Subject, s3: &S3Backend) -> Result<Target, Failure> {
+    async fn object(&self, subject: &Subject, s3: &S3Backend) -> Result<Place, Failure> {
         let names = s3_names(s3, &subject.workspace);
         let object = match &self.options.lock_id {
-            Some(key) => {
-                let inside = key.strip_prefix(&format!("{}/", s3.bucket));
-                inside.unwrap_or(key).to_owned()
-            }
+            Some(key) => lock_object(key, &s3.bucket),
             None => names.lock_object.clone(),
         };
-        let terraforms_own = s3.use_lockfile && object == names.lock_object;
         let access = self.aws(Some(s3)).await?;
         let settings = ObjectSettings {
             encryption: aws_settings::encryption(s3, self.environment),
             acl: s3.acl.clone(),
             skip_checksum: s3.skip_s3_checksum,
         };
-        Ok(Target {
-            stores: vec![Rc::new(S3Store::new(
-                access.s3(),
-                &s3.bucket,
-                &object,
-                settings,
-            ))],
+        Ok(Place {
+            store: Rc::new(S3Store::new(&access, &s3.bucket, &object, settings)),
+            is_terraforms_own: s3.use_lockfile && object == names.lock_object,
             path: names.lock_name.into(),
-            child_locking: if terraforms_own {
-                ChildLocking::TurnedOff
-            } else {
-                ChildLocking::Kept
-            },
             notice: None,
-            terraform_version: subject.version.clone(),
-            created_on_use: Some(terraforms_own)
-                .filter(|own| *own)
-                .and_then(|_| created_on_use(&access, s3, &subject.workspace)),
+            created_on_use: created_on_use(&access, s3, &subject.workspace),
         })
     }
 
-    fn local(&self, subject: &Subject) -> Result<Target, Failure> {
-        let key = match (&self.options.lock_id, self.state_file(subject)?) {
+    fn local(&self, subject: &Subject) -> Result<Place, Failure> {
+        let state_file = self.state_file(subject)?;
+        let is_shared = subject.backend.is_shared() && state_file.is_none();
+        let key = match (&self.options.lock_id, state_file) {
             (Some(key), _) => key.clone(),
             (None, Some(file)) => file.to_string_lossy().into_owned(),
             // What cannot be named for all machines still has a name on this one.
@@ -308,19 +359,18 @@ impl Situation<'_> {
             ),
         };
         let chosen = self.options.store == StoreChoice::Local;
-        let notice = (subject.backend.is_shared() && !chosen).then(|| {
+        let notice = (is_shared && !chosen).then(|| {
             format!(
-                "the lock keeps apart the runs on this machine only, while others share the backend `{}`: \
+                "the lock keeps apart this user's runs on this machine only, while others share the backend `{}`: \
                  name a DynamoDB table with `--table` to lock for all",
                 subject.backend.type_name()
             )
         });
-        Ok(Target {
-            stores: vec![Rc::new(LocalStore::new(&self.local_directory()?, &key))],
+        Ok(Place {
+            store: Rc::new(LocalStore::new(&self.local_directory()?, &key)),
+            is_terraforms_own: false,
             path: key,
-            child_locking: ChildLocking::Kept,
             notice,
-            terraform_version: subject.version.clone(),
             created_on_use: None,
         })
     }
@@ -357,6 +407,20 @@ impl Situation<'_> {
     async fn aws(&self, s3: Option<&S3Backend>) -> Result<AwsAccess, Failure> {
         let settings = aws_settings::of(s3, self.environment, self.directory)?;
         Ok(Box::pin(AwsAccess::load(settings)).await?)
+    }
+}
+
+/// The object that `--lock-id` means: a name in the bucket, with or without it, and always a lock's. The state's own
+/// name stands in every message; an object of that name is never taken for a lock.
+fn lock_object(key: &str, bucket: &str) -> String {
+    let inside = key
+        .strip_prefix(bucket)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(key);
+    if inside.ends_with(".tflock") {
+        inside.to_owned()
+    } else {
+        format!("{inside}.tflock")
     }
 }
 

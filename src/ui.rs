@@ -4,6 +4,7 @@
 //! written by an uncontended run unless it was asked to be verbose.
 
 pub mod holder;
+mod question;
 pub mod waiting;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -41,6 +42,15 @@ pub enum Reply {
     No,
 }
 
+impl Reply {
+    fn to_yes_or_no(line: &str) -> Self {
+        match line.trim() {
+            "y" | "Y" | "yes" | "Yes" | "YES" => Self::Yes,
+            _ => Self::No,
+        }
+    }
+}
+
 /// The user's terminal, or what stands in its place.
 #[derive(Clone, Debug)]
 pub struct Ui {
@@ -65,6 +75,15 @@ impl Ui {
             verbosity,
             prompts,
             stderr,
+        }
+    }
+
+    /// The same, which asks nothing.
+    #[must_use]
+    pub fn without_prompts(&self) -> Self {
+        Self {
+            prompts: Prompts::Refused,
+            ..self.clone()
         }
     }
 
@@ -139,10 +158,8 @@ impl Ui {
     /// Asks a question that is answered with `y` or `n`; the default is no.
     #[must_use]
     pub fn confirm(&self, question: &str) -> Reply {
-        match self.ask(&format!("{question} [y/N] ")).as_deref() {
-            Some("y" | "Y" | "yes" | "Yes" | "YES") => Reply::Yes,
-            _ => Reply::No,
-        }
+        let line = self.ask(&format!("{question} [y/N] "));
+        line.map_or(Reply::No, |line| Reply::to_yes_or_no(&line))
     }
 
     /// Asks for the whole word `yes`.
@@ -161,13 +178,7 @@ impl Ui {
         if !self.can_ask() {
             return None;
         }
-        self.write(
-            &Style::new()
-                .for_stderr()
-                .bold()
-                .apply_to(question)
-                .to_string(),
-        );
+        self.prompt(question);
         let mut reply = String::new();
         let read = std::io::stdin().read_line(&mut reply);
         if !matches!(read, Ok(length) if length > 0) {
@@ -176,6 +187,12 @@ impl Ui {
             return None;
         }
         Some(reply.trim().to_owned())
+    }
+
+    /// The words of a question, with the cursor behind them.
+    fn prompt(&self, question: &str) {
+        let question = Style::new().for_stderr().bold().apply_to(question);
+        self.write(&question.to_string());
     }
 
     fn line(&self, text: &str) {

@@ -16,6 +16,8 @@ pub struct Process {
 pub(super) enum Left {
     /// It exited: what it left running, it left on purpose.
     Orderly,
+    /// It exited, and what it left running may still start something that relies on the lock.
+    Relying,
     /// It died of a signal: whatever it was waiting for may still be at work.
     Killed,
 }
@@ -92,7 +94,7 @@ fn holds_place(name: &str, left: Left) -> bool {
     let is_terraform = ["terraform", "tofu"]
         .iter()
         .any(|start| name.starts_with(start));
-    left == Left::Killed || is_terraform || matches!(name, "terragrunt" | "tflock")
+    left != Left::Orderly || is_terraform || matches!(name, "terragrunt" | "tflock")
 }
 
 /// When `process` started, in clock ticks since boot: with its ID this names one process for good, until the next boot.

@@ -24,7 +24,15 @@ pub struct Output {
     stdout: Option<PipeWriter>,
     stderr: Option<PipeWriter>,
     copies: Vec<Copy>,
+    relays: Vec<Relay>,
     progress: Arc<AtomicU64>,
+}
+
+/// From where to where bytes are passed on.
+#[derive(Debug, Clone)]
+pub(super) struct Relay {
+    pub(super) source: Arc<PipeReader>,
+    pub(super) target: Arc<File>,
 }
 
 impl Output {
@@ -53,12 +61,16 @@ impl Output {
         let (source, child_end) = io::pipe()?;
         let (ended_reader, ended) = io::pipe()?;
         let (done, delivered) = oneshot::channel();
-        let target = File::from(target.try_clone_to_owned()?);
+        let relay = Relay {
+            source: Arc::new(source),
+            target: Arc::new(File::from(target.try_clone_to_owned()?)),
+        };
+        self.relays.push(relay.clone());
         let progress = Arc::clone(&self.progress);
         thread::Builder::new()
             .name("output".to_owned())
             .spawn(move || {
-                copy(source, target, &ended_reader, &progress);
+                copy(&relay, &ended_reader, &progress);
                 // Nobody listens if tflock has no time left to wait.
                 let _ = done.send(());
             })?;
@@ -79,9 +91,15 @@ impl Output {
         self.stderr.take().map(Stdio::from)
     }
 
+    /// What is passed on, for the witness: it goes on with that if tflock is killed.
+    pub(super) fn relays(&self) -> &[Relay] {
+        &self.relays
+    }
+
     /// From now on only what is in the pipes already is passed on: a daemon that the child left behind may hold them open
     /// for ever.
     pub(super) fn child_ended(&mut self) {
+        self.relays.clear();
         for copy in &mut self.copies {
             copy.child_ended = None;
         }
@@ -134,12 +152,12 @@ pub(super) fn in_pipeline() -> bool {
 }
 
 /// Copies until the source's end, or until it is empty after the child's.
-fn copy(mut source: PipeReader, mut target: File, child_ended: &PipeReader, progress: &AtomicU64) {
+fn copy(relay: &Relay, child_ended: &PipeReader, progress: &AtomicU64) {
     let mut chunk = vec![0; CHUNK];
     let mut reader = Reader::Reads;
     let mut child = Child::Lives;
     loop {
-        let has_bytes = match wait(&source, child_ended, child) {
+        let has_bytes = match wait(&relay.source, child_ended, child) {
             Ok((has_bytes, now)) => {
                 child = now;
                 has_bytes
@@ -152,11 +170,11 @@ fn copy(mut source: PipeReader, mut target: File, child_ended: &PipeReader, prog
             }
             continue;
         }
-        match source.read(&mut chunk) {
+        match relay.source.as_ref().read(&mut chunk) {
             Ok(0) => return,
             Ok(count) => {
                 if reader == Reader::Reads
-                    && deliver(&mut target, &chunk[..count], progress).is_err()
+                    && deliver(&relay.target, &chunk[..count], progress).is_err()
                 {
                     reader = Reader::Gone;
                 }
@@ -205,7 +223,8 @@ fn wait(source: &PipeReader, child_ended: &PipeReader, child: Child) -> nix::Res
     Ok((has_bytes, if ended { Child::Ended } else { Child::Lives }))
 }
 
-fn deliver(target: &mut File, mut bytes: &[u8], progress: &AtomicU64) -> io::Result<()> {
+/// Writes all of `bytes`, however long the reader takes. Allocates nothing: the witness uses it as well.
+pub(super) fn deliver(mut target: &File, mut bytes: &[u8], progress: &AtomicU64) -> io::Result<()> {
     while !bytes.is_empty() {
         match target.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

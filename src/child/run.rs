@@ -19,7 +19,7 @@ use super::job::{Followed, Job};
 use super::output::{self, Output};
 use super::policy::{Action, Phase, Place, decide};
 use super::request::{Request, SETTLING};
-use super::spawn::{Command, spawn};
+use super::spawn::{Command, Successors, spawn};
 use super::terminal::{HandOver, Terminal};
 use super::witness::{Duty, Witness};
 use super::{Ending, Kind, Origin, Signal, Signals};
@@ -53,6 +53,7 @@ enum State {
 pub struct Run<'signals> {
     signals: &'signals mut Signals,
     child: Pid,
+    successors: Successors,
     start_time: Option<u64>,
     stop: Number,
     job: Job,
@@ -109,11 +110,12 @@ impl<'signals> Run<'signals> {
         Ok(Self {
             signals,
             child,
+            successors: command.successors,
             start_time: group::start_time(child),
             stop,
             job: Job::new(child, terminal),
             // Without it signals that reach the child directly go unnoticed. No reason to give up a child that runs.
-            witness: Witness::start(duty).ok(),
+            witness: Witness::start(duty, output.relays()).ok(),
             output,
             state: State::Running,
             request: Request::None,
@@ -335,10 +337,10 @@ impl<'signals> Run<'signals> {
         else {
             return;
         };
-        let left = if matches!(ending, Ending::Signalled(_)) {
-            Left::Killed
-        } else {
-            Left::Orderly
+        let left = match (&*ending, self.successors) {
+            (Ending::Signalled(_), _) => Left::Killed,
+            (Ending::Exited(_), Successors::All) => Left::Relying,
+            (Ending::Exited(_), Successors::Terraform) => Left::Orderly,
         };
         let living = match &self.witness {
             Some(witness) if witness.is_alone_in(self.child) => Vec::new(),

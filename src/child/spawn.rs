@@ -9,12 +9,22 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process;
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::Pid;
 
 use super::inherited::Inherited;
 use super::output::Output;
 use super::terminal::{self, Terminal};
+
+/// Which of the processes that the child leaves behind are waited for when it has exited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Successors {
+    /// Those that are terraform: a daemon that a provisioner started is none of the lock's business.
+    Terraform,
+    /// All: each of them may still start a terraform that takes no lock of its own.
+    All,
+}
 
 /// A program to run. What is not said here is inherited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +35,8 @@ pub struct Command {
     pub arguments: Vec<OsString>,
     /// Variables to set.
     pub environment: Vec<(OsString, OsString)>,
-    /// Variables to leave out.
-    pub removed: Vec<OsString>,
+    /// Which processes it may not leave behind.
+    pub successors: Successors,
     /// Where to run it; tflock's own directory if none.
     pub directory: Option<PathBuf>,
 }
@@ -38,7 +48,7 @@ impl Command {
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
-            removed: Vec::new(),
+            successors: Successors::Terraform,
             directory: None,
         }
     }
@@ -46,9 +56,6 @@ impl Command {
     pub(super) fn to_std(&self) -> process::Command {
         let mut command = process::Command::new(&self.program);
         command.args(&self.arguments);
-        for name in &self.removed {
-            command.env_remove(name);
-        }
         for (name, value) in &self.environment {
             command.env(name, value);
         }
@@ -152,12 +159,18 @@ pub(super) fn spawn(
         .and_then(|terminal| terminal.device().as_fd().try_clone_to_owned().ok())
         .map(File::from);
     let inherited = *inherited;
+    let tflock = Pid::this();
     let before_exec = move || {
         if let Some(device) = &device {
             // If the terminal has gone meanwhile, the child goes without.
             let _ = terminal::put_in_front(device);
         }
         inherited.restore()?;
+        // Whoever finds tflock killed looks for its child by the environment that it has as the program, takes the lock
+        // over if there is none, and must not meet one afterwards.
+        if Pid::parent() != tflock {
+            return Err(Errno::ECANCELED.into());
+        }
         Ok(())
     };
     // SAFETY: between fork and exec it makes system calls on what was prepared before: no allocation, no lock.
@@ -233,19 +246,5 @@ mod tests {
         command.directory = Some(PathBuf::from("/no/such/directory"));
         let error = failure(&command);
         assert!(matches!(error, SpawnError::NoDirectory { .. }), "{error:?}");
-    }
-
-    #[test]
-    fn variables_that_are_set_again_are_not_left_out() {
-        let mut command = Command::new("true");
-        command.removed = vec!["A".into(), "B".into()];
-        command.environment = vec![("A".into(), "1".into())];
-        let prepared = command.to_std();
-        let mut environment: Vec<_> = prepared.get_envs().collect();
-        environment.sort();
-        assert_eq!(
-            environment,
-            [("A".as_ref(), Some("1".as_ref())), ("B".as_ref(), None)]
-        );
     }
 }

@@ -6,11 +6,11 @@
 //! is killed: `timeout -k`, GitLab and Jenkins send SIGTERM and then SIGKILL, and the parent-death signal cannot be called
 //! off between the two.
 //!
-//! The witness is forked and never becomes another program. It must hold no descriptor but its socket, make system calls
-//! only, and never outlive both tflock and its purpose.
+//! The witness is forked and never becomes another program. It must hold no descriptor but its socket and the pipes that
+//! it would have to look after, make system calls only, and never outlive both tflock and its purpose.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream as Socket;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,8 +23,9 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, dup2_stdin, fork, read, setpgid};
 use tokio::net::UnixStream;
 
-use super::inherited;
+use super::output::Relay;
 use super::signals::{Kind, Origin, Signal};
+use super::{inherited, orphaned};
 
 /// What a report looks like: the number of the signal, its `si_code` and the sender's process ID.
 const REPORT: usize = 12;
@@ -50,8 +51,8 @@ pub(super) struct Duty {
 }
 
 impl Witness {
-    /// Forks it into the child's group, which must exist.
-    pub(super) fn start(duty: Duty) -> io::Result<Self> {
+    /// Forks it into the child's group, which must exist. `relays` is the output that it takes over if tflock is killed.
+    pub(super) fn start(duty: Duty, relays: &[Relay]) -> io::Result<Self> {
         let (ours, theirs) = Socket::pair()?;
         let theirs = OwnedFd::from(theirs);
         ours.set_nonblocking(true)?;
@@ -62,7 +63,7 @@ impl Witness {
         // SAFETY: the forked process makes system calls only, on values prepared before, until it ends by `_exit`.
         let forked = unsafe { fork() };
         if matches!(forked, Ok(ForkResult::Child)) {
-            keep_watch(&theirs, duty, title);
+            keep_watch(&theirs, duty, relays, title);
         }
         held_back.thread_set_mask()?;
         let ForkResult::Parent { child: id } = forked? else {
@@ -154,18 +155,19 @@ fn is_kernel(_code: i32, sender: i32) -> bool {
 static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// The witness's whole life.
-fn keep_watch(socket: &OwnedFd, duty: Duty, title: Option<TitleArea>) -> ! {
+fn keep_watch(socket: &OwnedFd, duty: Duty, relays: &[Relay], title: Option<TitleArea>) -> ! {
     // Both sides do it, so that neither has to wait for the other. On failure tflock ends us.
     let _ = setpgid(Pid::from_raw(0), duty.group);
     let ready = dup2_stdin(socket.as_fd()).is_ok() && install(duty).is_ok();
     if ready {
-        close_all_but_stdin();
+        close_all_but_stdin_and(relays);
         rename(title);
         let _ = SigSet::empty().thread_set_mask();
         wait_for_the_end_of_tflock();
         if !ASKED.load(Ordering::SeqCst) {
             let _ = killpg(duty.group, duty.stop);
         }
+        orphaned::pass_on(relays);
     }
     // SAFETY: ends the process without running anything that tflock has registered for its own exit.
     unsafe { libc::_exit(0) }
@@ -230,17 +232,39 @@ fn wait_for_the_end_of_tflock() {
     while read(std::io::stdin().as_fd(), &mut nothing) == Err(Errno::EINTR) {}
 }
 
-/// Pipes, locked files and connections of tflock's must not stay open because of the witness.
-fn close_all_but_stdin() {
+/// Locked files, connections and other pipes of tflock's must not stay open because of the witness.
+fn close_all_but_stdin_and(relays: &[Relay]) {
+    let ends = |relay: &Relay| [relay.source.as_raw_fd(), relay.target.as_raw_fd()];
+    let mut first: RawFd = 1;
+    // There are four at the most: looking for the next one costs less than a sorted list, which would have to live
+    // somewhere.
+    while let Some(kept) = relays
+        .iter()
+        .flat_map(ends)
+        .filter(|&one| one >= first)
+        .min()
+    {
+        close_range(first, kept - 1);
+        first = kept + 1;
+    }
+    close_range(first, RawFd::MAX);
+}
+
+/// Closes these descriptors, both ends included, and all between them.
+fn close_range(first: RawFd, last: RawFd) {
+    if first > last {
+        return;
+    }
     #[cfg(target_os = "linux")]
     // SAFETY: a system call that takes numbers; nothing in this process uses the descriptors any more.
-    if unsafe { libc::syscall(libc::SYS_close_range, 1, libc::c_uint::MAX, 0) } == 0 {
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
         return;
     }
     // SAFETY: as above.
     unsafe {
         let limit = libc::sysconf(libc::_SC_OPEN_MAX).clamp(256, 65_536);
-        for descriptor in 1..libc::c_int::try_from(limit).unwrap_or(65_536) {
+        let limit = libc::c_int::try_from(limit).unwrap_or(65_536);
+        for descriptor in first..=last.min(limit) {
             libc::close(descriptor);
         }
     }

@@ -6,11 +6,12 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::{Context, block_on, variable};
-use crate::child::Command;
+use crate::child::{Command, Successors};
 use crate::cli::{ExecArguments, Expiry};
 use crate::session::{Outcome, Purpose, run_under_lock};
 use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::lock_disabling_variables;
+use crate::ui::Prompts;
 
 /// Runs the program under the lock.
 ///
@@ -22,13 +23,13 @@ pub fn run(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outco
 
 async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let target = target::find(Situation {
+    let situation = Situation {
         options: &context.options,
         environment: &variable,
         directory: &directory,
         command: None,
-    })
-    .await?;
+    };
+    let target = target::find(situation).await?;
     let (program, rest) = arguments
         .program
         .split_first()
@@ -38,6 +39,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
     child.directory = context.chdir.as_ref().map(|_| directory.clone());
     if target.child_locking == ChildLocking::TurnedOff {
         child.environment = lock_disabling_variables(&variable);
+        child.successors = Successors::All;
     }
     let name = Path::new(program)
         .file_name()
@@ -50,8 +52,10 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
             Some(Expiry::Never) | None => None,
         },
         patience: context.options.wait,
+        prompts: Prompts::Allowed,
+        success_codes: &[0],
         terraform: context.terraform().ok(),
         longer_wait: format!("--wait 1h exec -- {}", name.to_string_lossy()),
     };
-    Ok(run_under_lock(context, target, purpose, child).await?)
+    Ok(run_under_lock(context, situation, target, purpose, child).await?)
 }

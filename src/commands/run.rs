@@ -17,6 +17,7 @@ use crate::terraform::command::{
     Classified, CommandError, Effect, Input, LockSwitch, LockingCommand, before_lock_disabling,
     classify,
 };
+use crate::ui::Prompts;
 
 /// The silence after which a plan may be replaced: it writes no state.
 const PLAN_EXPIRY: std::time::Duration = std::time::Duration::from_mins(1);
@@ -67,18 +68,23 @@ async fn locked(
     command: &LockingCommand,
 ) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let target = target::find(Situation {
+    let situation = Situation {
         options: &context.options,
         environment: &variable,
         directory: &directory,
         command: Some(command),
-    })
-    .await?;
+    };
+    let target = target::find(situation).await?;
     let mut child = Command::new(program);
     child.arguments = context.with_chdir(match target.child_locking {
         ChildLocking::Kept => arguments,
         ChildLocking::TurnedOff => {
             child.environment = command.variables_with_lock_held();
+            // Another terminal may select another one before terraform reads it.
+            let workspace = target.workspace().as_str();
+            child
+                .environment
+                .push(("TF_WORKSPACE".into(), workspace.into()));
             command.arguments_with_lock_held()
         }
     });
@@ -98,11 +104,13 @@ async fn locked(
         patience: command
             .lock_timeout
             .map_or(context.options.wait, Patience::For),
+        prompts: match command.input {
+            Input::Allowed => Prompts::Allowed,
+            Input::Refused => Prompts::Refused,
+        },
         longer_wait,
+        success_codes: command.success_codes,
         terraform: Some(program.to_owned()),
     };
-    if command.input == Input::Refused {
-        context.ui.detail(|| "terraform asks nothing".to_owned());
-    }
-    Ok(run_under_lock(context, target, purpose, child).await?)
+    Ok(run_under_lock(context, situation, target, purpose, child).await?)
 }

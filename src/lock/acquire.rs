@@ -25,6 +25,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is tried to withdraw an attempt that may have been carried out.
 const WITHDRAWAL_PATIENCE: Duration = Duration::from_secs(5);
+/// When an own record was written that no attempt of this acquisition wrote: nobody knows.
+const LONG_AGO: Instant = Instant(Duration::ZERO);
 
 /// How long to wait for a held lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +82,18 @@ pub enum Progress<'a> {
     Retrying(&'a StoreError),
 }
 
+/// What is to be done next, in the word of whoever was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// To go on as the protocol does by itself.
+    Wait,
+    /// To take the place of exactly the record that was told of: a person says that its holder is dead.
+    TakeOver,
+}
+
 /// How an acquisition ended.
 pub enum Acquisition {
-    /// The lock is held; `replaced` is the dead holder's record that it took the place of.
+    /// The lock is held; `replaced` is the record that it took the place of.
     Held {
         /// The lock.
         held: Held,
@@ -108,7 +119,8 @@ pub struct AcquireError {
 
 /// Takes the lock of `store`, waiting for its holder as long as `patience` says.
 ///
-/// `stop` turning true ends the wait; a request under way is brought to its end first, and undone.
+/// `stop` turning true ends the wait; a request under way is brought to its end first, and undone. `progress` is
+/// asked again after each attempt and must not block.
 ///
 /// # Errors
 /// What the store refuses for good, at once; what may pass, after ten seconds of it.
@@ -118,17 +130,18 @@ pub async fn acquire(
     claim: &Claim,
     patience: Patience,
     mut stop: watch::Receiver<bool>,
-    mut progress: impl FnMut(Progress<'_>),
+    mut progress: impl FnMut(Progress<'_>) -> Decision,
 ) -> Result<Acquisition, AcquireError> {
     let started = host.now();
     let mut observer = Observer::default();
     let mut replacing: Option<Observed> = None;
-    let mut unanswered = false;
+    // Since when a record of ours may stand there without our knowing.
+    let mut unanswered: Option<Instant> = None;
     let mut outage = Outage::default();
     let mut vanishing = Outage::default();
     loop {
         if *stop.borrow() {
-            withdraw(store.as_ref(), host.as_ref(), claim, unanswered).await?;
+            withdraw(store.as_ref(), host.as_ref(), claim, unanswered.is_some()).await?;
             return Ok(Acquisition::Stopped);
         }
         let asked = host.now();
@@ -144,7 +157,9 @@ pub async fn acquire(
             Ok(Swap::Done(None)) => None,
             Ok(Swap::Refused(stored)) => stored,
             Err(error) => {
-                unanswered |= error.kind.may_have_been_applied();
+                if error.kind.may_have_been_applied() {
+                    unanswered.get_or_insert(asked);
+                }
                 match outage.pause(host.as_ref(), OUTAGE_PATIENCE) {
                     Some(pause) if error.kind.is_transient() => {
                         progress(Progress::Retrying(&error));
@@ -153,27 +168,32 @@ pub async fn acquire(
                     }
                     _ => {
                         let (store, host) = (store.as_ref(), host.as_ref());
-                        return Err(give_up(store, host, claim, unanswered, error).await);
+                        return Err(give_up(store, host, claim, unanswered.is_some(), error).await);
                     }
                 }
             }
         };
         outage = Outage::default();
+        let own_since = unanswered;
+        // Whatever else stands there now: one of ours that is still under way has not come before this.
+        unanswered = unanswered.map(|_| asked);
         let Some(stored) = refused else {
             // It was freed between our write and the look at what was in its way.
             replacing = None;
             let Some(pause) = vanishing.pause(host.as_ref(), OUTAGE_PATIENCE) else {
                 let error = refuses_without_reason(store.as_ref());
                 let (store, host) = (store.as_ref(), host.as_ref());
-                return Err(give_up(store, host, claim, unanswered, error).await);
+                return Err(give_up(store, host, claim, unanswered.is_some(), error).await);
             };
             sleep_or_stop(host.as_ref(), pause, &mut stop).await;
             continue;
         };
         vanishing = Outage::default();
         if stored.record.lock_id().as_ref() == Some(&claim.info.id) {
+            // Others may have seen it since the first attempt that could have written it.
+            let confirmed = own_since.unwrap_or(LONG_AGO);
             return Ok(Acquisition::Held {
-                held: Held::new(store, host, claim.info.id.clone(), stored, asked),
+                held: Held::new(store, host, claim.info.id.clone(), stored, confirmed),
                 replaced: replacing,
             });
         }
@@ -186,16 +206,19 @@ pub async fn acquire(
             replacing = Some(seen);
             continue;
         }
-        replacing = None;
         let remaining = match patience {
             Patience::Forever => Duration::MAX,
             Patience::For(limit) => limit.saturating_sub(seen.waited),
         };
         if remaining.is_zero() {
-            withdraw(store.as_ref(), host.as_ref(), claim, unanswered).await?;
+            withdraw(store.as_ref(), host.as_ref(), claim, unanswered.is_some()).await?;
             return Ok(Acquisition::TimedOut(Box::new(seen)));
         }
-        progress(Progress::HeldBy(&seen));
+        if progress(Progress::HeldBy(&seen)) == Decision::TakeOver {
+            replacing = Some(seen);
+            continue;
+        }
+        replacing = None;
         let pause = host.jittered(POLL_INTERVAL).min(remaining);
         sleep_or_stop(host.as_ref(), pause, &mut stop).await;
     }
@@ -220,8 +243,9 @@ async fn sleep_or_stop(host: &dyn Host, pause: Duration, stop: &mut watch::Recei
         }
     };
     tokio::select! {
-        () = host.sleep(pause) => {}
+        biased;
         () = stopped => {}
+        () = host.sleep(pause) => {}
     }
 }
 

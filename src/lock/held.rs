@@ -14,8 +14,8 @@ use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
 /// How long a release is tried before it is reported as failed.
 pub const RELEASE_PATIENCE: Duration = Duration::from_mins(1);
-/// How soon a renewal that failed is tried again.
-const RENEWAL_RETRY: Duration = Duration::from_secs(2);
+/// How many times a renewal can fail and be tried again before the next one would be due.
+const RENEWAL_ATTEMPTS: u32 = 5;
 
 /// A lock of ours.
 pub struct Held {
@@ -128,7 +128,7 @@ impl Held {
                 holder.child = self.child;
             }
             // Due again before the answer is known, so that a failure does not turn into a storm.
-            self.next_renewal = Instant(asked.0 + RENEWAL_RETRY);
+            self.next_renewal = Instant(asked.0 + self.interval() / RENEWAL_ATTEMPTS);
             match self.store.swap(Some(&self.current), Some(&record)).await? {
                 Swap::Done(Some(stored)) => {
                     self.current = stored;
@@ -169,8 +169,10 @@ impl Held {
                 Ok(Swap::Refused(other)) => return Ok(Release::Lost(other)),
                 Err(error) => {
                     unanswered |= error.kind.may_have_been_applied();
+                    // A person may log in again meanwhile.
+                    let may_pass = error.kind.is_transient() || error.kind.is_about_credentials();
                     match outage.pause(self.host.as_ref(), patience) {
-                        Some(pause) if error.kind.is_transient() => {
+                        Some(pause) if may_pass => {
                             retrying(&error);
                             self.host.sleep(pause).await;
                             if let Some(Renewal::Lost(now)) = self.renew_if_due().await {
@@ -206,12 +208,15 @@ impl Held {
         stored.record.lock_id().as_ref() == Some(&self.id)
     }
 
-    /// A third of a promise at the most, so that a lost heartbeat does not break it.
-    fn schedule(&mut self) {
-        let interval = self.promise().map_or(HEARTBEAT_INTERVAL, |promise| {
+    /// The longest time between two heartbeats: a third of a promise at the most, so that a lost one does not break it.
+    pub(super) fn interval(&self) -> Duration {
+        self.promise().map_or(HEARTBEAT_INTERVAL, |promise| {
             HEARTBEAT_INTERVAL.min(promise / 3)
-        });
-        self.next_renewal = Instant(self.confirmed.0 + self.host.jittered(interval));
+        })
+    }
+
+    fn schedule(&mut self) {
+        self.next_renewal = Instant(self.confirmed.0 + self.host.jittered(self.interval()));
     }
 }
 

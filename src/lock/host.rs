@@ -99,6 +99,7 @@ impl Host for Machine {
             boot_id: boot_id()?,
             pid_namespace: pid_namespace()?,
             uid: nix::unistd::geteuid().as_raw(),
+            session: stat(pid).map(|stat| stat.session),
             process: ProcessIdentity {
                 pid,
                 start_time: start_time(pid)?,
@@ -122,9 +123,16 @@ impl Host for Machine {
         if holder.pid_namespace != pid_namespace {
             return ProcessFate::Elsewhere;
         }
-        let exists = |process: ProcessIdentity| start_time(process.pid) == Some(process.start_time);
-        if exists(holder.process) || holder.child.is_some_and(exists) {
-            return ProcessFate::Running;
+        if holder.machine.is_some() && holder.machine != machine_identity() {
+            // Two clones that woke from one memory image share boot and namespace.
+            return ProcessFate::Elsewhere;
+        }
+        for process in [Some(holder.process), holder.child].into_iter().flatten() {
+            match existence_of(process) {
+                Existence::Exists => return ProcessFate::Running,
+                Existence::Hidden => return ProcessFate::Elsewhere,
+                Existence::Absent => {}
+            }
         }
         let user = nix::unistd::geteuid();
         if !user.is_root() && user.as_raw() != holder.uid {
@@ -157,16 +165,54 @@ fn pid_namespace() -> Option<u64> {
     Some(std::fs::metadata("/proc/self/ns/pid").ok()?.ino())
 }
 
-/// Field 22 of `/proc/<pid>/stat`, counted after the closing parenthesis because the name may hold blanks.
-/// A zombie has ended: it holds nothing any more.
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X" | "x") {
+/// What `/proc/<pid>/stat` tells of a process that has not ended.
+struct Stat {
+    /// Field 6.
+    session: i32,
+    /// Field 22.
+    start_time: u64,
+}
+
+/// Counted after the closing parenthesis, because the name may hold blanks. A zombie has ended: it holds nothing any
+/// more.
+fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_stat(line: &str) -> Option<Stat> {
+    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    if matches!(*fields.first()?, "Z" | "X" | "x") {
         return None;
     }
-    fields.nth(18)?.parse().ok()
+    Some(Stat {
+        session: fields.get(3)?.parse().ok()?,
+        start_time: fields.get(19)?.parse().ok()?,
+    })
+}
+
+fn start_time(pid: u32) -> Option<u64> {
+    stat(pid).map(|stat| stat.start_time)
+}
+
+enum Existence {
+    Exists,
+    Absent,
+    /// There is a process of that number, and it may not be looked at (`hidepid`).
+    Hidden,
+}
+
+fn existence_of(process: ProcessIdentity) -> Existence {
+    if let Ok(line) = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)) {
+        return match parse_stat(&line) {
+            Some(stat) if stat.start_time == process.start_time => Existence::Exists,
+            _ => Existence::Absent,
+        };
+    }
+    let pid = i32::try_from(process.pid).unwrap_or(i32::MAX);
+    match nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) {
+        Err(nix::errno::Errno::ESRCH) => Existence::Absent,
+        _ => Existence::Hidden,
+    }
 }
 
 enum Descendants {
@@ -181,7 +227,8 @@ enum Descendants {
 fn descendants_of(id: &LockId, holder: &HolderProcess) -> Option<Descendants> {
     use std::os::unix::fs::MetadataExt as _;
     let wanted = id.0.as_bytes();
-    if wanted.is_empty() {
+    // Where the first process cannot be seen, others may be hidden too.
+    if wanted.is_empty() || stat(1).is_none() {
         return None;
     }
     for entry in std::fs::read_dir("/proc").ok()? {
@@ -192,8 +239,10 @@ fn descendants_of(id: &LockId, holder: &HolderProcess) -> Option<Descendants> {
         };
         // Whatever the holder started, it started later. That leaves out the many old processes that keep their
         // environment to themselves, such as an ssh-agent.
-        let later = start_time(pid).is_some_and(|start| start >= holder.process.start_time);
-        if pid == std::process::id() || !later {
+        let Some(stat) = stat(pid) else {
+            continue;
+        };
+        if pid == std::process::id() || stat.start_time < holder.process.start_time {
             continue;
         }
         match std::fs::read(entry.path().join("environ")) {
@@ -208,7 +257,8 @@ fn descendants_of(id: &LockId, holder: &HolderProcess) -> Option<Descendants> {
             // It may be one of the holder's, and keeps its environment to itself.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let owner = entry.metadata().map(|metadata| metadata.uid());
-                if owner.is_ok_and(|owner| owner == holder.uid) {
+                let same_user = owner.is_ok_and(|owner| owner == holder.uid);
+                if same_user || holder.session == Some(stat.session) {
                     return None;
                 }
             }

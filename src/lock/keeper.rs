@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::held::{Held, RELEASE_PATIENCE, Release, Renewal};
 use super::host::{Host, Instant};
 use super::record::{LockId, ProcessIdentity};
-use super::store::{StoreError, Stored};
+use super::store::{StoreError, StoreErrorKind, Stored};
 
 /// How often the clock is looked at: a timer stands still while the machine is suspended, the clock does not.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -188,16 +188,18 @@ impl Place {
             .must_stop_at()
             .filter(|_| self.standing == Standing::Ours);
         let now = host.now();
+        // No longer than to the next heartbeat: a connection that died in silence leaves time for another.
+        let attempt = limit.map(|limit| limit.since(now).min(self.held.interval()).max(LAST_TRY));
         let over = async {
-            match limit {
-                Some(limit) => host.sleep(limit.since(now).max(LAST_TRY)).await,
+            match attempt {
+                Some(attempt) => host.sleep(attempt).await,
                 None => std::future::pending().await,
             }
         };
         let renewal = tokio::select! {
             biased;
             renewal = self.held.renew() => renewal,
-            () = over => return self.give_up(),
+            () = over => Err(self.no_answer()),
         };
         match renewal {
             Ok(Renewal::Renewed) => News::Renewed,
@@ -207,6 +209,16 @@ impl Place {
             }
             Err(_) if limit.is_some_and(|limit| limit <= host.now()) => self.give_up(),
             Err(error) => News::NotRenewed(error),
+        }
+    }
+
+    fn no_answer(&self) -> StoreError {
+        StoreError {
+            action: "renewing the lock",
+            place: self.held.store().place(),
+            kind: StoreErrorKind::Unreachable,
+            message: "no answer came in time".to_owned(),
+            remedy: None,
         }
     }
 

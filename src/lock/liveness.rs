@@ -1,15 +1,16 @@
 //! Whether the holder of a record is alive, as far as it can be told from here.
 //!
-//! Silence is measured on the observer's own clock, from the moment it first saw a heartbeat, because clocks
-//! of two machines are never compared. One bound holds without that: AWS refuses a signature that is more
-//! than five minutes off (`SigV4`), so two clocks that both reach it differ by ten at the most.
+//! Silence is measured on the observer's own clock, from the moment it first saw a record as it is now, and only such
+//! silence decides. What a holder wrote about its own clock is shown to people and never decides: the AWS SDK signs by
+//! the server's clock once it has had an answer, so that a clock which is hours wrong does not keep anybody from
+//! writing; and a clock that is put right makes a living holder's last word look old.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::host::{Host, Instant, ProcessFate};
-use super::record::{LockId, Record};
+use super::record::Record;
 
 /// How often a holder renews its record.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
@@ -17,7 +18,7 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Silence after which a lock is stale: six heartbeats are missing.
 const STALE_AFTER: Duration = Duration::from_mins(1);
-/// The most that two clocks differ if AWS takes the signatures of both.
+/// The most that two clocks differ if AWS takes the first signatures of both: five minutes each.
 const CLOCK_MARGIN: Duration = Duration::from_mins(10);
 /// Added to a promise by whoever relies on it, for clocks that run at different speeds.
 const PROMISE_MARGIN: Duration = Duration::from_secs(2);
@@ -76,8 +77,7 @@ pub struct Observer {
 
 #[derive(Clone, Debug)]
 struct Seen {
-    id: Option<LockId>,
-    heartbeat: u64,
+    record: Record,
     first: Instant,
 }
 
@@ -96,13 +96,18 @@ impl Observer {
             (Some(holder), Some(id)) => host.fate_of(holder, id),
             _ => ProcessFate::Elsewhere,
         };
-        let Some(heartbeat) = lease.heartbeat else {
+        let fate = match fate {
+            // Whoever gave a sign of life since this machine was booted runs on another one that is like it.
+            ProcessFate::Rebooted if !is_before_boot(host, record) => ProcessFate::Elsewhere,
+            fate => fate,
+        };
+        if lease.heartbeat.is_none() {
             return Assessment {
                 silence: None,
                 ..by_fate(fate, Liveness::Unknown, Replacement::No)
             };
-        };
-        let observed = self.unchanged_for(host.now(), id, heartbeat);
+        }
+        let observed = self.unchanged_for(host.now(), record);
         let claimed = lease
             .heartbeat_at
             .as_deref()
@@ -111,41 +116,49 @@ impl Observer {
                 let age = host.wall().signed_duration_since(time.with_timezone(&Utc));
                 age.to_std().unwrap_or(Duration::ZERO)
             });
-        let certain = claimed
-            .map_or(Duration::ZERO, |claimed| {
-                claimed.saturating_sub(CLOCK_MARGIN)
-            })
-            .max(observed);
-        let liveness = if certain >= STALE_AFTER {
+        let claimed = claimed.unwrap_or_default();
+        let liveness = if claimed.saturating_sub(CLOCK_MARGIN).max(observed) >= STALE_AFTER {
             Liveness::Stale
-        } else if claimed.unwrap_or_default().max(observed) >= SILENT_AFTER {
+        } else if claimed.max(observed) >= SILENT_AFTER {
             Liveness::Silent
         } else {
             Liveness::Alive
         };
         let replacement = match lease.expire_after {
-            Some(promise) if certain >= promise + PROMISE_MARGIN => Replacement::ByPromise,
+            Some(promise) if observed >= promise + PROMISE_MARGIN => Replacement::ByPromise,
             _ => Replacement::No,
         };
         Assessment {
-            silence: Some(claimed.unwrap_or_default().max(observed)),
+            silence: Some(claimed.max(observed)),
             ..by_fate(fate, liveness, replacement)
         }
     }
 
-    fn unchanged_for(&mut self, now: Instant, id: Option<LockId>, heartbeat: u64) -> Duration {
+    /// The whole record counts: a holder that takes the lock anew bears the same lock ID and counts from zero again.
+    fn unchanged_for(&mut self, now: Instant, record: &Record) -> Duration {
         match &self.seen {
-            Some(seen) if seen.id == id && seen.heartbeat == heartbeat => now.since(seen.first),
+            Some(seen) if seen.record == *record => now.since(seen.first),
             _ => {
                 self.seen = Some(Seen {
-                    id,
-                    heartbeat,
+                    record: record.clone(),
                     first: now,
                 });
                 Duration::ZERO
             }
         }
     }
+}
+
+/// Whether the last sign of life in `record` is older than this boot, both by clocks of what is said to be one machine.
+fn is_before_boot(host: &dyn Host, record: &Record) -> bool {
+    let heartbeat = record
+        .lease
+        .as_ref()
+        .and_then(|lease| lease.heartbeat_at.as_deref())
+        .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
+        .map(|time| time.with_timezone(&Utc));
+    let last_sign = heartbeat.or_else(|| record.lock_info()?.created_at());
+    last_sign.is_some_and(|sign| sign <= host.wall() - host.now().0)
 }
 
 /// A proof beats what the heartbeats say; a promise is still good while a process is only stopped.

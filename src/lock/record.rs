@@ -155,6 +155,9 @@ pub struct HolderProcess {
     pub pid_namespace: u64,
     /// The user that tflock and its child run as: only that user (and root) can look for the child.
     pub uid: u32,
+    /// The session that tflock and its child run in; whoever changes its user (`sudo`) stays in it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session: Option<i32>,
     /// tflock itself.
     #[serde(flatten)]
     pub process: ProcessIdentity,

@@ -46,7 +46,8 @@ impl Simulation {
         SimulatedMachine(Rc::new(Machine {
             simulation: self.clone(),
             name: format!("machine-{number}"),
-            up_before: Duration::from_hours(u64::from(number)),
+            up_before: Cell::new(Duration::from_hours(u64::from(number))),
+            booted: Cell::default(),
             wall_error: Cell::default(),
             boots: Cell::default(),
             last_pid: Cell::new(100),
@@ -143,7 +144,9 @@ struct Machine {
     simulation: Simulation,
     name: String,
     /// How long it was up when the simulation began.
-    up_before: Duration,
+    up_before: Cell<Duration>,
+    /// When in the simulation its present boot began, or the simulation itself.
+    booted: Cell<Duration>,
     wall_error: Cell<TimeDelta>,
     boots: Cell<u32>,
     last_pid: Cell<u32>,
@@ -184,6 +187,8 @@ impl SimulatedMachine {
     pub fn reboot(&self) {
         self.0.processes.borrow_mut().clear();
         self.0.boots.set(self.0.boots.get() + 1);
+        self.0.up_before.set(Duration::ZERO);
+        self.0.booted.set(self.0.simulation.elapsed());
     }
 
     /// Makes its wall clock wrong by this much.
@@ -260,7 +265,11 @@ impl SimulatedHost {
 impl Host for SimulatedHost {
     fn now(&self) -> Instant {
         let machine = &self.machine.0;
-        Instant(machine.up_before + machine.simulation.elapsed())
+        let booted_for = machine
+            .simulation
+            .elapsed()
+            .saturating_sub(machine.booted.get());
+        Instant(machine.up_before.get() + booted_for)
     }
 
     fn wall(&self) -> DateTime<Utc> {
@@ -294,6 +303,7 @@ impl Host for SimulatedHost {
             boot_id: self.machine.boot_id(),
             pid_namespace: 1,
             uid: 1000,
+            session: None,
             process: self.process,
             child: None,
         })

@@ -152,6 +152,12 @@ impl StoreErrorKind {
         matches!(self, Self::Unreachable | Self::ServerFailure)
     }
 
+    /// Whether other credentials are wanted, which a person who logs in again may provide.
+    #[must_use]
+    pub fn is_about_credentials(self) -> bool {
+        matches!(self, Self::CredentialsMissing | Self::CredentialsRejected)
+    }
+
     /// Whether the same request may succeed a moment later.
     #[must_use]
     pub fn is_transient(self) -> bool {

@@ -8,14 +8,14 @@ use crate::commands::Context;
 use crate::target::StateObject;
 
 /// What it takes to create the state.
-pub(super) struct Creation {
+pub(super) struct Creation<'a> {
     /// The state.
-    pub state: StateObject,
+    pub state: &'a StateObject,
     /// The terraform that creates it; without one nothing under the lock can need the state.
     pub terraform: Option<PathBuf>,
 }
 
-impl Creation {
+impl Creation<'_> {
     /// Has terraform create the state: any command does that which looks at it.
     pub(super) fn carry_out(&self, context: &Context) {
         let Some(program) = &self.terraform else {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::Session;
 use crate::child::{Phase, Signal, Signals};
-use crate::lock::acquire::{self, AcquireError, Acquisition, Observed, Progress};
+use crate::lock::acquire::{self, AcquireError, Acquisition, Decision, Observed, Progress};
 use crate::lock::held::Held;
 use crate::lock::keeper::Keeper;
 use crate::lock::store::Store;
@@ -16,7 +16,11 @@ use crate::ui::waiting::Waiting;
 /// How the attempt to get all places of a lock ended.
 pub(super) enum Taking {
     Held(Vec<Held>),
-    TimedOut(Box<Observed>),
+    TimedOut {
+        /// The name of the place that is held.
+        key: String,
+        observed: Box<Observed>,
+    },
     Stopped,
     Failed(AcquireError),
 }
@@ -51,7 +55,10 @@ impl Session<'_> {
                     }
                     continue;
                 }
-                Ok(Acquisition::TimedOut(observed)) => Taking::TimedOut(observed),
+                Ok(Acquisition::TimedOut(observed)) => Taking::TimedOut {
+                    key: store.key().to_owned(),
+                    observed,
+                },
                 Ok(Acquisition::Stopped) => Taking::Stopped,
                 Err(error) => Taking::Failed(error),
             };
@@ -78,9 +85,15 @@ impl Session<'_> {
             &self.claim,
             self.patience,
             stop,
-            |progress| match progress {
-                Progress::HeldBy(observed) => waiting.held(observed, self.host.wall()),
-                Progress::Retrying(error) => waiting.retrying(error, self.host.wall()),
+            |progress| {
+                let now = self.host.wall();
+                match progress {
+                    Progress::HeldBy(observed) => waiting.held_unless_taken_over(observed, now),
+                    Progress::Retrying(error) => {
+                        waiting.retrying(error, now);
+                        Decision::Wait
+                    }
+                }
             },
         )
         .await;

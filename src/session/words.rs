@@ -7,28 +7,27 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
 use crate::lock::keeper::{Loss, NotReleased, Released};
-use crate::lock::liveness::Liveness;
+use crate::lock::liveness::{Liveness, Replacement};
+use crate::lock::store::{StoreError, StoreErrorKind};
 use crate::terraform::duration::format_duration;
 use crate::ui::holder;
 
 impl Session<'_> {
-    pub(super) fn tell_replaced(&self, dead: &Observed) {
-        let record = &dead.stored.record;
-        self.ui.notice_with_rows(
-            "took over a dead lock",
-            &holder::rows(record, &dead.assessment, self.host.wall()),
-        );
+    pub(super) fn tell_replaced(&self, replaced: &Observed) {
+        let title = match replaced.assessment.replacement {
+            Replacement::ByProof(_) => "took over a dead lock",
+            Replacement::ByPromise => "took over a lock whose time was up",
+            // On the word of a person, who was shown all of it.
+            Replacement::No => return self.ui.notice("took over the stale lock"),
+        };
+        let record = &replaced.stored.record;
+        let rows = holder::rows(record, &replaced.assessment, self.host.wall());
+        self.ui.notice_with_rows(title, &rows);
     }
 
-    pub(super) fn locked(&self, observed: &Observed) -> Failure {
+    pub(super) fn locked(&self, key: String, observed: &Observed) -> Failure {
         let record = &observed.stored.record;
-        let place = self
-            .stores
-            .iter()
-            .map(|store| store.key())
-            .next()
-            .unwrap_or_default();
-        let mut details = vec![("", place.to_owned())];
+        let mut details = vec![("", key)];
         details.extend(holder::rows(record, &observed.assessment, self.host.wall()));
         let message = match self.patience {
             Patience::For(limit) if !limit.is_zero() => {
@@ -95,12 +94,27 @@ impl Session<'_> {
         }
     }
 
+    pub(super) fn tell_releasing_again(&self, error: &StoreError) {
+        let next = if error.kind.is_about_credentials() {
+            "log in again, it is tried for a minute"
+        } else {
+            "trying again"
+        };
+        self.ui
+            .warning(&format!("the lock is not released yet: {error}; {next}"));
+    }
+
     pub(super) fn tell_not_released(&self, failed: &NotReleased) {
         self.ui
             .warning(&format!("the lock is NOT released: {}", failed.error));
+        let condition = match failed.error.kind {
+            StoreErrorKind::AccessDenied => "with credentials that are allowed to",
+            kind if kind.is_about_credentials() => "once you have logged in again",
+            _ => "once the store answers again",
+        };
         let removal = format!("force-unlock {}", failed.id);
         self.ui.hint(&format!(
-            "once the store answers again: `{}`",
+            "{condition}: `{}`",
             self.context.command_line(&removal)
         ));
     }
@@ -138,7 +152,7 @@ impl Session<'_> {
         let program = std::path::Path::new(&command.program).file_name();
         let program = program.unwrap_or(&command.program).to_string_lossy();
         self.ui.warning(&format!(
-            "{program} is asked to stop, once: terraform then saves its state, without the lock"
+            "`{program}` is asked to stop, once, as by Ctrl-C: terraform then saves its state, without the lock"
         ));
     }
 

@@ -91,6 +91,8 @@ pub struct LockingCommand {
     pub plan_file: Option<PathBuf>,
     /// `-input` and `TF_INPUT`.
     pub input: Input,
+    /// The exit codes that mean success: 0, and 2 for changes with `-detailed-exitcode`.
+    pub success_codes: &'static [u8],
     /// The arguments as they came, and how many of them belong to the command's name.
     arguments: Vec<OsString>,
     subcommand_end: usize,
@@ -165,6 +167,7 @@ pub fn classify(
     let (flags, end) = scan(&merged);
     let mut lock = LockSwitch::Take;
     let mut lock_timeout = None;
+    let mut success_codes: &[u8] = &[0];
     let mut input = input_of(environment);
     let mut state_files = vec![None; known.state_flags.len()];
     for flag in &flags {
@@ -173,6 +176,8 @@ pub fn classify(
             (b"lock" | b"input", None) => return Ok(Classified::PassThrough),
             (b"lock", Some(true)) => lock = LockSwitch::Take,
             (b"lock", Some(false)) => lock = LockSwitch::Skip,
+            (b"detailed-exitcode", Some(true)) => success_codes = &[0, 2],
+            (b"detailed-exitcode", Some(false)) => success_codes = &[0],
             (b"input", Some(false)) => input = Input::Refused,
             (b"input", Some(true)) => input = input_of(environment),
             (b"lock-timeout", _) => {
@@ -207,6 +212,7 @@ pub fn classify(
         state_scope: known.scope,
         plan_file,
         input,
+        success_codes,
         arguments: arguments.to_vec(),
         subcommand_end,
         inserted,

@@ -80,16 +80,15 @@ pub fn liveness(assessment: &Assessment) -> String {
     let beat = assessment
         .silence
         .map(|silence| format!("last heartbeat {} ago", duration(silence)));
-    let promised = if assessment.replacement == Replacement::ByPromise {
-        ", its time is up"
-    } else {
-        ""
-    };
+    if let (Replacement::ByPromise, Some(beat)) = (assessment.replacement, &beat) {
+        // Its process may well exist, suspended.
+        return format!("silent, {beat}, its time is up");
+    }
     match (assessment.liveness, beat) {
         (Liveness::Alive, Some(beat)) => format!("alive, {beat}"),
         (Liveness::Alive, None) => "alive on this machine".to_owned(),
-        (Liveness::Silent, Some(beat)) => format!("silent, {beat}{promised}"),
-        (Liveness::Stale, Some(beat)) => format!("stale, {beat}{promised}"),
+        (Liveness::Silent, Some(beat)) => format!("silent, {beat}"),
+        (Liveness::Stale, Some(beat)) => format!("stale, {beat}"),
         (Liveness::Silent | Liveness::Stale, None) => "silent".to_owned(),
         (Liveness::Gone(Proof::Ended), _) => {
             "gone: it ran on this machine and its process has ended".to_owned()
@@ -131,13 +130,21 @@ fn clock_time(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
 pub fn printable(text: &str) -> String {
     text.chars()
         .map(|character| {
-            if character.is_control() {
+            if character.is_control() || steers_direction(character) {
                 '\u{fffd}'
             } else {
                 character
             }
         })
         .collect()
+}
+
+/// The Unicode characters that turn the direction of text, and so what is read.
+fn steers_direction(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cfg(test)]

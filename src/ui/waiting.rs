@@ -1,4 +1,5 @@
-//! What a waiting run shows: at a terminal a line that moves, elsewhere a plain line now and then.
+//! What a waiting run shows: at a terminal a line that moves, elsewhere a plain line now and then; and what it asks
+//! where the holder seems to be dead.
 
 use std::time::Duration;
 
@@ -6,8 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::holder::{self, duration};
-use super::{Ui, Verbosity};
-use crate::lock::acquire::{Observed, Patience};
+use super::question::Question;
+use super::{Reply, Ui, Verbosity};
+use crate::lock::acquire::{Decision, Observed, Patience};
+use crate::lock::liveness::Liveness;
 use crate::lock::record::LockId;
 use crate::lock::store::StoreError;
 use crate::terraform::duration::format_duration;
@@ -21,9 +24,23 @@ const SHORTEST_OUTAGE: TimeDelta = TimeDelta::seconds(3);
 /// How often the moving line moves.
 const TICK: Duration = Duration::from_millis(120);
 
-/// The holder that was shown in full: by its lock ID, where it has one.
-#[derive(PartialEq)]
-struct Introduced(Option<LockId>);
+/// A holder that was shown in full: by its lock ID, where it has one.
+struct Introduced {
+    id: Option<LockId>,
+    liveness: Liveness,
+}
+
+/// Whether a person was asked to take over the lock of the holder that was introduced; each is asked about once.
+enum TakeOver<'a> {
+    /// Not asked.
+    NotAsked,
+    /// The question stands.
+    Asked(Question<'a>),
+    /// No, or the question was taken back.
+    Refused,
+    /// Yes.
+    Granted,
+}
 
 /// The display of one wait.
 pub struct Waiting<'a> {
@@ -32,6 +49,7 @@ pub struct Waiting<'a> {
     patience: Patience,
     bar: Option<ProgressBar>,
     introduced: Option<Introduced>,
+    take_over: TakeOver<'a>,
     next_line: Duration,
     pause: Duration,
     answered: DateTime<Utc>,
@@ -55,6 +73,7 @@ impl<'a> Waiting<'a> {
             patience,
             bar: None,
             introduced: None,
+            take_over: TakeOver::NotAsked,
             next_line: Duration::ZERO,
             pause: SECOND_LINE,
             answered: now,
@@ -70,19 +89,71 @@ impl<'a> Waiting<'a> {
 
     /// Somebody holds the lock.
     pub fn held(&mut self, observed: &Observed, now: DateTime<Utc>) {
+        self.meet(observed, now);
+        self.move_on(observed);
+    }
+
+    /// Somebody holds the lock. If they are stale it is asked, once, whether to take their place, and here is the answer.
+    pub fn held_unless_taken_over(&mut self, observed: &Observed, now: DateTime<Utc>) -> Decision {
+        self.meet(observed, now);
+        let decision = self.decision(observed, now);
+        self.move_on(observed);
+        decision
+    }
+
+    fn decision(&mut self, observed: &Observed, now: DateTime<Utc>) -> Decision {
+        match &mut self.take_over {
+            TakeOver::Asked(question) => match question.reply() {
+                None => {}
+                Some(Reply::No) => self.take_over = TakeOver::Refused,
+                Some(Reply::Yes) => {
+                    self.take_over = TakeOver::Granted;
+                    return Decision::TakeOver;
+                }
+            },
+            TakeOver::NotAsked if observed.assessment.liveness == Liveness::Stale => {
+                self.ask_to_take_over(observed, now);
+            }
+            TakeOver::NotAsked | TakeOver::Refused | TakeOver::Granted => {}
+        }
+        Decision::Wait
+    }
+
+    /// Introduces a holder that was not known, and says what has changed about one that was.
+    fn meet(&mut self, observed: &Observed, now: DateTime<Utc>) {
         self.answered = now;
         self.outage = Outage::NotTold;
         if self.ui.verbosity == Verbosity::Quiet {
             return;
         }
-        let record = &observed.stored.record;
-        let holder = Introduced(record.lock_id());
-        if self.introduced.as_ref() != Some(&holder) {
-            self.introduced = Some(holder);
-            self.introduce(observed, now);
+        let id = observed.stored.record.lock_id();
+        if self.introduced.as_ref().map(|known| &known.id) != Some(&id) {
+            self.take_question_back();
+            self.take_over = TakeOver::NotAsked;
+            self.introduce(observed, "is locked, waiting for it", now);
             self.next_line = observed.waited + self.pause;
         }
-        let who = record.lock_info().map_or_else(
+        match self.take_over {
+            TakeOver::Asked(_) if observed.assessment.liveness != Liveness::Stale => {
+                self.take_question_back();
+                self.ui.notice("its holder lives after all: waiting for it");
+            }
+            TakeOver::Granted => {
+                self.take_over = TakeOver::Refused;
+                self.ui
+                    .notice("the lock has changed meanwhile, and was left alone");
+            }
+            TakeOver::NotAsked | TakeOver::Asked(_) | TakeOver::Refused => {}
+        }
+    }
+
+    /// Says how long it has lasted, unless a question is what the terminal shows.
+    fn move_on(&mut self, observed: &Observed) {
+        let asking = matches!(self.take_over, TakeOver::Asked(_) | TakeOver::Granted);
+        if asking || self.ui.verbosity == Verbosity::Quiet {
+            return;
+        }
+        let who = observed.stored.record.lock_info().map_or_else(
             || "somebody".to_owned(),
             |info| holder::printable(&info.who),
         );
@@ -93,13 +164,38 @@ impl<'a> Waiting<'a> {
             self.limit(),
             holder::liveness(&observed.assessment),
         );
-        // A terminal that cannot move its cursor (`TERM=dumb`) shows no bar.
-        if self.ui.stderr.is_term() && !self.bar().is_hidden() {
-            self.bar().set_message(line);
+        if self.can_move() {
+            self.show(line);
         } else if observed.waited >= self.next_line {
             self.ui.notice(&line);
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             self.next_line = observed.waited + self.pause;
+        }
+    }
+
+    fn ask_to_take_over(&mut self, observed: &Observed, now: DateTime<Utc>) {
+        if self.ui.verbosity == Verbosity::Quiet || !Question::can_be_put(self.ui) {
+            return;
+        }
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let known = self.introduced.as_ref().map(|known| known.liveness);
+        if known != Some(Liveness::Stale) {
+            self.introduce(observed, "has a holder that has fallen silent", now);
+        }
+        self.take_over = TakeOver::Asked(Question::put(
+            self.ui,
+            "If its holder still runs, the state can be lost. Take the lock over?",
+        ));
+    }
+
+    fn take_question_back(&mut self) {
+        if matches!(self.take_over, TakeOver::Asked(_))
+            && let TakeOver::Asked(question) =
+                std::mem::replace(&mut self.take_over, TakeOver::Refused)
+        {
+            question.withdraw();
         }
     }
 
@@ -117,39 +213,55 @@ impl<'a> Waiting<'a> {
 
     /// The wait is over: the line goes, and what was there before stays.
     pub fn end(&mut self) {
+        self.take_question_back();
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
     }
 
-    fn introduce(&mut self, observed: &Observed, now: DateTime<Utc>) {
-        let what = self.what.clone();
-        let rows = holder::rows(&observed.stored.record, &observed.assessment, now);
-        self.suspended(|ui| {
-            ui.notice_with_rows(&format!("`{what}` is locked, waiting for it"), &rows);
+    fn introduce(&mut self, observed: &Observed, state: &str, now: DateTime<Utc>) {
+        self.introduced = Some(Introduced {
+            id: observed.stored.record.lock_id(),
+            liveness: observed.assessment.liveness,
         });
+        let title = format!("`{}` {state}", self.what);
+        let rows = holder::rows(&observed.stored.record, &observed.assessment, now);
+        self.suspended(|ui| ui.notice_with_rows(&title, &rows));
     }
 
-    /// Writes above the moving line.
+    /// Writes above the moving line, or above the question that stands.
     fn suspended(&self, write: impl FnOnce(&Ui)) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| write(self.ui)),
-            None => write(self.ui),
+        match (&self.bar, &self.take_over) {
+            (Some(bar), _) => bar.suspend(|| write(self.ui)),
+            (None, TakeOver::Asked(question)) => {
+                self.ui.line("");
+                write(self.ui);
+                question.show();
+            }
+            (None, _) => write(self.ui),
         }
     }
 
-    fn bar(&mut self) -> &ProgressBar {
-        self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(
-                None,
-                ProgressDrawTarget::term(self.ui.stderr.clone(), 10),
-            );
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(TICK);
-            bar
-        })
+    /// Whether the terminal can move its cursor, as `TERM=dumb` cannot.
+    fn can_move(&self) -> bool {
+        self.ui.stderr.is_term() && !self.draw_target().is_hidden()
+    }
+
+    fn draw_target(&self) -> ProgressDrawTarget {
+        ProgressDrawTarget::term(self.ui.stderr.clone(), 10)
+    }
+
+    fn show(&mut self, line: String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(line);
+            return;
+        }
+        let bar = ProgressBar::with_draw_target(None, self.draw_target()).with_message(line);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        self.bar = Some(bar);
     }
 
     fn limit(&self) -> String {

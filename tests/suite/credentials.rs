@@ -4,6 +4,7 @@
 mod endpoints;
 mod keys;
 mod proxies;
+mod refused;
 mod roles;
 mod sts;
 mod sts_trouble;

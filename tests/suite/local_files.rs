@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod refused_calls;
+#[cfg(target_os = "linux")]
+mod torn_writes;
 
 use std::fs;
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ mod foreign;
 mod places;
 mod races;
 mod records;
+mod requests;
 
 /// Each fact is one test for each store.
 macro_rules! proven_by_all {

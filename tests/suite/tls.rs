@@ -112,14 +112,25 @@ fn the_authority_of_the_backend_is_trusted_whatever_the_environment_says() {
 }
 
 #[test]
-fn a_server_of_an_unknown_authority_is_refused_at_once_and_is_told_nothing() {
+fn whoever_is_not_vouched_for_by_the_backend_s_authority_is_refused_and_told_nothing() {
     for store in Store::BOTH {
         let secure = Secure::start(store);
         let another = TlsEndpoint::before("http://127.0.0.1:9");
         let workspace = secure.workspace(json!({ "custom_ca_bundle": another.ca_file() }));
-        let refused = exec(&workspace).run();
+        let run = exec(&workspace).env("SSL_CERT_FILE", secure.endpoint.ca_file());
+        let refused = run.run();
         // Both authorities bear the same name.
         assert_refused(&secure, refused, "BadSignature");
+    }
+}
+
+#[test]
+fn the_machine_s_own_authorities_are_trusted_where_no_other_is_named() {
+    for store in Store::BOTH {
+        let secure = Secure::start(store);
+        let workspace = secure.workspace(json!({}));
+        let run = exec(&workspace).env("SSL_CERT_FILE", secure.endpoint.ca_file());
+        secure.assert_locked_and_unlocked(run.run());
     }
 }
 

@@ -3,5 +3,6 @@
 mod dead_holders;
 mod display;
 mod giving_up;
+mod stale_holders;
 mod taking_turns;
 mod with_terraform;

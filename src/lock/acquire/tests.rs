@@ -56,7 +56,7 @@ impl Scene {
             &self.claim,
             patience,
             self.stop.subscribe(),
-            |_| {},
+            |_| Decision::Wait,
         )
         .await
     }

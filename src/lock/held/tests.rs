@@ -149,8 +149,16 @@ fn a_failed_renewal_is_due_again_in_two_seconds_and_confirms_nothing() {
     scene.store.inject([Fault::RequestLost]);
     let error = scene.renew().unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreachable);
-    assert_eq!(scene.due_in(), RENEWAL_RETRY);
+    assert_eq!(scene.due_in(), Duration::from_secs(2));
     assert_eq!(scene.held.confirmed(), confirmed);
+}
+
+#[test]
+fn a_failed_renewal_of_a_short_promise_is_due_again_sooner() {
+    let mut scene = Scene::promising(Some(Duration::from_secs(3)));
+    scene.store.inject([Fault::RequestLost]);
+    scene.renew().unwrap_err();
+    assert_eq!(scene.due_in(), Duration::from_millis(200));
 }
 
 #[test]
@@ -234,6 +242,20 @@ fn a_release_whose_credentials_cannot_be_had_for_a_moment_goes_on() {
     let no_credentials = Fault::Refused(StoreErrorKind::NotCarriedOut);
     scene.store.inject([no_credentials, no_credentials]);
     assert_eq!(scene.release().unwrap(), Release::Released);
+}
+
+#[test]
+fn a_release_whose_credentials_are_refused_waits_for_others() {
+    for kind in [
+        StoreErrorKind::CredentialsRejected,
+        StoreErrorKind::CredentialsMissing,
+    ] {
+        let mut scene = Scene::new();
+        scene.store.inject(vec![Fault::Refused(kind); 10]);
+        assert_eq!(scene.release().unwrap(), Release::Released);
+        assert_eq!(scene.store.current(), None);
+        assert!(scene.simulation.elapsed() > Duration::from_secs(5));
+    }
 }
 
 #[test]

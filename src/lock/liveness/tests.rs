@@ -125,25 +125,51 @@ fn a_promise_counts_from_its_own_length_and_a_margin() {
 }
 
 #[test]
-fn a_first_look_believes_a_foreign_clock_only_beyond_ten_minutes() {
+fn a_first_look_shows_what_a_foreign_clock_claims_and_decides_nothing_by_it() {
     let mut scene = Scene::new();
     let record = record(&scene.holder, A_MINUTE);
     let expected = [
-        // What it claims is shown, and decides nothing yet.
-        (599, Liveness::Silent, Replacement::No),
-        (659, Liveness::Silent, Replacement::No),
-        (660, Liveness::Stale, Replacement::No),
-        (662, Liveness::Stale, Replacement::ByPromise),
+        (599, Liveness::Silent),
+        (659, Liveness::Silent),
+        (660, Liveness::Stale),
+        (86_400, Liveness::Stale),
     ];
-    for (moment, liveness, replacement) in expected {
+    for (moment, liveness) in expected {
         scene.pass(moment - scene.simulation.elapsed().as_secs());
         let assessment = Observer::default().assess(&scene.observer, &record);
         assert_eq!(assessment.liveness, liveness, "after {moment} s");
-        assert_eq!(assessment.replacement, replacement, "after {moment} s");
+        assert_eq!(assessment.replacement, Replacement::No, "after {moment} s");
         assert_eq!(assessment.silence, Some(Duration::from_secs(moment)));
     }
     let assessment = scene.assess(&record);
     assert_eq!(assessment.liveness, Liveness::Stale);
+}
+
+#[test]
+fn a_clock_that_is_set_right_takes_no_lock_from_a_living_neighbour() {
+    let simulation = Simulation::default();
+    let machine = simulation.machine();
+    let (holder, observer) = (machine.tflock(), machine.tflock());
+    let record = record(&holder, A_MINUTE);
+    machine.set_wall_error(TimeDelta::hours(5));
+    let assessment = Observer::default().assess(&observer, &record);
+    assert_eq!(assessment.replacement, Replacement::No);
+}
+
+#[test]
+fn a_lock_that_was_taken_anew_under_the_same_id_begins_the_silence_anew() {
+    let mut scene = Scene::new();
+    let first = record(&scene.holder, A_MINUTE);
+    scene.assess(&first);
+    scene.pass(61);
+    // As many heartbeats as before, and written later.
+    let again = Record {
+        info: first.info.clone(),
+        ..record(&scene.holder, A_MINUTE)
+    };
+    scene.assess(&again);
+    scene.pass(61);
+    assert_eq!(scene.assess(&again).replacement, Replacement::No);
 }
 
 #[test]

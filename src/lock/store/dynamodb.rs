@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Map, Number, Value};
 
-use super::aws;
+use super::aws::{self, AwsAccess, Connection};
 use super::{Answer, Heartbeats, Revision, Store, StoreError, StoreErrorKind, Stored, Swap};
 use crate::lock::record::{Lease, Record};
 
@@ -40,9 +40,9 @@ const OWN_ATTRIBUTES: [&str; 9] = [
 ];
 
 /// One item of a table.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct DynamoDbStore {
-    client: Client,
+    connection: Connection<Client>,
     table: String,
     key: String,
     region: String,
@@ -51,22 +51,18 @@ pub struct DynamoDbStore {
 impl DynamoDbStore {
     /// The item whose `LockID` is `key`.
     #[must_use]
-    pub fn new(client: Client, table: &str, key: &str) -> Self {
-        let region = client
-            .config()
-            .region()
-            .map_or_else(String::new, ToString::to_string);
+    pub fn new(access: &AwsAccess, table: &str, key: &str) -> Self {
         Self {
-            client,
+            connection: Connection::new(access, AwsAccess::dynamodb),
             table: table.to_owned(),
             key: key.to_owned(),
-            region,
+            region: access.region().to_string(),
         }
     }
 
     async fn get(&self) -> Result<Option<Stored>, StoreError> {
-        let answer = self
-            .client
+        let client = self.connection.client().await;
+        let answer = client
             .get_item()
             .table_name(&self.table)
             .key(LOCK_ID, AttributeValue::S(self.key.clone()))
@@ -82,8 +78,8 @@ impl DynamoDbStore {
     async fn put(&self, expected: Option<&Stored>, record: &Record) -> Result<Swap, StoreError> {
         let item = item(&self.key, record);
         let condition = Condition::new(expected);
-        let answer = self
-            .client
+        let client = self.connection.client().await;
+        let answer = client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item.clone()))
@@ -106,8 +102,8 @@ impl DynamoDbStore {
 
     async fn delete(&self, expected: &Stored) -> Result<Swap, StoreError> {
         let condition = Condition::new(Some(expected));
-        let answer = self
-            .client
+        let client = self.connection.client().await;
+        let answer = client
             .delete_item()
             .table_name(&self.table)
             .key(LOCK_ID, AttributeValue::S(self.key.clone()))
@@ -135,6 +131,7 @@ impl DynamoDbStore {
         error: &SdkError<E>,
     ) -> StoreError {
         let (mut kind, mut message) = aws::classify(error);
+        self.connection.failed(kind);
         let mut remedy = self.remedy(action, kind);
         if kind == StoreErrorKind::Rejected
             && error.code() == Some("ValidationException")
@@ -175,8 +172,8 @@ impl DynamoDbStore {
 
     /// The table's keys in words, if they are not a lock table's; `None` where they are, or cannot be seen.
     async fn unsuitable_keys(&self) -> Option<String> {
-        let description = self
-            .client
+        let client = self.connection.client().await;
+        let description = client
             .describe_table()
             .table_name(&self.table)
             .send()
@@ -361,11 +358,7 @@ impl Store for DynamoDbStore {
     }
 
     fn place(&self) -> String {
-        if self.region.is_empty() {
-            format!("DynamoDB table `{}`", self.table)
-        } else {
-            format!("DynamoDB table `{}` in {}", self.table, self.region)
-        }
+        format!("DynamoDB table `{}` in {}", self.table, self.region)
     }
 
     fn kind(&self) -> &'static str {
@@ -397,6 +390,7 @@ mod tests {
                     boot_id: "boot".into(),
                     pid_namespace: 7,
                     uid: 1000,
+                    session: None,
                     process: ProcessIdentity {
                         pid: 5,
                         start_time: u64::MAX,

@@ -58,9 +58,9 @@ impl LocalStore {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 StoreErrorKind::AccessDenied
             }
-            io::ErrorKind::Unsupported
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::NotFound => StoreErrorKind::Unsuitable,
+            io::ErrorKind::Unsupported | io::ErrorKind::NotADirectory | io::ErrorKind::NotFound => {
+                StoreErrorKind::Unsuitable
+            }
             io::ErrorKind::TimedOut => StoreErrorKind::Throttled,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Rejected,
             // It may have come after the rename.
@@ -81,11 +81,7 @@ impl LocalStore {
     async fn guard(&self) -> io::Result<File> {
         let guard = match open_guard(&self.guard) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let directory = self.guard.parent().unwrap_or(Path::new("/"));
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(directory)?;
+                create_directory(self.guard.parent().unwrap_or(Path::new("/")))?;
                 open_guard(&self.guard)?
             }
             guard => guard?,
@@ -155,22 +151,26 @@ impl LocalStore {
             lease: record.lease.clone(),
         };
         let new = self.record.with_extension("new");
+        match std::fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // Never through a link that somebody has put there.
         let mut handle = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&new)?;
         serde_json::to_writer_pretty(&mut handle, &file)?;
         handle.write_all(b"\n")?;
         handle.sync_all()?;
-        std::fs::rename(&new, &self.record)?;
-        self.sync_directory()
+        std::fs::rename(&new, &self.record).map_err(perhaps_done)?;
+        self.sync_directory().map_err(perhaps_done)
     }
 
     fn remove(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.record)?;
-        self.sync_directory()
+        std::fs::remove_file(&self.record).map_err(perhaps_done)?;
+        self.sync_directory().map_err(perhaps_done)
     }
 
     fn sync_directory(&self) -> io::Result<()> {
@@ -199,6 +199,22 @@ impl LocalStore {
         }
         Ok(Swap::Done(self.current()?))
     }
+}
+
+/// Only the last one is for this user alone: those above it may be wanted by others.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    if let Some(above) = directory.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created,
+    }
+}
+
+/// From here on a failure does not say that nothing was changed, whatever its kind.
+fn perhaps_done(error: io::Error) -> io::Error {
+    io::Error::other(error)
 }
 
 fn open_guard(path: &Path) -> io::Result<File> {

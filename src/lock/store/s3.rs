@@ -12,7 +12,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectCannedAcl, ServerSideEncryption};
 use md5::{Digest as _, Md5};
 
-use super::aws;
+use super::aws::{self, AwsAccess, Connection};
 use super::{
     Answer, Heartbeats, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
@@ -59,9 +59,9 @@ impl fmt::Debug for Encryption {
 }
 
 /// One object of a bucket.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct S3Store {
-    client: Client,
+    connection: Connection<Client>,
     bucket: String,
     object: String,
     key: String,
@@ -77,13 +77,14 @@ enum Condition<T> {
 impl S3Store {
     /// The lock object named `object` (with its `.tflock`) in `bucket`.
     #[must_use]
-    pub fn new(client: Client, bucket: &str, object: &str, settings: ObjectSettings) -> Self {
+    pub fn new(access: &AwsAccess, bucket: &str, object: &str, settings: ObjectSettings) -> Self {
+        let client = if settings.skip_checksum {
+            without_checksums
+        } else {
+            AwsAccess::s3
+        };
         Self {
-            client: if settings.skip_checksum {
-                without_checksums(&client)
-            } else {
-                client
-            },
+            connection: Connection::new(access, client),
             bucket: bucket.to_owned(),
             object: object.to_owned(),
             key: format!("{bucket}/{object}"),
@@ -93,11 +94,8 @@ impl S3Store {
 
     async fn get(&self) -> Result<Option<Stored>, StoreError> {
         let customer = self.customer_key()?;
-        let mut request = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(&self.object);
+        let client = self.connection.client().await;
+        let mut request = client.get_object().bucket(&self.bucket).key(&self.object);
         if let Some(customer) = &customer {
             request = request
                 .sse_customer_algorithm(CustomerKey::ALGORITHM)
@@ -136,8 +134,8 @@ impl S3Store {
     ) -> Result<Condition<Stored>, StoreError> {
         let customer = self.customer_key()?;
         let body = record.info.clone().unwrap_or_default().into_bytes();
-        let mut request = self
-            .client
+        let client = self.connection.client().await;
+        let mut request = client
             .put_object()
             .bucket(&self.bucket)
             .key(&self.object)
@@ -177,8 +175,8 @@ impl S3Store {
     }
 
     async fn delete(&self, tag: &str) -> Result<Condition<()>, StoreError> {
-        let answer = self
-            .client
+        let client = self.connection.client().await;
+        let answer = client
             .delete_object()
             .bucket(&self.bucket)
             .key(&self.object)
@@ -246,6 +244,7 @@ impl S3Store {
         error: &SdkError<E>,
     ) -> StoreError {
         let (kind, message) = aws::classify(error);
+        self.connection.failed(kind);
         let (kind, remedy) = if error.code() == Some("NotImplemented") {
             let remedy = "this server has no conditional requests, so it cannot keep a lock: \
                           use a DynamoDB table, or `--store local`";
@@ -264,8 +263,9 @@ impl S3Store {
 }
 
 /// The SDK adds a checksum of its own where none is asked for, unless it is told not to.
-fn without_checksums(client: &Client) -> Client {
-    let config = client
+fn without_checksums(access: &AwsAccess) -> Client {
+    let config = access
+        .s3()
         .config()
         .to_builder()
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::sts::{Call, Sts};
+use super::sts::{Answer, Call, Sts};
 use super::{Scene, Signer, exec};
 use crate::support::workspace::Workspace;
 
@@ -170,8 +171,7 @@ fn sts_is_looked_for_in_terraform_s_order() {
 #[test]
 fn keys_that_run_out_while_the_lock_is_held_are_fetched_anew() {
     let scene = Scene::new();
-    // The SDK takes keys for expired some seconds before they are.
-    let sts = Sts::answering(super::sts::Answer::Keys(chrono::TimeDelta::seconds(5)));
+    let sts = Sts::answering(Answer::Keys(TimeDelta::zero()));
     let workspace = workspace(&scene, &sts, json!({ "assume_role": { "role_arn": ROLE } }));
     exec(&workspace).run().succeeded();
     let signers: Vec<_> = scene.proxy.log().iter().map(Signer::of).collect();

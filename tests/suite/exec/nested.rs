@@ -132,17 +132,6 @@ fn a_variable_that_is_not_ours_is_not_believed() {
 }
 
 #[test]
-fn a_lock_of_which_only_a_part_is_held_around_is_not_held() {
-    let scene = Scene::new(LockMode::Both);
-    let tflock = env!("CARGO_BIN_EXE_tflock");
-    let run = scene.tflock(["--store", "dynamodb", "exec", tflock]);
-    let finished = run.args(["--wait", "0", "apply"]).run().ended_with(75);
-    assert!(finished.stderr.contains("exec tflock"), "{finished}");
-    assert_eq!(scene.fake.calls(), []);
-    assert_eq!(scene.remote.locks(), Vec::<String>::new());
-}
-
-#[test]
 fn what_an_exec_left_in_the_environment_takes_no_lock_away() {
     let scene = Scene::new(LockMode::DynamodbTable);
     let left = scene.glimpse(scene.tflock(["exec", "terraform"])).call;

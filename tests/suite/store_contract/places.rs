@@ -5,11 +5,9 @@ use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
 
-use aws_credential_types::Credentials;
-use aws_smithy_http_client::Builder;
-
 use tflock::lock::record::Record;
 use tflock::lock::store::Store;
+use tflock::lock::store::aws::{AwsAccess, AwsSettings, StaticKeys};
 use tflock::lock::store::dynamodb::DynamoDbStore;
 use tflock::lock::store::local::LocalStore;
 use tflock::lock::store::memory::MemoryStore;
@@ -54,10 +52,10 @@ pub fn local() -> Place {
 pub fn dynamodb() -> Place {
     let engine = Dynamodb::start();
     let table = engine.create_table("locks");
-    let client = dynamodb_client(engine.url());
+    let access = access(engine.url());
     Place {
-        store: Rc::new(DynamoDbStore::new(client.clone(), table.name(), LOCK_ID)),
-        neighbour: Rc::new(DynamoDbStore::new(client, table.name(), "another")),
+        store: Rc::new(DynamoDbStore::new(&access, table.name(), LOCK_ID)),
+        neighbour: Rc::new(DynamoDbStore::new(&access, table.name(), "another")),
         kept: Record::clone,
         _engine: Box::new(engine),
     }
@@ -78,35 +76,28 @@ pub fn local_store(directory: &Path) -> LocalStore {
 }
 
 pub fn dynamodb_store(url: &str, table: &str) -> DynamoDbStore {
-    DynamoDbStore::new(dynamodb_client(url), table, LOCK_ID)
+    DynamoDbStore::new(&access(url), table, LOCK_ID)
 }
 
 pub fn s3_store(url: &str, object: &str) -> S3Store {
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version_latest()
-        .region(aws_sdk_s3::config::Region::new("us-east-1"))
-        .endpoint_url(url)
-        .force_path_style(true)
-        .credentials_provider(credentials())
-        .http_client(Builder::new().build_http())
-        .build();
-    let client = aws_sdk_s3::Client::from_conf(config);
-    S3Store::new(client, BUCKET, object, ObjectSettings::default())
+    S3Store::new(&access(url), BUCKET, object, ObjectSettings::default())
 }
 
-fn dynamodb_client(url: &str) -> aws_sdk_dynamodb::Client {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version_latest()
-        .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
-        .endpoint_url(url)
-        .credentials_provider(credentials())
-        .http_client(Builder::new().build_http())
-        .build();
-    aws_sdk_dynamodb::Client::from_conf(config)
-}
-
-fn credentials() -> Credentials {
-    Credentials::new("test", "test", None, None, "test")
+/// The way to an engine, whichever of the two it is.
+fn access(url: &str) -> AwsAccess {
+    let settings = AwsSettings {
+        region: Some("us-east-1".to_owned()),
+        keys: Some(StaticKeys {
+            access_key: "test".to_owned(),
+            secret_key: "test".to_owned(),
+            token: None,
+        }),
+        dynamodb_endpoint: Some(url.to_owned()),
+        s3_endpoint: Some(url.to_owned()),
+        path_style: true,
+        ..AwsSettings::default()
+    };
+    block_on(AwsAccess::load(settings)).unwrap()
 }
 
 /// Runs a future on this thread, as tflock does.

@@ -1,10 +1,9 @@
 //! Many at once: of all that swap the same thing, exactly one is told that it was done.
 
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
 
-use tflock::lock::record::Record;
+use tflock::lock::record::{LockId, Record};
 use tflock::lock::store::{Store, Stored, Swap};
 
 use super::places::{block_on, dynamodb_store, local_store, s3_store};
@@ -15,40 +14,44 @@ use crate::support::s3::S3;
 
 const RACERS: usize = 6;
 
+/// What one racer was told in one race, and what it saw afterwards.
+struct Finish {
+    race: usize,
+    told: Result<Swap, String>,
+    seen: Option<Stored>,
+}
+
 /// Each racer has a store of its own to the same place. In each round all of them try to take the free lock, then
 /// all try to replace the winner, then all try to delete that one.
+///
+/// What is wrong is found at the end: a racer that stopped would leave the others waiting for it.
 fn race<S: Store>(rounds: usize, store: impl Fn() -> S + Sync) {
     let barrier = Barrier::new(RACERS);
-    let winners = AtomicUsize::new(0);
+    let finishes = Mutex::new(Vec::new());
     let racer = |number: usize| {
         let own = store();
-        let all_try = async |expected: Option<Stored>, new: Option<Record>, what: &str| {
+        let run = async |race, expected: Option<Stored>, new: Option<Record>| {
             barrier.wait();
-            let swap = own.swap(expected.as_ref(), new.as_ref()).await.unwrap();
-            if matches!(swap, Swap::Done(_)) {
-                winners.fetch_add(1, Ordering::Relaxed);
-            }
+            let told = own.swap(expected.as_ref(), new.as_ref()).await;
             barrier.wait();
-            assert_eq!(winners.load(Ordering::Relaxed), 1, "winners of {what}");
-            let now = own.read().await.unwrap();
-            if let Swap::Done(done) = swap {
-                let id = |stored: &Stored| stored.record.lock_id();
-                assert_eq!(now.as_ref().map(id), done.as_ref().map(id), "{what}");
-            }
-            barrier.wait();
-            winners.store(0, Ordering::Relaxed);
-            now
+            let seen = own.read().await.ok().flatten();
+            let finish = Finish {
+                race,
+                told: told.map_err(|error| error.to_string()),
+                seen: seen.clone(),
+            };
+            let mut finishes = finishes.lock().unwrap_or_else(PoisonError::into_inner);
+            finishes.push(finish);
+            seen
         };
         block_on(async {
-            for _ in 0..rounds {
+            for round in 0..rounds {
                 let mine = record(&number.to_string());
-                let holder = all_try(None, Some(mine), "taking").await;
-                assert!(holder.is_some());
+                let holder = run(3 * round, None, Some(mine)).await;
                 // An S3 object is told from another by its body, so nobody may write what is there already.
                 let next = record(&format!("{number}, replacing"));
-                let next = all_try(holder, Some(next), "replacing").await;
-                let nothing = all_try(next, None, "deleting").await;
-                assert_eq!(nothing, None);
+                let next = run(3 * round + 1, holder, Some(next)).await;
+                run(3 * round + 2, next, None).await;
             }
         });
     };
@@ -58,6 +61,24 @@ fn race<S: Store>(rounds: usize, store: impl Fn() -> S + Sync) {
             scope.spawn(move || racer(number));
         }
     });
+    let finishes = finishes.into_inner().unwrap();
+    for race in 0..3 * rounds {
+        let finishes: Vec<_> = finishes.iter().filter(|one| one.race == race).collect();
+        let done = finishes.iter().filter_map(|one| match &one.told {
+            Ok(Swap::Done(stored)) => Some(stored.as_ref().and_then(id)),
+            Ok(Swap::Refused(_)) => None,
+            Err(error) => panic!("race {race}: {error}"),
+        });
+        let winners: Vec<_> = done.collect();
+        assert_eq!(winners.len(), 1, "race {race}: {winners:?}");
+        for finish in finishes {
+            assert_eq!(finish.seen.as_ref().and_then(id), winners[0]);
+        }
+    }
+}
+
+fn id(stored: &Stored) -> Option<LockId> {
+    stored.record.lock_id()
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub fn record(name: &str) -> Record {
                 boot_id: "3f1c".to_owned(),
                 pid_namespace: 4_026_531_836,
                 uid: 1000,
+                session: None,
                 process: ProcessIdentity {
                     pid: 4_194_304,
                     start_time: u64::MAX,

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use fault::{Fault, Gate};
+pub use fault::{Fault, Gate, Late};
 pub use record::{Exchange, Outcome};
 pub use rule::Rule;
 
@@ -209,6 +209,13 @@ impl On<'_> {
         let gate = Gate::default();
         self.next(Fault::Hold(gate.clone()));
         gate
+    }
+
+    /// Keeps the next such request on its way, after its client has lost the connection, until the test lets it arrive.
+    pub fn late(self) -> Late {
+        let late = Late::default();
+        self.next(Fault::Late(late.clone()));
+        late
     }
 
     fn add(self, rule: Rule) {

@@ -1,6 +1,6 @@
 //! `--lock-id`, `--store`, `--table`, and commands that name a state file, with an S3 backend.
 
-use crate::support::backend::{LOCK_ID, LOCK_KEY, LockMode};
+use crate::support::backend::{LOCK_ID, LockMode};
 use crate::support::mid_run::look_during;
 use crate::support::process::Finished;
 use crate::support::scene::{Scene, locks_in};
@@ -43,12 +43,20 @@ fn another_table_is_another_lock_and_leaves_terraform_its_own() {
 }
 
 #[test]
-fn of_two_configured_locks_one_can_be_chosen() {
+fn of_two_configured_locks_one_alone_is_refused_because_terraform_would_take_neither() {
     let scene = Scene::new(LockMode::Both);
-    let table = scene.glimpse(scene.tflock(["--store", "dynamodb", "apply"]));
-    assert_eq!(table.locks, [LOCK_ID]);
-    let object = scene.glimpse(scene.tflock(["--store", "s3", "apply"]));
-    assert_eq!(object.locks, [LOCK_KEY]);
+    for store in ["dynamodb", "s3"] {
+        let refused = scene.tflock(["--store", store, "apply"]).run();
+        let refused = refused.ended_with(78);
+        assert!(
+            refused
+                .stderr
+                .contains("terraform locks this state in two places"),
+            "{}",
+            refused.stderr
+        );
+    }
+    assert!(scene.fake.calls().is_empty());
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn a_holder_from_before_a_reboot_is_replaced_at_once() {
     let (dead, next, machine) = neighbours();
     let (_, seen) = dead.simulation.run(async {
         dead.held().await;
+        dead.sleep(1).await;
         machine.reboot();
         next.held().await
     });
@@ -189,4 +190,67 @@ fn a_heartbeat_at_the_last_moment_keeps_the_lock_from_being_taken() {
         assert!(matches!(acquisition, Acquisition::TimedOut(_)));
     });
     assert!(holder.holds());
+}
+
+/// A person says of the lock that is shown: take it. `meanwhile` happens before they do.
+async fn on_a_word(scene: &Scene, meanwhile: impl FnOnce()) -> Acquisition {
+    let mut meanwhile = Some(meanwhile);
+    let decide = |_: Progress<'_>| match meanwhile.take() {
+        Some(meanwhile) => {
+            meanwhile();
+            Decision::TakeOver
+        }
+        None => Decision::Wait,
+    };
+    let (store, stop) = (Rc::new(scene.store.clone()), scene.stop.subscribe());
+    let host = scene.host.shared();
+    acquire(store, host, &scene.claim, patience(3), stop, decide)
+        .await
+        .unwrap()
+}
+
+#[test]
+fn a_person_s_word_takes_over_the_record_that_was_shown() {
+    let silent = Scene::new();
+    let next = silent.rival();
+    let acquisition = silent.simulation.run(async {
+        silent.held().await;
+        on_a_word(&next, || {}).await
+    });
+    let Acquisition::Held { replaced: seen, .. } = acquisition else {
+        panic!("not taken over");
+    };
+    let right = Replacement::No;
+    assert_eq!(replaced(seen), (Some(silent.id().clone()), right));
+    assert!(next.holds());
+    assert_eq!(next.store.requests(), 3);
+}
+
+#[test]
+fn a_person_s_word_about_a_record_that_has_changed_since_takes_nothing() {
+    let silent = Scene::new();
+    let next = silent.rival();
+    let acquisition = silent.simulation.run(async {
+        silent.held().await;
+        let shown = silent.store.current().unwrap().record;
+        let heartbeat = shown.renewed(silent.host.wall());
+        on_a_word(&next, || silent.store.overwrite(Some(heartbeat))).await
+    });
+    assert!(matches!(acquisition, Acquisition::TimedOut(_)));
+    assert!(silent.holds());
+}
+
+#[test]
+fn a_person_s_word_about_a_lock_that_is_freed_meanwhile_needs_no_take_over() {
+    let silent = Scene::new();
+    let next = silent.rival();
+    let acquisition = silent.simulation.run(async {
+        silent.held().await;
+        on_a_word(&next, || silent.store.overwrite(None)).await
+    });
+    assert!(matches!(
+        acquisition,
+        Acquisition::Held { replaced: None, .. }
+    ));
+    assert!(next.holds());
 }

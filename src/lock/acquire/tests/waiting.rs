@@ -81,6 +81,7 @@ fn a_wait_tells_who_holds_the_lock_each_time_it_looks() {
                 assert_eq!(seen.stored.record.lock_id().as_ref(), Some(holder.id()));
                 looks.push(seen.waited);
             }
+            Decision::Wait
         };
         let (claim, stop) = (&waiter.claim, waiter.stop.subscribe());
         acquire(store, waiter.host.shared(), claim, patience(3), stop, told)
@@ -126,7 +127,10 @@ fn whoever_can_no_longer_ask_for_a_stop_does_not_end_the_wait() {
         let (stop, stopped) = watch::channel(false);
         drop(stop);
         let (store, host) = (Rc::new(waiter.store.clone()), waiter.host.shared());
-        acquire(store, host, &waiter.claim, patience(5), stopped, |_| {}).await
+        acquire(store, host, &waiter.claim, patience(5), stopped, |_| {
+            Decision::Wait
+        })
+        .await
     });
     assert!(matches!(acquisition, Ok(Acquisition::TimedOut(_))));
     assert_eq!(holder.simulation.elapsed(), Duration::from_secs(5));

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::libc;
@@ -30,6 +30,8 @@ pub enum Fault {
     Reset,
     /// The connection is closed at once, and after this long the engine carries the request out all the same.
     Straggle(Duration),
+    /// The connection is closed at once, and the engine carries the request out when the test says so.
+    Late(Late),
     /// The engine carries it out twice; the client gets the second answer.
     Repeat,
     /// It waits at a gate that the test opens, and is then forwarded.
@@ -104,6 +106,10 @@ impl Fault {
                 let verdict = answer_lost(engine, request, |_| Reply::Close);
                 shared.pause(*time);
                 verdict
+            }
+            Self::Late(late) => {
+                late.take(shared, request);
+                lost(Reply::Close)
             }
             Self::Straggle(time) => {
                 straggle(shared, *time, request);
@@ -199,6 +205,29 @@ fn straggle(shared: &Shared, time: Duration, request: &Message) {
         // The engine may be gone by then, and a test that cares looks at the engine.
         let _ = Engine::new(&upstream).exchange(&request);
     });
+}
+
+/// A request that is under way for longer than its client waits for the answer.
+#[derive(Debug, Clone, Default)]
+pub struct Late(Arc<Mutex<Option<(String, Message)>>>);
+
+impl Late {
+    /// Lets it arrive now, and says with which status the engine answers nobody.
+    #[track_caller]
+    pub fn arrive(&self) -> u16 {
+        let taken = self.request().take();
+        let (upstream, request) = taken.expect("a request that is under way");
+        let answer = Engine::new(&upstream).exchange(&request);
+        answer.expect("an answer of the engine").status()
+    }
+
+    fn take(&self, shared: &Shared, request: &Message) {
+        *self.request() = Some((shared.upstream.clone(), request.clone()));
+    }
+
+    fn request(&self) -> MutexGuard<'_, Option<(String, Message)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The bytes of an answer. That to a HEAD announces a body and has none.

@@ -1,0 +1,240 @@
+//! What cannot be brought about from outside: a bug of our own while the child runs, and a signal in the very moment
+//! in which the lock was taken.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use nix::sys::signal::Signal as Number;
+use tempfile::TempDir;
+
+use super::*;
+use crate::cli;
+use crate::lock::host::{Instant, ProcessFate};
+use crate::lock::record::{HolderProcess, Record};
+use crate::lock::store::memory::MemoryStore;
+use crate::lock::store::{Answer, Heartbeats, Stored, Swap};
+
+/// Signals are the whole process's: there can be one session at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// This machine, but that time goes by a hundred times faster, and that its wall clock panics once there is that file.
+struct Breaking {
+    sign: PathBuf,
+}
+
+impl Host for Breaking {
+    fn now(&self) -> Instant {
+        Instant(Machine.now().0 * 100)
+    }
+
+    fn wall(&self) -> DateTime<Utc> {
+        assert!(!self.sign.exists(), "the clock is broken");
+        Machine.wall()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(tokio::time::sleep(duration / 100))
+    }
+
+    fn random(&self) -> [u8; 16] {
+        Machine.random()
+    }
+
+    fn this_process(&self) -> Option<HolderProcess> {
+        Machine.this_process()
+    }
+
+    fn fate_of(&self, holder: &HolderProcess, id: &LockId) -> ProcessFate {
+        Machine.fate_of(holder, id)
+    }
+}
+
+/// A store that does something right after the lock was taken, and looks for the child when it is given back.
+struct Watched {
+    store: MemoryStore,
+    when_taken: fn(),
+    last_word: PathBuf,
+    released: Rc<Cell<Option<When>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    WithoutLastWord,
+    AfterLastWord,
+}
+
+impl Store for Watched {
+    fn read(&self) -> Answer<'_, Option<Stored>> {
+        self.store.read()
+    }
+
+    fn swap<'a>(
+        &'a self,
+        expected: Option<&'a Stored>,
+        new: Option<&'a Record>,
+    ) -> Answer<'a, Swap> {
+        Box::pin(async move {
+            if new.is_none() {
+                self.released.set(Some(if self.last_word.exists() {
+                    When::AfterLastWord
+                } else {
+                    When::WithoutLastWord
+                }));
+            }
+            let swapped = self.store.swap(expected, new).await;
+            if expected.is_none() {
+                (self.when_taken)();
+            }
+            swapped
+        })
+    }
+
+    fn heartbeats(&self) -> Heartbeats {
+        self.store.heartbeats()
+    }
+
+    fn key(&self) -> &str {
+        self.store.key()
+    }
+
+    fn place(&self) -> String {
+        self.store.place()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.store.kind()
+    }
+}
+
+/// A directory for the child's marks, and what became of the lock.
+struct Scene {
+    directory: TempDir,
+    store: MemoryStore,
+    released: Rc<Cell<Option<When>>>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            store: MemoryStore::default(),
+            released: Rc::default(),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Runs the child under a lock; or says with what words it panicked.
+    fn run(&self, when_taken: fn()) -> Result<Result<Outcome, Failure>, String> {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let context = Context::new(&cli::untouched(Vec::new()).unwrap()).unwrap();
+        let session = Session {
+            context: &context,
+            ui: &context.ui,
+            claim: claim(),
+            host: Rc::new(Breaking {
+                sign: self.file("started"),
+            }),
+            stores: vec![Rc::new(Watched {
+                store: self.store.clone(),
+                when_taken,
+                last_word: self.file("last-word"),
+                released: Rc::clone(&self.released),
+            })],
+            success_codes: &[0],
+            is_unchanged: &|| true,
+            patience: Patience::Forever,
+            longer_wait: String::new(),
+            creation: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                let mut signals = Signals::install().unwrap();
+                let ran = session.run(child(self.directory.path()), &mut signals);
+                let limit = Duration::from_secs(30);
+                tokio::time::timeout(limit, ran).await.expect("in time")
+            })
+        }));
+        ran.map_err(|panic| (*panic.downcast::<&str>().unwrap()).to_owned())
+    }
+}
+
+fn claim() -> Claim {
+    Claim {
+        info: LockInfo {
+            id: LockId::from_bytes(Machine.random()),
+            ..LockInfo::default()
+        },
+        lease: Lease {
+            tflock_version: String::new(),
+            command: "apply".to_owned(),
+            reason: None,
+            run_url: None,
+            heartbeat: None,
+            heartbeat_at: None,
+            expire_after: None,
+            holder: Machine.this_process(),
+        },
+    }
+}
+
+/// A child that notes each request to stop, and takes its time over it.
+fn child(directory: &Path) -> Command {
+    let script = "trap 'echo asked >>requests' INT TERM; : >started; \
+                  while [ ! -e requests ]; do sleep 0.02; done; sleep 0.3; : >last-word";
+    let mut child = Command::new("sh");
+    child.arguments = vec!["-c".into(), script.into()];
+    child.directory = Some(directory.to_owned());
+    child
+}
+
+#[test]
+fn a_panic_stops_the_child_gracefully_and_gives_the_lock_back_when_it_has_ended() {
+    let scene = Scene::new();
+    let panic = scene.run(|| {});
+    assert_eq!(panic.err().as_deref(), Some("the clock is broken"));
+    assert_eq!(scene.released.get(), Some(When::AfterLastWord));
+    assert_eq!(scene.store.current(), None);
+    let requests = std::fs::read_to_string(scene.file("requests")).unwrap();
+    assert_eq!(requests, "asked\n");
+}
+
+#[test]
+fn a_signal_in_the_moment_in_which_the_lock_was_taken_starts_nothing() {
+    let scene = Scene::new();
+    let outcome = scene.run(be_sent_sigterm).unwrap();
+    let sigterm = SignalNumber(Number::SIGTERM as i32);
+    assert_eq!(outcome.ok(), Some(Outcome::Signal(sigterm)));
+    assert!(!scene.file("started").exists());
+    assert_eq!(scene.released.get(), Some(When::WithoutLastWord));
+    assert_eq!(scene.store.current(), None);
+}
+
+/// Returns when the handlers have run. It comes from another process, because what tflock sends to itself means nothing.
+fn be_sent_sigterm() {
+    let arrived = Arc::new(AtomicBool::new(false));
+    let number = Number::SIGTERM as i32;
+    let noted = signal_hook::flag::register(number, Arc::clone(&arrived)).unwrap();
+    let own = std::process::id().to_string();
+    let mut kill = std::process::Command::new("sh");
+    assert!(
+        kill.args(["-c", "kill -TERM \"$0\"", &own])
+            .status()
+            .unwrap()
+            .success()
+    );
+    while !arrived.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
+    signal_hook::low_level::unregister(noted);
+}

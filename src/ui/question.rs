@@ -1,0 +1,85 @@
+//! A question that stands while the run goes on: it blocks nothing, so that the lock and Ctrl-C are looked after.
+//!
+//! What is typed at the terminal belongs to terraform, but for the line that answers. So nothing is read beyond its
+//! end, and nothing is asked where something was typed before, which cannot have been meant as an answer.
+
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{FlushArg, tcflush};
+use nix::unistd::{getpgrp, read, tcgetpgrp};
+
+use super::{Reply, Ui};
+
+/// A question that was put, and as much of the answer as was read.
+pub(super) struct Question<'a> {
+    ui: &'a Ui,
+    text: String,
+    line: Vec<u8>,
+}
+
+impl<'a> Question<'a> {
+    /// Whether somebody can answer now.
+    pub(super) fn can_be_put(ui: &Ui) -> bool {
+        // With stdout in a pipe the keys may be a pager's.
+        ui.can_ask() && std::io::stdout().is_terminal() && is_in_front() && !has_input()
+    }
+
+    /// Puts a question that is answered with `y` or `n`; the default is no.
+    pub(super) fn put(ui: &'a Ui, text: &str) -> Self {
+        let question = Self {
+            ui,
+            text: text.to_owned(),
+            line: Vec::new(),
+        };
+        question.show();
+        question
+    }
+
+    /// Writes it where the cursor stands.
+    pub(super) fn show(&self) {
+        self.ui.prompt(&format!("{} [y/N] ", self.text));
+    }
+
+    /// What was answered, once a whole line was.
+    pub(super) fn reply(&mut self) -> Option<Reply> {
+        // To read from behind would stop us.
+        while is_in_front() && has_input() {
+            let mut byte = [0];
+            match read(std::io::stdin(), &mut byte) {
+                Ok(1) if byte == *b"\n" => {
+                    return Some(Reply::to_yes_or_no(&String::from_utf8_lossy(&self.line)));
+                }
+                Ok(1) => self.line.extend(byte),
+                // The end of the input leaves the cursor behind the question.
+                _ => {
+                    self.ui.line("");
+                    return Some(Reply::No);
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes it back: what was typed since was meant for it, and must not answer whoever asks next.
+    pub(super) fn withdraw(self) {
+        if is_in_front() {
+            // Fails where the terminal is gone, and with it whatever was typed.
+            let _ = tcflush(std::io::stdin(), FlushArg::TCIFLUSH);
+        }
+        self.ui.line("");
+    }
+}
+
+/// Whether the keys come to this process.
+fn is_in_front() -> bool {
+    tcgetpgrp(std::io::stdin()).is_ok_and(|front| front == getpgrp())
+}
+
+/// Whether a line waits to be read, or the end of the input.
+fn has_input() -> bool {
+    let stdin = std::io::stdin();
+    let mut watched = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}

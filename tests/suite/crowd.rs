@@ -1,0 +1,172 @@
+//! Thirty real processes that want one lock, some of which are killed: no two children ever meet, nobody is passed
+//! over, and nothing is left behind.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::support::lock_table::LockTable;
+use crate::support::process::{Running, Status};
+use crate::support::waiting::wait_until;
+
+const MEMBERS: u64 = 30;
+/// Every third one is killed.
+const VICTIMS: u64 = 10;
+/// Of all that is drawn here; another one is another story.
+const SEED: u64 = 0x7466_6c6f_636b;
+
+/// Adds one to a counter in the way that needs a lock, and then reports that it did. Once it has begun it cannot be
+/// stopped: what a killed tflock leaves behind goes on, and nobody else may begin before it has ended.
+const CHILD: &str = "\
+trap '' HUP INT TERM
+touch \"began.$1\"
+mkdir inside 2>/dev/null || echo \"$1\" >>met
+count=$(cat counter)
+sleep 0.03
+echo $((count + 1)) >\"counter.$1\"
+mv \"counter.$1\" counter
+rmdir inside
+echo \"$1\" >>reports
+";
+
+/// Numbers that look random, the same in each run (`SplitMix64`).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+/// When a process is killed.
+#[derive(Debug, Clone, Copy)]
+enum Kill {
+    Never,
+    /// So long after the crowd was let loose, whatever it does then.
+    After(Duration),
+    /// So long after its child has begun.
+    AfterBegin(Duration),
+}
+
+struct Member {
+    name: String,
+    run: Running,
+    kill: Kill,
+    began: Option<Instant>,
+}
+
+impl Member {
+    /// Whether it is done with, killed if its time has come.
+    fn has_ended(&mut self, scene: &LockTable, loose: Instant) -> bool {
+        if !self.run.is_running() {
+            return true;
+        }
+        let mark = scene.workspace.file(format!("began.{}", self.name));
+        if self.began.is_none() && mark.exists() {
+            self.began = Some(Instant::now());
+        }
+        let due = match self.kill {
+            Kill::Never => false,
+            Kill::After(time) => loose.elapsed() >= time,
+            Kill::AfterBegin(time) => self.began.is_some_and(|began| began.elapsed() >= time),
+        };
+        if due {
+            self.run.signal(Signal::SIGKILL);
+        }
+        false
+    }
+}
+
+fn let_loose(scene: &LockTable) -> Vec<Member> {
+    let mut dice = Dice(SEED);
+    let mut members: Vec<u64> = (0..MEMBERS).collect();
+    for last in (1..members.len()).rev() {
+        let other = dice.below(last as u64 + 1);
+        members.swap(last, usize::try_from(other).expect("an index"));
+    }
+    let start = |(place, number)| {
+        let name = format!("{number}");
+        let milliseconds = |end: u64, dice: &mut Dice| Duration::from_millis(dice.below(end));
+        let kill = match place {
+            0..VICTIMS if place % 2 == 0 => Kill::After(milliseconds(2500, &mut dice)),
+            0..VICTIMS => Kill::AfterBegin(milliseconds(40, &mut dice)),
+            _ => Kill::Never,
+        };
+        let run = scene
+            .tflock(["--wait", "50s", "exec", "--", "sh", "child.sh"])
+            .arg(&name);
+        Member {
+            run: run.start(),
+            name,
+            kill,
+            began: None,
+        }
+    };
+    (0..).zip(members).map(start).collect()
+}
+
+#[test]
+fn each_of_a_crowd_counts_once_although_a_third_of_it_is_killed() {
+    let scene = LockTable::new();
+    scene.workspace.write("child.sh", CHILD);
+    scene.workspace.write("counter", "0\n");
+    let loose = Instant::now();
+    let mut crowd = let_loose(&scene);
+    wait_until("the end of the crowd", || {
+        // All of them are looked at each time.
+        let running = crowd
+            .iter_mut()
+            .filter_map(|member| (!member.has_ended(&scene, loose)).then_some(()));
+        running.count() == 0
+    });
+
+    let mut killed = Vec::new();
+    let mut taken_over = 0;
+    for Member {
+        name, run, kill, ..
+    } in crowd
+    {
+        let ended = run.wait();
+        match (kill, ended.status) {
+            (_, Status::Code(0)) => {}
+            (Kill::After(_) | Kill::AfterBegin(_), Status::Signal(Signal::SIGKILL)) => {
+                killed.push(name);
+            }
+            _ => panic!("{name} ({kill:?}) {ended}"),
+        }
+        taken_over += ended.stderr.matches("took over a dead lock").count();
+        assert!(!ended.stderr.contains("error:"), "{ended}");
+        assert!(!ended.stderr.contains("warning:"), "{ended}");
+    }
+    assert!(killed.len() >= 3, "only {killed:?} were killed");
+    assert!(taken_over > 0, "{killed:?} had no lock");
+
+    // Whoever was killed last may have left its lock.
+    scene.tflock(["exec", "--", "true"]).run().succeeded();
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+
+    let lines = |file: &str| {
+        let text = fs::read_to_string(scene.workspace.file(file)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines("met"), Vec::<String>::new(), "two at once");
+    let mut reports = BTreeMap::<String, u32>::new();
+    for name in lines("reports") {
+        *reports.entry(name).or_default() += 1;
+    }
+    assert!(reports.values().all(|count| *count == 1), "{reports:?}");
+    for number in 0..MEMBERS {
+        let name = number.to_string();
+        let survived = !killed.contains(&name);
+        assert!(
+            reports.contains_key(&name) || !survived,
+            "{name} was passed over"
+        );
+    }
+    assert_eq!(lines("counter"), [reports.len().to_string()], "{killed:?}");
+}

@@ -1,0 +1,57 @@
+//! Faults on each request for a lock object in S3: PUT takes it, DELETE gives it back, GET looks at what is in the way.
+
+use super::{Fault, Ground, Lock, once_and_three_times, passing_faults};
+use crate::support::process::Finished;
+
+const PUT: &str = "PUT *.tflock";
+const GET: &str = "GET *.tflock";
+const DELETE: &str = "DELETE *.tflock";
+
+/// Runs with faults set before, and with others for the release.
+#[track_caller]
+fn ends_as_if_nothing_had_happened(lock: &Lock<'_>, at_the_release: impl FnOnce()) {
+    let run = lock.start(lock.run([]));
+    assert!(lock.is_held(), "{run}");
+    at_the_release();
+    lock.let_go();
+    let log = || format!("{:#?}", lock.proxy.log());
+    assert_eq!(run.wait(), Finished::silent(0), "{}", log());
+    assert_eq!(lock.children(), 1);
+    assert!(!lock.is_held(), "{}", log());
+}
+
+#[test]
+fn whatever_befalls_the_writes_of_a_lock_object_the_run_ends_as_if_it_had_not() {
+    let ground = Ground::with_bucket();
+    once_and_three_times(passing_faults(), |fault, times| {
+        let lock = ground.lock(&format!("writes-{fault:?}-{times}"));
+        lock.proxy.on(PUT).times(times, fault);
+        ends_as_if_nothing_had_happened(&lock, || {
+            lock.proxy.on(DELETE).times(times, fault);
+        });
+        let spoiled = match fault {
+            // A refusal is known by its status, and the answer to a deletion has no body that could be cut off.
+            Fault::TruncateReply => times.min(2) + 1,
+            _ => 2 * times,
+        };
+        assert_eq!(lock.spoiled(), spoiled);
+    });
+}
+
+#[test]
+fn whatever_befalls_the_look_at_the_own_lock_object_the_run_ends_as_if_it_had_not() {
+    let ground = Ground::with_bucket();
+    // A look has no condition that could be in conflict.
+    let faults = passing_faults().into_iter();
+    let faults = faults.filter(|fault| !matches!(fault, Fault::Conflict));
+    once_and_three_times(faults, |fault, times| {
+        let lock = ground.lock(&format!("looks-{fault:?}-{times}"));
+        let lost_and_looked_for = |write: &str| {
+            lock.proxy.on(write).next(Fault::DropReply);
+            lock.proxy.on(GET).times(times, fault);
+        };
+        lost_and_looked_for(PUT);
+        ends_as_if_nothing_had_happened(&lock, || lost_and_looked_for(DELETE));
+        assert_eq!(lock.spoiled(), 2 * (1 + times));
+    });
+}

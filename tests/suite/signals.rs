@@ -1,0 +1,20 @@
+//! However a run is stopped: terraform gets one request, saves its state, and the lock is given back.
+//!
+//! The rows of `docs/signals.md`, each against the real terraform where its words or its state matter, and against
+//! the scripted one where the order of things does.
+
+mod apply;
+mod around;
+mod console;
+mod hang_up;
+mod jobs;
+mod keys;
+mod killed;
+mod left_behind;
+mod nested;
+mod output;
+mod phases;
+mod processes;
+mod prompt;
+mod sent;
+mod shell;

@@ -1,0 +1,170 @@
+//! Ends that nobody can prepare for: tflock is killed, or terraform is.
+
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::apply::{Apply, Requests, requests, said};
+use super::console::Console;
+use super::processes::wait_for_end;
+use crate::support::fake_terraform::Script;
+use crate::support::lock_table::LockTable;
+use crate::support::process::{Running, Status};
+use crate::support::waiting::wait_until;
+
+#[test]
+fn terraform_saves_its_state_when_tflock_is_killed_and_the_next_run_takes_over() {
+    let apply = Apply::remote();
+    let running = apply.tflock().start();
+    let terraform = apply.terraform();
+    running.signal(Signal::SIGKILL);
+    // Its pipes stay open as long as terraform writes into them.
+    let finished = running.wait();
+    assert_eq!(finished.status, Status::Signal(Signal::SIGKILL));
+    wait_for_end(terraform);
+    assert_eq!(requests(&said(&finished)), Requests::One, "{finished}");
+    // Its last words arrive in both pipes.
+    assert!(
+        finished.stderr.contains("local-exec provisioner error"),
+        "{finished}"
+    );
+    assert_eq!(apply.saved(), ["first"]);
+    assert_eq!(apply.locks().len(), 1, "it is not released by anybody else");
+
+    let next = apply.workspace.tflock(["plan", "-no-color"]).run();
+    assert_eq!(next.status, Status::Code(0), "{next}");
+    assert!(next.stderr.contains("took over a dead lock"), "{next}");
+    assert!(next.stdout.contains("must be replaced"), "{next}");
+    assert_eq!(apply.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_reader_that_goes_away_with_tflock_does_not_kill_terraform() {
+    let apply = Apply::local();
+    let script = format!(
+        "{} 2>&1 | sh -c 'read line; echo $$ >reader; cat'",
+        Apply::line()
+    );
+    let running = apply.script(&script).in_own_group().start();
+    let terraform = apply.terraform();
+    running.signal_group(Signal::SIGKILL);
+    wait_for_end(terraform);
+    // Cut off, it would have left its own lock behind, or half a state.
+    assert!(
+        !apply
+            .workspace
+            .file(".terraform.tfstate.lock.info")
+            .exists()
+    );
+    assert_eq!(apply.saved(), ["first"]);
+    assert_eq!(apply.locks().len(), 1);
+}
+
+#[test]
+fn terraform_saves_its_state_when_tflock_is_killed_at_a_terminal() {
+    let apply = Apply::local();
+    let console = Console::start_apply(&apply);
+    let terraform = apply.terraform();
+    kill(apply.process(), Signal::SIGKILL).expect("a living process");
+    wait_for_end(terraform);
+    console.terminal.wait_for_output("code=137.");
+    let output = console.terminal.output();
+    assert_eq!(requests(&output), Requests::One, "{output}");
+    assert_eq!(apply.saved(), ["first"]);
+    assert_eq!(apply.locks().len(), 1);
+}
+
+#[test]
+fn a_kill_that_follows_a_stop_is_not_a_second_request() {
+    for first in [Signal::SIGTERM, Signal::SIGINT] {
+        let apply = Apply::remote();
+        let saving = apply.hold_saving();
+        let mut running = apply.tflock().start();
+        let terraform = apply.terraform();
+        running.signal(first);
+        saving.wait_until_reached();
+        running.signal(Signal::SIGKILL);
+        wait_until("the end of tflock", || !running.is_running());
+        // A request of the witness's own would have arrived by then.
+        thread::sleep(Duration::from_millis(300));
+        saving.open();
+        saved_once(&apply, running, terraform);
+    }
+}
+
+#[test]
+fn a_kill_right_after_a_stop_does_not_swallow_it() {
+    let apply = Apply::remote();
+    let running = apply.tflock().start();
+    let terraform = apply.terraform();
+    running.signal(Signal::SIGTERM);
+    running.signal(Signal::SIGKILL);
+    saved_once(&apply, running, terraform);
+}
+
+/// Fails unless terraform stopped as at one Ctrl-C after its tflock was killed.
+#[track_caller]
+fn saved_once(apply: &Apply, running: Running, terraform: Pid) {
+    let finished = running.wait();
+    assert_eq!(finished.status, Status::Signal(Signal::SIGKILL));
+    wait_for_end(terraform);
+    assert_eq!(requests(&said(&finished)), Requests::One, "{finished}");
+    assert_eq!(apply.saved(), ["first"]);
+    assert_eq!(apply.locks().len(), 1, "nobody else releases it");
+}
+
+#[test]
+fn the_lock_of_a_killed_terraform_is_kept_until_all_that_it_ran_has_ended() {
+    let apply = Apply::local();
+    let mut running = apply.tflock().start();
+    kill(apply.terraform(), Signal::SIGKILL).expect("a living process");
+    running.wait_for_output("keeping the lock until these have ended too:");
+    assert_eq!(apply.locks().len(), 1);
+    apply.workspace.let_go();
+    let finished = running.wait();
+    assert_eq!(
+        finished.status,
+        Status::Signal(Signal::SIGKILL),
+        "{finished}"
+    );
+    assert_eq!(apply.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn tflock_dies_of_the_signal_that_terraform_died_of() {
+    for signal in [
+        Signal::SIGSEGV,
+        Signal::SIGKILL,
+        Signal::SIGABRT,
+        Signal::SIGTERM,
+    ] {
+        let scene = LockTable::new();
+        let fake = Script::new()
+            .die_of(signal)
+            .install(scene.workspace.home().join("dying"));
+        let run = scene.workspace.tflock(["apply"]);
+        let finished = run.first_on_path(fake.directory()).run();
+        assert_eq!(finished.status, Status::Signal(signal), "{finished}");
+        assert_eq!(scene.table.locks(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_terminal_is_put_right_after_a_terraform_that_was_killed_in_the_middle_of_a_question() {
+    let apply = Apply::local();
+    let fake = Script::new()
+        .step("stty raw -echo </dev/tty")
+        .die_of(Signal::SIGKILL)
+        .install(apply.workspace.home().join("dying"));
+    let line = format!(
+        "PATH={}:$PATH {}",
+        fake.directory().display(),
+        Apply::line()
+    );
+    let console = Console::start(&apply.workspace, &line);
+    // Compares the modes, among others.
+    console.finish(137);
+    assert_eq!(apply.locks(), Vec::<String>::new());
+}
