@@ -16,7 +16,7 @@ use crate::support::scene::local_locks;
 use crate::support::workspace::Workspace;
 
 /// Stands in every record where a secret may stand.
-const SECRET: &str = "marker-of-a-secret";
+const SECRET: &str = "markerofasecret";
 
 /// A directory, and a terraform in it that is never to be started.
 struct Bench {
@@ -153,7 +153,7 @@ fn s3_config() -> Map<String, Value> {
         "region": "us-east-1",
         "dynamodb_table": "locks",
         "use_path_style": true,
-        "access_key": format!("{SECRET}-access-key"),
+        "access_key": format!("{SECRET}accesskey"),
         "secret_key": format!("{SECRET}-secret-key"),
         "token": format!("{SECRET}-token"),
         "sse_customer_key": format!("{SECRET}-customer-key"),

@@ -25,6 +25,13 @@ fn number(item: &Value, attribute: &str) -> u64 {
     text.parse().expect("a number")
 }
 
+#[track_caller]
+fn wait_for_heartbeat(scene: &Scene, count: u64) {
+    wait_until("a heartbeat", || {
+        number(&scene.item().expect("a lock"), "Heartbeat") >= count
+    });
+}
+
 /// The names and values that a put compares: those of the item that it expects.
 fn compared(put: &Exchange) -> Value {
     let input = put.input();
@@ -48,10 +55,13 @@ fn a_holder_renews_its_item_about_every_ten_seconds_without_being_asked_to() {
             scope.spawn(|| {
                 let scene = Scene::new();
                 let run = scene.hold(["apply"]);
-                scene.proxy.wait_for("PutItem", 2);
+                wait_for_heartbeat(&scene, 1);
                 scene.table.workspace.let_go();
                 assert_eq!(run.wait(), Finished::silent(0));
-                assert_eq!(scene.proxy.actions(), ["PutItem", "PutItem", "DeleteItem"]);
+                // An engine may have closed the idle connection: then the deletion is sent again.
+                let mut actions = scene.proxy.actions();
+                actions.dedup_by(|next, last| next == last && *last == "DeleteItem");
+                assert_eq!(actions, ["PutItem", "PutItem", "DeleteItem"]);
                 let [taken, renewed] = [0, 1].map(|at| scene.puts()[at].at);
                 let pause = renewed - taken;
                 let (shortest, longest) = (Duration::from_millis(6500), Duration::from_secs(11));
@@ -97,12 +107,7 @@ fn a_renewal_is_conditional_on_the_whole_item_and_changes_nothing_of_terraform_s
 fn the_child_is_named_in_the_item_from_the_first_renewal_on() {
     let scene = Scene::new();
     let run = scene.hold(["--expire-after", "3s", "apply"]);
-    scene.proxy.wait_for("PutItem", 2);
-    wait_until("the first renewal", || {
-        scene
-            .item()
-            .is_some_and(|item| number(&item, "Heartbeat") > 0)
-    });
+    wait_for_heartbeat(&scene, 1);
     let holder = scene.item().expect("a lock")["Holder"]["M"].clone();
     let first = written(&scene.puts()[0])["Holder"]["M"].clone();
     assert_eq!(first.get("Child"), None);
@@ -169,7 +174,7 @@ fn a_local_lock_is_renewed_in_its_file() {
     };
     let first = records();
     assert_eq!(first[0]["LockID"], LOCK);
-    wait_until("a heartbeat", || {
+    wait_until("two heartbeats", || {
         records()[0]["Heartbeat"].as_u64() >= Some(2)
     });
     assert_eq!(records()[0]["Info"], first[0]["Info"]);
