@@ -30,18 +30,22 @@ fn whatever_befalls_the_requests_of_a_run_it_ends_as_if_it_had_not() {
 }
 
 #[test]
-fn a_write_that_the_network_repeats_is_one_write() {
+fn a_put_that_the_network_repeats_is_one_put() {
     let ground = Ground::with_table();
-    once_and_three_times([Fault::Repeat], |fault, times| {
-        let lock = ground.lock(&format!("repeated-{times}"));
-        lock.proxy.on("PutItem").times(times, fault);
-        let mut run = lock.start(lock.run(PROMISE));
-        lock.spoil_renewals(&mut run, times, fault);
-        lock.let_go();
-        assert_eq!(run.wait(), Finished::silent(0), "{:#?}", lock.proxy.log());
-        assert_eq!(lock.children(), 1);
-        assert!(!lock.is_held());
-    });
+    let lock = ground.lock("repeated");
+    lock.proxy.on("PutItem").next(Fault::Repeat);
+    let run = lock.start(lock.run([]));
+    lock.let_go();
+    assert_eq!(run.wait(), Finished::silent(0));
+    assert_eq!(lock.children(), 1);
+    assert!(!lock.is_held());
+
+    let lock = ground.lock("repeated-renewal");
+    let mut run = lock.start(lock.run(PROMISE));
+    lock.spoil_renewals(&mut run, 1, &Fault::Repeat);
+    lock.let_go();
+    assert_eq!(run.wait(), Finished::silent(0), "{:#?}", lock.proxy.log());
+    assert!(!lock.is_held());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Faults on each request for a lock object in S3: PUT takes it, DELETE gives it back, GET looks at what is in the way.
 
+use std::thread;
+
 use super::{Fault, Ground, Lock, once_and_three_times, passing_faults};
 use crate::support::process::Finished;
 
@@ -21,9 +23,9 @@ fn ends_as_if_nothing_had_happened(lock: &Lock<'_>, at_the_release: impl FnOnce(
 }
 
 #[test]
-fn whatever_befalls_the_writes_of_a_lock_object_the_run_ends_as_if_it_had_not() {
+fn whatever_befalls_the_requests_for_a_lock_object_the_run_ends_as_if_it_had_not() {
     let ground = Ground::with_bucket();
-    once_and_three_times(passing_faults(), |fault, times| {
+    let write = |fault: &Fault, times: usize| {
         let lock = ground.lock(&format!("writes-{fault:?}-{times}"));
         lock.proxy.on(PUT).times(times, fault);
         ends_as_if_nothing_had_happened(&lock, || {
@@ -35,16 +37,8 @@ fn whatever_befalls_the_writes_of_a_lock_object_the_run_ends_as_if_it_had_not() 
             _ => 2 * times,
         };
         assert_eq!(lock.spoiled(), spoiled);
-    });
-}
-
-#[test]
-fn whatever_befalls_the_look_at_the_own_lock_object_the_run_ends_as_if_it_had_not() {
-    let ground = Ground::with_bucket();
-    // A look has no condition that could be in conflict.
-    let faults = passing_faults().into_iter();
-    let faults = faults.filter(|fault| !matches!(fault, Fault::Conflict));
-    once_and_three_times(faults, |fault, times| {
+    };
+    let look = |fault: &Fault, times: usize| {
         let lock = ground.lock(&format!("looks-{fault:?}-{times}"));
         let lost_and_looked_for = |write: &str| {
             lock.proxy.on(write).next(Fault::DropReply);
@@ -53,5 +47,11 @@ fn whatever_befalls_the_look_at_the_own_lock_object_the_run_ends_as_if_it_had_no
         lost_and_looked_for(PUT);
         ends_as_if_nothing_had_happened(&lock, || lost_and_looked_for(DELETE));
         assert_eq!(lock.spoiled(), 2 * (1 + times));
+    };
+    // A look has no condition that could be in conflict.
+    let of_looks = |fault: &Fault| !matches!(fault, Fault::Conflict);
+    thread::scope(|scope| {
+        scope.spawn(|| once_and_three_times(passing_faults(), write));
+        scope.spawn(|| once_and_three_times(passing_faults().into_iter().filter(of_looks), look));
     });
 }

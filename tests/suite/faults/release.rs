@@ -108,7 +108,7 @@ fn trouble_that_lasts_for_seconds_is_one_word_and_then_a_release() {
             scope.spawn(move || {
                 let lock = ground.lock(&format!("{fault:?}"));
                 lock.let_go();
-                lock.proxy.on("DeleteItem").times(7, &fault);
+                lock.proxy.on("DeleteItem").times(6, &fault);
                 let run = lock.run([]).run().succeeded();
                 let words = "warning: the lock is not released yet: DeleteItem on ";
                 assert!(run.stderr.starts_with(words), "{run}");

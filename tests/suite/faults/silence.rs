@@ -1,4 +1,5 @@
-//! Requests that nobody answers, not even by closing the connection: each is given up after ten seconds.
+//! Requests that nobody answers, not even by closing the connection: each is given up after ten
+//! seconds, or sooner where a promise leaves less time, and made again.
 
 use std::thread;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use crate::support::process::{Finished, Status};
 const FOR_EVER: Duration = Duration::from_secs(50);
 
 #[test]
-fn a_request_without_an_answer_is_given_up_after_ten_seconds_and_made_again() {
+fn a_request_without_an_answer_is_given_up_after_ten_seconds_or_in_time_for_a_promise_and_made_again()
+ {
     let ground = Ground::with_table();
     let no_answer = |action: &str| {
         let super::Engine::Table { table, .. } = &ground.engine else {
@@ -32,37 +34,28 @@ fn a_request_without_an_answer_is_given_up_after_ten_seconds_and_made_again() {
         assert_eq!(lock.children(), 1);
         assert!(!lock.is_held());
     };
-    thread::scope(|scope| {
-        for fault in [Fault::Hang(FOR_EVER), Fault::HangReply(FOR_EVER)] {
-            let again = fault.clone();
-            scope.spawn(|| {
-                let words = format!("tflock: {}; trying again\n", no_answer("PutItem"));
-                ends_with_a_word("PutItem", again, words);
-            });
-            scope.spawn(|| {
-                let error = no_answer("DeleteItem");
-                let words =
-                    format!("warning: the lock is not released yet: {error}; trying again\n");
-                ends_with_a_word("DeleteItem", fault, words);
-            });
-        }
-    });
-}
-
-#[test]
-fn a_renewal_without_an_answer_is_made_again_before_the_promise_is_broken() {
-    let ground = Ground::with_table();
-    let ends_without_a_word = |fault: Fault| {
-        let lock = ground.lock(&format!("{fault:?}"));
+    let is_renewed_in_time = |fault: Fault| {
+        let lock = ground.lock(&format!("renewal-{fault:?}"));
         let mut run = lock.start(lock.run(["--expire-after", "6s"]));
         lock.spoil_renewals(&mut run, 1, &fault);
         lock.let_go();
         assert_eq!(run.wait(), Finished::silent(0), "{:#?}", lock.proxy.log());
         assert!(!lock.is_held());
     };
-    let ends_without_a_word = &ends_without_a_word;
     thread::scope(|scope| {
-        scope.spawn(|| ends_without_a_word(Fault::Hang(FOR_EVER)));
-        scope.spawn(|| ends_without_a_word(Fault::HangReply(FOR_EVER)));
+        for fault in [Fault::Hang(FOR_EVER), Fault::HangReply(FOR_EVER)] {
+            let (put, deletion) = (fault.clone(), fault.clone());
+            scope.spawn(|| {
+                let words = format!("tflock: {}; trying again\n", no_answer("PutItem"));
+                ends_with_a_word("PutItem", put, words);
+            });
+            scope.spawn(|| {
+                let error = no_answer("DeleteItem");
+                let words =
+                    format!("warning: the lock is not released yet: {error}; trying again\n");
+                ends_with_a_word("DeleteItem", deletion, words);
+            });
+            scope.spawn(|| is_renewed_in_time(fault));
+        }
     });
 }

@@ -1,5 +1,7 @@
 //! A lock that is taken away: noticed at the next renewal, at the latest when it is given back, and never put back.
 
+use std::thread;
+
 use serde_json::Value;
 
 use super::Scene;
@@ -19,6 +21,16 @@ fn removed(scene: &Scene) -> Option<Value> {
 fn replaced(scene: &Scene) -> Option<Value> {
     scene.table.put_terraforms();
     scene.item()
+}
+
+/// In both ways at once, each in a scene of its own.
+fn either_way(run: impl Fn(fn(&Scene) -> Option<Value>) + Sync) {
+    let run = &run;
+    thread::scope(|scope| {
+        for take_away in [removed, replaced] {
+            scope.spawn(move || run(take_away));
+        }
+    });
 }
 
 /// What is said first.
@@ -41,11 +53,12 @@ fn last_words(scene: &Scene, code: i32) -> String {
     )
 }
 
-const STOPPING: &str = "warning: `terraform` is asked to stop, once, as by Ctrl-C: terraform then saves its state, without the lock\n";
+const STOPPING: &str = "warning: `terraform` is asked to stop, once, as by Ctrl-C: terraform then saves its state, \
+                        without the lock\n";
 
 #[test]
 fn a_lock_that_is_taken_away_while_terraform_runs_stops_it_once() {
-    for take_away in [removed, replaced] {
+    either_way(|take_away| {
         let scene = Scene::new();
         let run = scene.hold(["--expire-after", "3s", "apply"]);
         let now = take_away(&scene);
@@ -64,12 +77,12 @@ fn a_lock_that_is_taken_away_while_terraform_runs_stops_it_once() {
         scene.was_stopped_once();
         assert_eq!(scene.item(), now, "not ours to touch");
         assert_eq!(scene.proxy.count("DeleteItem"), 0);
-    }
+    });
 }
 
 #[test]
 fn a_lock_that_is_taken_away_just_before_its_release_is_missed() {
-    for take_away in [removed, replaced] {
+    either_way(|take_away| {
         let scene = Scene::new();
         let run = scene.hold(["apply"]);
         let now = take_away(&scene);
@@ -82,7 +95,7 @@ fn a_lock_that_is_taken_away_just_before_its_release_is_missed() {
         assert_eq!(run.wait(), expected);
         assert_eq!(scene.terraform.events(), ["begin", "end"]);
         assert_eq!(scene.item(), now, "not ours to touch");
-    }
+    });
 }
 
 #[test]

@@ -22,12 +22,16 @@ const PROLOGUE: &str = r#"#!/bin/sh
 record=@RECORD@
 note() { printf '%s\n' "$*" >>"$record/log"; }
 stopped=
-caught() { stopped=$1; note "$1"; }
+caught() { stopped=$1; : >"$record/$$.stopped"; note "$1"; }
 wait_for() {
     while [ ! -e "$1" ] && { [ -z "$2" ] || [ -z "$stopped" ]; }; do
         (
             trap '' HUP INT QUIT TERM
-            while [ ! -e "$1" ] && [ -d "$record" ] && kill -0 $$; do sleep 0.02; done
+            while [ ! -e "$1" ] && [ -d "$record" ] && kill -0 $$; do
+                # A signal between the look at it above and the wait below interrupts no wait.
+                [ -z "$2" ] || [ ! -e "$record/$$.stopped" ] || break
+                sleep 0.02
+            done
         ) </dev/null >/dev/null 2>&1 &
         wait $!
         [ -d "$record" ] || exit 99

@@ -91,8 +91,13 @@ pub fn locks_in(directory: &Path) -> Vec<String> {
     let files = entries.map(|entry| entry.expect("a directory entry").path());
     let records = files.filter(|path| path.extension().is_some_and(|end| end == "json"));
     let mut names: Vec<String> = records
-        .map(|path| {
-            let text = std::fs::read_to_string(path).expect("a record");
+        .filter_map(|path| match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            // Given back since the directory was read.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => panic!("cannot read `{}`: {error}", path.display()),
+        })
+        .map(|text| {
             let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             let name = record["LockID"].as_str().expect("a name");
             name.to_owned()

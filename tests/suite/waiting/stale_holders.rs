@@ -95,7 +95,7 @@ fn yes_takes_over_exactly_the_lock_that_was_shown() {
 
 #[test]
 fn every_other_answer_waits_on_and_is_not_asked_for_again() {
-    for keys in ["\r", "n\r", "what\r", "\u{4}"] {
+    let answered_with = |keys: &str| {
         let scene = Scene::new();
         let mut terminal = Scene::asked(scene.tflock(["apply"]));
         terminal.send(keys.as_bytes());
@@ -111,7 +111,12 @@ fn every_other_answer_waits_on_and_is_not_asked_for_again() {
             shown.ends_with("tflock: the lock is free, going on\n"),
             "{shown}"
         );
-    }
+    };
+    std::thread::scope(|scope| {
+        for keys in ["\r", "n\r", "what\r", "\u{4}"] {
+            scope.spawn(move || answered_with(keys));
+        }
+    });
 }
 
 #[test]
