@@ -274,11 +274,17 @@ impl Session<'_> {
                 biased;
                 event = run.next() => match event {
                     Event::Ended(ending) => return ending,
+                    // The child stays stopped until `is_confirmed`, or for as long as it can.
                     Event::Resumed => keeper.renew_now(),
                     other => self.tell_event(&other),
                 },
                 news = keeper.next() => match news {
-                    News::Renewed => self.ui.detail(|| "renewed the lock".to_owned()),
+                    News::Renewed => {
+                        self.ui.detail(|| "renewed the lock".to_owned());
+                        if keeper.is_confirmed() {
+                            run.go_on();
+                        }
+                    }
                     News::NotRenewed(error) => {
                         self.ui.detail(|| format!("could not renew the lock: {error}"));
                     }

@@ -19,7 +19,8 @@ pub enum Event {
     StopRepeated(Signal),
     /// The child is stopping already; this one was not passed on.
     AlreadyStopping(Signal),
-    /// tflock and child were suspended, and go on. Much time may have passed: the lock wants renewing at once.
+    /// tflock goes on after a suspension. Much time may have passed: the lock wants renewing at once. The child waits for
+    /// that a little, see [`super::Run::go_on`].
     Resumed,
     /// The child has ended, these have not. Told again whenever it changes.
     WaitingFor(Vec<Process>),

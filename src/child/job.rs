@@ -17,6 +17,10 @@ use super::terminal::{self, Terminal};
 /// How long a child is left stopped that wants a terminal which nobody can give it.
 const TERMINAL_RETRY: Duration = Duration::from_secs(1);
 
+/// How long a child is left stopped after a suspension while nobody knows whether the lock is still ours. A store that does
+/// not answer must not keep a terraform from going on that would go on without an answer as well.
+const CONFIRMATION_LIMIT: Duration = Duration::from_secs(3);
+
 /// What became of tflock when the child was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Followed {
@@ -30,7 +34,7 @@ pub(super) enum Followed {
 pub(super) struct Job {
     child: Pid,
     terminal: Option<Terminal>,
-    /// When a child that was left stopped gets another chance.
+    /// When a child that was left stopped goes on.
     pub(super) continue_at: Option<Instant>,
 }
 
@@ -62,7 +66,20 @@ impl Job {
         self.send(Number::SIGCONT);
     }
 
-    /// Goes on after a suspension.
+    /// Goes on after a suspension, with the child to follow soon.
+    pub(super) fn resume_soon(&mut self) {
+        self.offer_terminal();
+        self.continue_at = Some(Instant::now() + CONFIRMATION_LIMIT);
+    }
+
+    /// Lets a child go on that was to be left stopped for longer.
+    pub(super) fn hurry(&mut self) {
+        if self.continue_at.is_some() {
+            self.continue_child();
+        }
+    }
+
+    /// Goes on after a suspension that did not last.
     pub(super) fn resume(&mut self) {
         self.offer_terminal();
         self.continue_child();

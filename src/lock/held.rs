@@ -25,7 +25,8 @@ pub struct Held {
     current: Stored,
     /// When the last write that is known to have succeeded was sent.
     confirmed: Instant,
-    next_renewal: Instant,
+    /// In a store without heartbeats the lock is only looked at, and only when somebody asks for it.
+    next_renewal: Option<Instant>,
     child: Option<ProcessIdentity>,
 }
 
@@ -61,7 +62,7 @@ impl Held {
             id,
             current,
             confirmed,
-            next_renewal: confirmed,
+            next_renewal: None,
             child: None,
         };
         held.schedule();
@@ -91,10 +92,10 @@ impl Held {
         self.child = child;
     }
 
-    /// When the record wants to be renewed; `None` in a store without heartbeats.
+    /// When the record wants to be renewed; `None` in a store without heartbeats, unless [`Held::renew_now`] was called.
     #[must_use]
     pub fn next_renewal(&self) -> Option<Instant> {
-        (self.store.heartbeats() == Heartbeats::Written).then_some(self.next_renewal)
+        self.next_renewal
     }
 
     /// When whoever works under the lock must have been asked to stop, if it has not been renewed by then: two thirds
@@ -106,19 +107,22 @@ impl Held {
 
     /// Asks for a renewal at once, because time may have passed unnoticed.
     pub fn renew_now(&mut self) {
-        self.next_renewal = self.host.now();
+        self.next_renewal = Some(self.host.now());
     }
 
-    /// Writes one heartbeat.
+    /// Writes one heartbeat; in a store without them looks whether the lock is still ours.
     ///
     /// May be dropped half-way: the next write finds out what became of it.
     ///
     /// # Errors
     /// The store's failure. The lock may still be ours; the next renewal is due soon.
     pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
+        if self.store.heartbeats() == Heartbeats::None {
+            return self.look().await;
+        }
         let mut adopted = Adoptions::default();
         loop {
-            let asked = self.host.now();
+            let asked = self.begin_renewal();
             let mut record = self.current.record.renewed(self.host.wall());
             if let Some(holder) = record
                 .lease
@@ -127,15 +131,8 @@ impl Held {
             {
                 holder.child = self.child;
             }
-            // Due again before the answer is known, so that a failure does not turn into a storm.
-            self.next_renewal = Instant(asked.0 + self.interval() / RENEWAL_ATTEMPTS);
             match self.store.swap(Some(&self.current), Some(&record)).await? {
-                Swap::Done(Some(stored)) => {
-                    self.current = stored;
-                    self.confirmed = asked;
-                    self.schedule();
-                    return Ok(Renewal::Renewed);
-                }
+                Swap::Done(Some(stored)) => return Ok(self.renewed(stored, asked)),
                 Swap::Done(None) => return Ok(Renewal::Lost(None)),
                 Swap::Refused(Some(stored)) if self.is_own(&stored) => {
                     adopted.count(self.store.as_ref())?;
@@ -144,6 +141,28 @@ impl Held {
                 Swap::Refused(other) => return Ok(Renewal::Lost(other)),
             }
         }
+    }
+
+    async fn look(&mut self) -> Result<Renewal, StoreError> {
+        let asked = self.begin_renewal();
+        match self.store.read().await? {
+            Some(stored) if self.is_own(&stored) => Ok(self.renewed(stored, asked)),
+            other => Ok(Renewal::Lost(other)),
+        }
+    }
+
+    /// Due again before the answer is known, so that a failure does not turn into a storm.
+    fn begin_renewal(&mut self) -> Instant {
+        let asked = self.host.now();
+        self.next_renewal = Some(Instant(asked.0 + self.interval() / RENEWAL_ATTEMPTS));
+        asked
+    }
+
+    fn renewed(&mut self, stored: Stored, asked: Instant) -> Renewal {
+        self.current = stored;
+        self.confirmed = asked;
+        self.schedule();
+        Renewal::Renewed
     }
 
     /// Gives the lock back, repeating through what may pass; `retrying` hears of each failure.
@@ -216,7 +235,8 @@ impl Held {
     }
 
     fn schedule(&mut self) {
-        self.next_renewal = Instant(self.confirmed.0 + self.host.jittered(self.interval()));
+        let due = Instant(self.confirmed.0 + self.host.jittered(self.interval()));
+        self.next_renewal = (self.store.heartbeats() == Heartbeats::Written).then_some(due);
     }
 }
 

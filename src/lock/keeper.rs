@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use super::held::{Held, RELEASE_PATIENCE, Release, Renewal};
 use super::host::{Host, Instant};
+use super::liveness::HEARTBEAT_INTERVAL;
 use super::record::{LockId, ProcessIdentity};
 use super::store::{StoreError, StoreErrorKind, Stored};
 
 /// How often the clock is looked at: a timer stands still while the machine is suspended, the clock does not.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long nobody may have looked at the clock before the lock is looked at, because we slept.
+const SLEPT: Duration = HEARTBEAT_INTERVAL;
 
 /// How long a last renewal may take when the time is up already, as after a suspend.
 const LAST_TRY: Duration = Duration::from_millis(500);
@@ -18,6 +22,10 @@ const LAST_TRY: Duration = Duration::from_millis(500);
 pub struct Keeper {
     places: Vec<Place>,
     host: Rc<dyn Host>,
+    /// When the clock was looked at last.
+    looked: Instant,
+    /// What was known of the lock before this is in doubt.
+    doubted: Instant,
 }
 
 struct Place {
@@ -89,7 +97,12 @@ impl Keeper {
                 standing: Standing::Ours,
             })
             .collect();
-        Self { places, host }
+        Self {
+            places,
+            looked: host.now(),
+            doubted: Instant(Duration::ZERO),
+            host,
+        }
     }
 
     /// What is held.
@@ -106,9 +119,18 @@ impl Keeper {
 
     /// Renews at once: time may have passed unnoticed.
     pub fn renew_now(&mut self) {
+        self.doubted = self.host.now();
         for place in &mut self.places {
             place.held.renew_now();
         }
+    }
+
+    /// Whether the lock has proven to be ours since [`Keeper::renew_now`] was last called.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.places
+            .iter()
+            .all(|place| place.standing == Standing::Ours && place.held.confirmed() >= self.doubted)
     }
 
     /// Whether the child ran without the lock, or might have.
@@ -134,16 +156,28 @@ impl Keeper {
 
     /// Does what is due next. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> News {
-        let due = self
-            .places
-            .iter_mut()
-            .filter_map(|place| Some((place.due()?, place)))
-            .min_by_key(|(due, _)| *due);
-        let Some((due, place)) = due else {
-            return std::future::pending().await;
-        };
-        sleep_until(self.host.as_ref(), due).await;
-        place.act(self.host.as_ref()).await
+        loop {
+            let now = self.look_at_clock();
+            let places = self.places.iter_mut();
+            let next = places
+                .filter_map(|place| Some((place.due()?, place)))
+                .min_by_key(|(due, _)| *due);
+            let left = match next {
+                Some((due, place)) if due <= now => return place.act(self.host.as_ref()).await,
+                Some((due, _)) => due.since(now),
+                None => LOOK_EVERY,
+            };
+            self.host.sleep(left.min(LOOK_EVERY)).await;
+        }
+    }
+
+    fn look_at_clock(&mut self) -> Instant {
+        let now = self.host.now();
+        let unseen = now.since(std::mem::replace(&mut self.looked, now));
+        if unseen > LOOK_EVERY + SLEPT {
+            self.renew_now();
+        }
+        now
     }
 
     /// Gives back all that is still ours, the last first.
@@ -234,15 +268,5 @@ impl Place {
             key: self.held.store().key().to_owned(),
             now,
         }
-    }
-}
-
-async fn sleep_until(host: &dyn Host, due: Instant) {
-    loop {
-        let left = due.since(host.now());
-        if left.is_zero() {
-            return;
-        }
-        host.sleep(left.min(LOOK_EVERY)).await;
     }
 }

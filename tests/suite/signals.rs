@@ -16,5 +16,6 @@ mod output;
 mod phases;
 mod processes;
 mod prompt;
+mod resumed;
 mod sent;
 mod shell;

@@ -135,6 +135,22 @@ fn nothing_is_renewed_in_a_store_without_heartbeats() {
 }
 
 #[test]
+fn a_lock_without_heartbeats_is_looked_at_when_time_may_have_passed_unnoticed() {
+    let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::None), None);
+    let before = scene.store.current();
+    scene.held.renew_now();
+    assert_eq!(scene.due_in(), Duration::ZERO);
+    scene.pass(1);
+    assert_eq!(scene.renew().unwrap(), Renewal::Renewed);
+    assert_eq!(scene.held.confirmed(), scene.host.now());
+    assert_eq!(scene.store.current(), before);
+    assert_eq!(scene.held.next_renewal(), None);
+    let robber = scene.rob();
+    scene.held.renew_now();
+    assert_eq!(scene.renew().unwrap(), Renewal::Lost(Some(robber)));
+}
+
+#[test]
 fn a_renewal_is_due_at_once_when_time_may_have_passed_unnoticed() {
     let mut scene = Scene::new();
     scene.held.renew_now();

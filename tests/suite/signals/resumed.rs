@@ -1,0 +1,153 @@
+//! What was suspended for long may have lost its lock: terraform stays stopped until that is known.
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::console::wait_for_foreground;
+use super::processes::is_stopped;
+use super::shell::{Kind, Shell};
+use crate::support::backend::{LOCK_KEY, LockMode};
+use crate::support::configuration::{GO, STARTED};
+use crate::support::fake_terraform::{FakeTerraform, Script};
+use crate::support::lock_table::{LOCK, LockTable};
+use crate::support::proxy::Proxy;
+use crate::support::scene::Scene;
+use crate::support::waiting::wait_until;
+use crate::support::workspace::Workspace;
+
+/// A scripted terraform that names itself, notes SIGINT, and ends with 1 after that.
+fn stopping_gracefully(workspace: &Workspace) -> FakeTerraform {
+    let script = Script::new()
+        .catch([Signal::SIGINT])
+        .step(&format!("echo $$ >begun; mv begun {STARTED}"))
+        .wait_for_file_or_signal(GO)
+        .step("[ -z \"$stopped\" ] || { note \"end $$\"; exit 1; }");
+    script.install(workspace.home().join("graceful"))
+}
+
+/// A run in a shell on a terminal, suspended.
+struct Suspended<'a> {
+    shell: Shell<'a>,
+    terraform: Pid,
+    script: &'a FakeTerraform,
+}
+
+impl<'a> Suspended<'a> {
+    #[track_caller]
+    fn start(workspace: &'a Workspace, script: &'a FakeTerraform, endpoint: &str) -> Self {
+        let shell = Shell::start(Kind::Bash, workspace);
+        shell.enter(&format!(
+            "{endpoint} {} --terraform {} apply",
+            env!("CARGO_BIN_EXE_tflock"),
+            script.program().display()
+        ));
+        workspace.wait_until_started();
+        let terraform = workspace.read(STARTED).trim().parse().expect("a PID");
+        let terraform = Pid::from_raw(terraform);
+        shell.suspend(terraform);
+        Self {
+            shell,
+            terraform,
+            script,
+        }
+    }
+
+    /// Brings it to the front, without waiting for it to go on.
+    #[track_caller]
+    fn bring_back(&self) {
+        self.shell.enter("fg");
+        wait_for_foreground(&self.shell.terminal, self.terraform);
+    }
+
+    #[track_caller]
+    fn goes_on_when(&self, event: impl FnOnce()) {
+        assert!(is_stopped(self.terraform), "{}", self.shell.terminal);
+        event();
+        wait_until("the job going on", || !is_stopped(self.terraform));
+    }
+
+    /// It ends by the one request that the loss of its lock is.
+    #[track_caller]
+    fn stops_because_of_the_loss(self) {
+        let words = self.shell.finish(76);
+        assert!(words.contains("is gone: somebody removed it"), "{words}");
+        assert_eq!(self.script.events(), ["begin", "INT", "end"]);
+    }
+}
+
+#[test]
+fn terraform_goes_on_after_fg_once_the_lock_is_known_to_be_held() {
+    let scene = LockTable::new();
+    let proxy = Proxy::before(scene.dynamodb.url());
+    let script = stopping_gracefully(&scene.workspace);
+    let endpoint = format!("AWS_ENDPOINT_URL_DYNAMODB={}", proxy.url());
+    let suspended = Suspended::start(&scene.workspace, &script, &endpoint);
+    let renewing = proxy.on("PutItem").hold();
+    suspended.bring_back();
+    renewing.wait_until_reached();
+    suspended.goes_on_when(|| renewing.open());
+    scene.workspace.let_go();
+    suspended.shell.finish(0);
+    assert_eq!(script.events(), ["begin", "end"]);
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn terraform_that_lost_its_lock_while_it_was_suspended_does_nothing_but_stop() {
+    let scene = LockTable::new();
+    let proxy = Proxy::before(scene.dynamodb.url());
+    let script = stopping_gracefully(&scene.workspace);
+    let endpoint = format!("AWS_ENDPOINT_URL_DYNAMODB={}", proxy.url());
+    let suspended = Suspended::start(&scene.workspace, &script, &endpoint);
+    scene.table.delete(LOCK);
+    let renewing = proxy.on("PutItem").hold();
+    suspended.bring_back();
+    renewing.wait_until_reached();
+    suspended.goes_on_when(|| renewing.open());
+    suspended.stops_because_of_the_loss();
+}
+
+#[test]
+fn a_lock_object_that_was_lost_meanwhile_is_missed_at_once_too() {
+    let scene = Scene::new(LockMode::Lockfile);
+    let script = stopping_gracefully(&scene.workspace);
+    let suspended = Suspended::start(&scene.workspace, &script, "");
+    scene.remote.s3.remove(LOCK_KEY);
+    suspended.bring_back();
+    suspended.stops_because_of_the_loss();
+}
+
+#[test]
+fn terraform_does_not_wait_for_ever_for_a_store_that_is_silent() {
+    let scene = LockTable::new();
+    let proxy = Proxy::before(scene.dynamodb.url());
+    let script = stopping_gracefully(&scene.workspace);
+    let endpoint = format!("AWS_ENDPOINT_URL_DYNAMODB={}", proxy.url());
+    let suspended = Suspended::start(&scene.workspace, &script, &endpoint);
+    let renewing = proxy.on("PutItem").hold();
+    suspended.bring_back();
+    renewing.wait_until_reached();
+    suspended.goes_on_when(|| {});
+    renewing.open();
+    scene.workspace.let_go();
+    suspended.shell.finish(0);
+    assert_eq!(script.events(), ["begin", "end"]);
+}
+
+#[test]
+fn ctrl_c_is_heard_though_the_store_is_silent() {
+    let scene = LockTable::new();
+    let proxy = Proxy::before(scene.dynamodb.url());
+    let script = stopping_gracefully(&scene.workspace);
+    let endpoint = format!("AWS_ENDPOINT_URL_DYNAMODB={}", proxy.url());
+    let suspended = Suspended::start(&scene.workspace, &script, &endpoint);
+    let renewing = proxy.on("PutItem").hold();
+    suspended.bring_back();
+    suspended.shell.terminal.press_ctrl_c();
+    wait_until("the end of the script", || {
+        script.events() == ["begin", "INT", "end"]
+    });
+    renewing.open();
+    suspended.shell.finish(1);
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
