@@ -269,6 +269,7 @@ impl Session<'_> {
 
     /// Keeps the lock until the child has ended.
     async fn watch(&self, command: &Command, run: &mut Run<'_>, keeper: &mut Keeper) -> Ending {
+        run.set_limit(keeper.time_left());
         loop {
             tokio::select! {
                 biased;
@@ -281,6 +282,7 @@ impl Session<'_> {
                 news = keeper.next() => match news {
                     News::Renewed => {
                         self.ui.detail(|| "renewed the lock".to_owned());
+                        run.set_limit(keeper.time_left());
                         if keeper.is_confirmed() {
                             run.go_on();
                         }

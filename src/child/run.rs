@@ -142,6 +142,14 @@ impl<'signals> Run<'signals> {
         }
     }
 
+    /// From now on the child is asked to stop, once, unless this is called again within `limit`: even if tflock itself is
+    /// stopped or hangs. While the child is suspended as well there is no limit.
+    pub fn set_limit(&self, limit: Option<Duration>) {
+        if let Some(witness) = &self.witness {
+            witness.set_limit(limit);
+        }
+    }
+
     /// Lets the child go on after a suspension ([`Event::Resumed`]): the lock is known to be ours still. Without this word it
     /// goes on three seconds later. Otherwise does nothing.
     pub fn go_on(&mut self) {
@@ -328,6 +336,8 @@ impl<'signals> Run<'signals> {
                 self.look_for_holders();
                 continue;
             }
+            // A child that is stopped does nothing, and before it goes on the lock is confirmed.
+            self.set_limit(None);
             let stopped = status.stopped_signal();
             if let Some(signal) = stopped.and_then(|raw| Number::try_from(raw).ok())
                 && self.job.follow_stop(signal, self.signals) == Followed::AndResumed

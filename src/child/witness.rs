@@ -4,21 +4,24 @@
 //! signal every process there is) have asked terraform to stop already; its own request would be the second, at which
 //! terraform drops the state. For the same reason the witness, and not `PR_SET_PDEATHSIG`, asks terraform to stop if tflock
 //! is killed: `timeout -k`, GitLab and Jenkins send SIGTERM and then SIGKILL, and the parent-death signal cannot be called
-//! off between the two.
+//! off between the two. It also asks when tflock lets a time limit pass that it has set: it hangs, or was stopped.
 //!
 //! The witness is forked and never becomes another program. It must hold no descriptor but its socket and the pipes that
 //! it would have to look after, make system calls only, and never outlive both tflock and its purpose.
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream as Socket;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{
     SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal as Number, kill, killpg, sigaction,
 };
+use nix::sys::socket::{MsgFlags, send};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, dup2_stdin, fork, read, setpgid};
 use tokio::net::UnixStream;
@@ -29,6 +32,9 @@ use super::{inherited, orphaned};
 
 /// What a report looks like: the number of the signal, its `si_code` and the sender's process ID.
 const REPORT: usize = 12;
+
+/// What tflock sends where it has no limit to set; others are milliseconds.
+const NO_LIMIT: i32 = -1;
 
 /// The running witness, as tflock sees it.
 #[derive(Debug)]
@@ -98,6 +104,19 @@ impl Witness {
         alone
     }
 
+    /// From now on the witness asks the group to stop by itself, once, unless it hears of another limit within this one.
+    pub(super) fn set_limit(&self, limit: Option<Duration>) {
+        let milliseconds = limit.map_or(NO_LIMIT, |limit| {
+            i32::try_from(limit.as_millis()).unwrap_or(i32::MAX)
+        });
+        // Fails if it has ended, or if it was stopped for long and with it its group.
+        let _ = send(
+            self.socket.as_raw_fd(),
+            &milliseconds.to_ne_bytes(),
+            MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
+        );
+    }
+
     /// The next signal that the group got, or none if the witness has died. Nothing is lost if the future is dropped.
     pub(super) async fn next(&mut self) -> Option<Signal> {
         loop {
@@ -163,10 +182,8 @@ fn keep_watch(socket: &OwnedFd, duty: Duty, relays: &[Relay], title: Option<Titl
         close_all_but_stdin_and(relays);
         rename(title);
         let _ = SigSet::empty().thread_set_mask();
-        wait_for_the_end_of_tflock();
-        if !ASKED.load(Ordering::SeqCst) {
-            let _ = killpg(duty.group, duty.stop);
-        }
+        outlast_tflock(duty);
+        ask(duty);
         orphaned::pass_on(relays);
     }
     // SAFETY: ends the process without running anything that tflock has registered for its own exit.
@@ -226,10 +243,47 @@ use libc::__errno_location as errno_location;
 #[cfg(not(target_os = "linux"))]
 use libc::__error as errno_location;
 
-fn wait_for_the_end_of_tflock() {
-    let mut nothing = [0_u8; 1];
-    // tflock never writes: what is read is the end, when tflock has ended and the socket with it.
-    while read(std::io::stdin().as_fd(), &mut nothing) == Err(Errno::EINTR) {}
+/// Returns when tflock has ended, and the socket with it. Until then asks if a limit passes.
+fn outlast_tflock(duty: Duty) {
+    // SAFETY: the socket was put there, and stays open until this process ends.
+    let socket = unsafe { BorrowedFd::borrow_raw(libc::STDIN_FILENO) };
+    let mut limit = None::<Instant>;
+    loop {
+        let left = limit.map(|limit| limit.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            ask(duty);
+            limit = None;
+            continue;
+        }
+        let timeout = left.map_or(PollTimeout::NONE, |left| {
+            // Rounded up, or it would not have passed.
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        });
+        match poll(&mut [PollFd::new(socket, PollFlags::POLLIN)], timeout) {
+            Ok(0) | Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        let mut milliseconds = [0; 4];
+        match read(socket, &mut milliseconds) {
+            Ok(0) => return,
+            Ok(_) => {
+                let milliseconds = u64::try_from(i32::from_ne_bytes(milliseconds));
+                limit = milliseconds
+                    .ok()
+                    .map(|left| Instant::now() + Duration::from_millis(left));
+            }
+            Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Asks the group to stop, unless somebody has.
+fn ask(duty: Duty) {
+    if !ASKED.load(Ordering::SeqCst) {
+        let _ = killpg(duty.group, duty.stop);
+    }
 }
 
 /// Locked files, connections and other pipes of tflock's must not stay open because of the witness.

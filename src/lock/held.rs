@@ -105,6 +105,13 @@ impl Held {
         Some(Instant(self.confirmed.0 + self.promise()? * 2 / 3))
     }
 
+    /// When whoever works under the lock must have been asked to stop by somebody else, if we have not been able to: three
+    /// quarters of the promise after the lock was last known to be ours. `None` without a promise.
+    #[must_use]
+    pub fn must_be_stopped_at(&self) -> Option<Instant> {
+        Some(Instant(self.confirmed.0 + self.promise()? * 3 / 4))
+    }
+
     /// Asks for a renewal at once, because time may have passed unnoticed.
     pub fn renew_now(&mut self) {
         self.next_renewal = Some(self.host.now());

@@ -133,6 +133,15 @@ impl Keeper {
             .all(|place| place.standing == Standing::Ours && place.held.confirmed() >= self.doubted)
     }
 
+    /// After how long the child must be asked to stop by somebody else if nothing is heard of us until then. `None` without
+    /// a promise.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        let held = self.held();
+        let first = held.filter_map(Held::must_be_stopped_at).min()?;
+        Some(first.since(self.host.now()))
+    }
+
     /// Whether the child ran without the lock, or might have.
     #[must_use]
     pub fn lost_any(&self) -> bool {

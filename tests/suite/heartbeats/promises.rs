@@ -50,13 +50,15 @@ impl Next {
 }
 
 #[test]
-fn a_suspended_holder_is_replaced_when_its_time_is_up_and_notices_when_it_wakes() {
+fn a_stopped_holder_is_replaced_when_its_child_has_stopped_and_notices_when_it_wakes() {
     let scene = Scene::new();
     let holder = scene.hold(["--expire-after", "3s", "plan"]);
     let first = scene.table.held_id().expect("a lock");
     holder.signal(Signal::SIGSTOP);
     let stopped = Instant::now();
     let next = Next::start(&scene);
+    scene.wait_until_stopped();
+    assert!(!scene.table.workspace.file("next-started").exists());
     next.wait_until_started(&scene);
     assert!(
         stopped.elapsed() >= Duration::from_secs(5),
