@@ -97,18 +97,12 @@ fn holds_place(name: &str, left: Left) -> bool {
     left != Left::Orderly || is_terraform || matches!(name, "terragrunt" | "tflock")
 }
 
-/// When `process` started, in clock ticks since boot: with its ID this names one process for good, until the next boot.
-pub(super) fn start_time(process: Pid) -> Option<u64> {
-    Status::of(process.as_raw()).map(|status| status.start_time)
-}
-
 /// What `proc_pid_stat(5)` tells of a process.
 #[derive(Debug, PartialEq, Eq)]
 struct Status {
     name: String,
     state: char,
     group: i32,
-    start_time: u64,
 }
 
 impl Status {
@@ -128,7 +122,6 @@ impl Status {
             name: name.to_owned(),
             state: fields.first()?.chars().next()?,
             group: fields.get(2)?.parse().ok()?,
-            start_time: fields.get(19)?.parse().ok()?,
         })
     }
 }
@@ -144,7 +137,6 @@ mod tests {
             name: "a) R (b c".to_owned(),
             state: 'S',
             group: 70,
-            start_time: 4711,
         };
         assert_eq!(Status::parse(line), Some(expected));
     }
@@ -206,6 +198,5 @@ mod tests {
         let own = i32::try_from(std::process::id()).unwrap();
         let found = living(nix::unistd::getpgrp(), None);
         assert!(found.iter().any(|process| process.id == own), "{found:?}");
-        assert!(start_time(Pid::from_raw(own)).is_some());
     }
 }

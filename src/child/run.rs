@@ -54,7 +54,6 @@ pub struct Run<'signals> {
     signals: &'signals mut Signals,
     child: Pid,
     successors: Successors,
-    start_time: Option<u64>,
     stop: Number,
     job: Job,
     witness: Option<Witness>,
@@ -111,7 +110,6 @@ impl<'signals> Run<'signals> {
             signals,
             child,
             successors: command.successors,
-            start_time: group::start_time(child),
             stop,
             job: Job::new(child, terminal),
             // Without it signals that reach the child directly go unnoticed. No reason to give up a child that runs.
@@ -127,12 +125,6 @@ impl<'signals> Run<'signals> {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.as_raw().unsigned_abs()
-    }
-
-    /// When the child started, in clock ticks since boot (field 22 of `proc_pid_stat(5)`); none where there is no /proc.
-    #[must_use]
-    pub fn start_time(&self) -> Option<u64> {
-        self.start_time
     }
 
     /// Asks the child to stop, because the lock was lost: the one request, unless it was made already.

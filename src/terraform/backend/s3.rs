@@ -4,8 +4,6 @@
 //! terraform 1.9, nested `assume_role` from 1.6, OpenTofu has both; `endpoints` before `dynamodb_endpoint`. What came
 //! from the environment is absent: terraform does not record it.
 
-use std::collections::BTreeMap;
-
 use super::attributes::{AttributeError, Attributes};
 use super::role::{AssumeRole, AssumeRoleWithWebIdentity};
 use super::secret::Secret;
@@ -51,8 +49,6 @@ pub struct S3Backend {
     pub sse_customer_key: Option<Secret>,
     pub acl: Option<String>,
     pub skip_s3_checksum: bool,
-    /// OpenTofu's tags for the `.tflock` object.
-    pub lock_tags: BTreeMap<String, String>,
     pub custom_ca_bundle: Option<String>,
     /// Whether certificates are not to be verified.
     pub insecure: bool,
@@ -61,13 +57,8 @@ pub struct S3Backend {
     /// Secret, because it may have a password in it.
     pub https_proxy: Option<Secret>,
     pub no_proxy: Option<String>,
-    pub max_retries: Option<u64>,
-    pub retry_mode: Option<String>,
     pub use_fips_endpoint: Option<bool>,
     pub use_dualstack_endpoint: Option<bool>,
-    pub ec2_metadata_service_endpoint: Option<String>,
-    pub ec2_metadata_service_endpoint_mode: Option<String>,
-    pub skip_metadata_api_check: Option<bool>,
 }
 
 /// Endpoints other than Amazon's, as written: with or without a scheme.
@@ -77,8 +68,6 @@ pub struct Endpoints {
     pub dynamodb: Option<String>,
     pub s3: Option<String>,
     pub sts: Option<String>,
-    pub iam: Option<String>,
-    pub sso: Option<String>,
 }
 
 impl S3Backend {
@@ -112,20 +101,13 @@ impl S3Backend {
             sse_customer_key: config.secret("sse_customer_key")?,
             acl: config.text("acl")?,
             skip_s3_checksum: is_on("skip_s3_checksum")?,
-            lock_tags: config.text_map("lock_tags")?,
             custom_ca_bundle: config.text("custom_ca_bundle")?,
             insecure: is_on("insecure")?,
             http_proxy: config.secret("http_proxy")?,
             https_proxy: config.secret("https_proxy")?,
             no_proxy: config.text("no_proxy")?,
-            max_retries: config.whole_number("max_retries")?,
-            retry_mode: config.text("retry_mode")?,
             use_fips_endpoint: config.switch("use_fips_endpoint")?,
             use_dualstack_endpoint: config.switch("use_dualstack_endpoint")?,
-            ec2_metadata_service_endpoint: config.text("ec2_metadata_service_endpoint")?,
-            ec2_metadata_service_endpoint_mode: config
-                .text("ec2_metadata_service_endpoint_mode")?,
-            skip_metadata_api_check: config.switch("skip_metadata_api_check")?,
         })
     }
 }
@@ -147,8 +129,6 @@ impl Endpoints {
             dynamodb: either("dynamodb", "dynamodb_endpoint")?,
             s3: either("s3", "endpoint")?,
             sts: either("sts", "sts_endpoint")?,
-            iam: either("iam", "iam_endpoint")?,
-            sso: either("sso", "sso_endpoint")?,
         })
     }
 }
@@ -203,13 +183,12 @@ mod tests {
     #[test]
     fn old_names_stand_in_for_new_ones() {
         let backend = s3(json!({
-            "bucket": "b", "key": "k", "force_path_style": true, "shared_credentials_file": "c", "max_retries": 3,
-            "use_lockfile": "true", "lock_tags": {"team": "x"},
-        })).unwrap();
+            "bucket": "b", "key": "k", "force_path_style": true, "shared_credentials_file": "c",
+            "use_lockfile": "true",
+        }))
+        .unwrap();
         assert!(backend.use_path_style && backend.use_lockfile);
         assert_eq!(backend.shared_credentials_files, ["c"]);
-        assert_eq!(backend.max_retries, Some(3));
-        assert_eq!(backend.lock_tags["team"], "x");
     }
 
     #[test]

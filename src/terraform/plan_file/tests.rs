@@ -63,7 +63,11 @@ fn a_configuration_is_read_as_the_record_would_have_it() {
         ("bucket".into(), "b".into()),
         ("key".into(), "k".into()),
         ("use_lockfile".into(), true.into()),
-        ("max_retries".into(), 7.into()),
+        (
+            "assume_role_duration_seconds".into(),
+            rmpv::Value::from(900),
+        ),
+        ("role_arn".into(), "arn:role".into()),
         ("region".into(), rmpv::Value::Nil),
         ("profile".into(), rmpv::Value::Ext(0, vec![0])),
         (
@@ -80,7 +84,9 @@ fn a_configuration_is_read_as_the_record_would_have_it() {
     let s3 = planned.backend.s3().unwrap().unwrap();
     assert_eq!((s3.bucket.as_str(), s3.key.as_str()), ("b", "k"));
     assert_eq!((s3.region, s3.profile), (None, None));
-    assert_eq!((s3.use_lockfile, s3.max_retries), (true, Some(7)));
+    assert!(s3.use_lockfile);
+    let role = s3.assume_role.unwrap();
+    assert_eq!(role.duration, Some(std::time::Duration::from_mins(15)));
     assert_eq!(s3.shared_config_files, ["f"]);
     assert_eq!(s3.endpoints.s3.as_deref(), Some("http://s3"));
 }
