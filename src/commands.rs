@@ -141,15 +141,22 @@ impl From<SpawnError> for Failure {
     fn from(error: SpawnError) -> Self {
         let code = match error {
             SpawnError::NotFound { .. } => exit_code::NOT_FOUND,
-            SpawnError::NotExecutable { .. } => exit_code::NOT_EXECUTABLE,
+            SpawnError::NotExecutable { .. } | SpawnError::Other { .. } => {
+                exit_code::NOT_EXECUTABLE
+            }
             SpawnError::NoDirectory { .. } => exit_code::CONFIGURATION,
-            SpawnError::Other { .. } => exit_code::BUG,
+        };
+        let hint = match error {
+            SpawnError::Other { .. } => {
+                "free memory or processes, or pass fewer arguments, then run it again"
+            }
+            _ => "check the name and the permissions of the program",
         };
         let message = match std::error::Error::source(&error) {
             Some(cause) => format!("{error}: {cause}"),
             None => error.to_string(),
         };
-        Self::new(code, message).hint("check the name and the permissions of the program")
+        Self::new(code, message).hint(hint)
     }
 }
 
@@ -163,7 +170,17 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T>
 
 #[cfg(test)]
 mod tests {
-    use super::quoted_for_shell;
+    use super::*;
+
+    #[test]
+    fn a_system_without_room_for_a_process_is_no_bug_of_ours() {
+        let full = std::io::Error::from_raw_os_error(nix::libc::EAGAIN);
+        let failure = Failure::from(SpawnError::Other {
+            program: "terraform".into(),
+            source: full,
+        });
+        assert_eq!(failure.exit_code, exit_code::NOT_EXECUTABLE);
+    }
 
     #[test]
     fn a_word_is_quoted_where_a_shell_would_read_it_otherwise() {
