@@ -107,7 +107,7 @@ impl S3Store {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
             Err(error) => return Err(self.explain("GetObject", &error)),
         };
-        let tag = object.e_tag.unwrap_or_default();
+        let tag = self.entity_tag("GetObject", object.e_tag)?;
         let lease = object
             .metadata
             .and_then(|metadata| serde_json::from_str::<Lease>(metadata.get(LEASE)?).ok());
@@ -167,11 +167,27 @@ impl S3Store {
         match request.body(ByteStream::from(body)).send().await {
             Ok(answer) => Ok(Condition::Held(Stored {
                 record: record.clone(),
-                revision: Revision::EntityTag(answer.e_tag.unwrap_or_default()),
+                revision: Revision::EntityTag(self.entity_tag("PutObject", answer.e_tag)?),
             })),
             Err(error) if condition_failed(&error) => Ok(Condition::Failed),
             Err(error) => Err(self.explain("PutObject", &error)),
         }
+    }
+
+    /// Without it nothing can be compared, and an empty one might be taken for no condition at all.
+    fn entity_tag(&self, action: &'static str, tag: Option<String>) -> Result<String, StoreError> {
+        tag.filter(|tag| !tag.is_empty()).ok_or_else(|| StoreError {
+            action,
+            place: self.place(),
+            kind: StoreErrorKind::Unsuitable,
+            message: "the answer has no ETag, and without it a lock object cannot be compared"
+                .to_owned(),
+            remedy: Some(
+                "this server cannot keep a lock: remove the lock object if it is there now, and use a DynamoDB table, \
+                 or `--store local`"
+                    .to_owned(),
+            ),
+        })
     }
 
     async fn delete(&self, tag: &str) -> Result<Condition<()>, StoreError> {

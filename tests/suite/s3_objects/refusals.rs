@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{DELETE, GET, PUT, Scene, exec};
 use crate::support::backend::LOCK_KEY;
+use crate::support::process::Finished;
 use crate::support::proxy::Fault;
 use crate::support::recorded::s3_workspace;
 use crate::support::server::{Server, loopback_listener};
@@ -63,15 +64,11 @@ fn a_release_is_sure_of_its_loss_although_the_look_at_it_fails_once() {
     assert_eq!(scene.s3.object(LOCK_KEY).unwrap().text(), robber);
 }
 
-#[test]
-fn a_server_without_conditional_requests_is_told_from_one_in_trouble() {
+/// How a run ends before a server that answers everything like this.
+#[track_caller]
+fn refused_by(status: StatusCode, body: &'static str) -> Finished {
     let (listener, address) = loopback_listener();
-    let answer = async || {
-        let document = "<Error><Code>NotImplemented</Code><Message>A header you provided \
-                        implies functionality that is not implemented</Message></Error>";
-        (StatusCode::NOT_IMPLEMENTED, document)
-    };
-    let app = Router::new().fallback(answer);
+    let app = Router::new().fallback(async move || (status, body));
     let _server = Server::start("s3 of old", listener, |listener| async move {
         axum::serve(listener, app).await.expect("axum serves");
     });
@@ -80,7 +77,14 @@ fn a_server_without_conditional_requests_is_told_from_one_in_trouble() {
         "use_lockfile": true,
         "endpoints": { "s3": format!("http://{address}") },
     }));
-    let refused = exec(&workspace).run().ended_with(78);
+    exec(&workspace).run().ended_with(78)
+}
+
+#[test]
+fn a_server_without_conditional_requests_is_told_from_one_in_trouble() {
+    let document = "<Error><Code>NotImplemented</Code><Message>A header you provided \
+                    implies functionality that is not implemented</Message></Error>";
+    let refused = refused_by(StatusCode::NOT_IMPLEMENTED, document);
     let (error, hint) = refused.stderr.split_once('\n').unwrap();
     assert!(error.contains("NotImplemented"), "{refused}");
     assert_eq!(
@@ -88,4 +92,17 @@ fn a_server_without_conditional_requests_is_told_from_one_in_trouble() {
         "hint: this server has no conditional requests, so it cannot keep a lock: use a DynamoDB table, or \
          `--store local`\n"
     );
+}
+
+#[test]
+fn a_server_that_names_no_versions_holds_no_lock() {
+    let refused = refused_by(StatusCode::OK, "");
+    assert_eq!(
+        refused.stderr.lines().last(),
+        Some(
+            "hint: this server cannot keep a lock: remove the lock object if it is there now, and use a DynamoDB \
+             table, or `--store local`"
+        )
+    );
+    assert!(refused.stderr.contains("has no ETag"), "{refused}");
 }
