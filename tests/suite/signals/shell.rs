@@ -42,6 +42,9 @@ pub struct Shell<'a> {
 /// What a shell shows when it wants the next line.
 const PROMPT: &str = "next> ";
 
+/// What [`Shell::settle`] makes it say.
+const SETTLED: &str = "settled.";
+
 impl<'a> Shell<'a> {
     /// Starts it without anybody's configuration, and waits for its prompt.
     #[track_caller]
@@ -119,14 +122,22 @@ impl<'a> Shell<'a> {
         wait_until("the next prompt", || prompts() > before);
     }
 
-    /// Waits until the shell takes a line and has carried it out: everything before it is done as well.
+    /// Waits until the shell takes a line, has carried it out and wants the next: everything before it is done as well.
     #[track_caller]
     pub fn settle(&self) {
-        let settled = || self.terminal.output().matches("settled.").count();
+        let settled = || self.terminal.output().matches(SETTLED).count();
         let before = settled();
         // The echo of what is typed shows the halves apart.
         self.enter("echo set''tled.");
-        wait_until("the shell at rest", || settled() > before);
+        wait_until("the shell at rest", || {
+            settled() > before
+                && self
+                    .terminal
+                    .output()
+                    .rsplit(SETTLED)
+                    .next()
+                    .is_some_and(|rest| rest.contains(PROMPT))
+        });
     }
 
     /// Checks that the shell has its terminal as it was, and the exit code of the last job; ends the shell.
