@@ -243,12 +243,18 @@ fn with_variables_that_are_set(definition: clap::Command) -> clap::Command {
     })
 }
 
-/// A request that is terraform's altogether.
+/// Reads a command line that is terraform's altogether.
 ///
 /// # Errors
 /// When the environment's `TFLOCK_` variables are wrong.
-pub fn untouched(arguments: Vec<OsString>) -> Result<Request, Answer> {
+pub fn parse_terraforms(mut arguments: Vec<OsString>) -> Result<Request, Answer> {
     let mut request = parse(Vec::new())?;
+    let first = arguments.first().and_then(|word| word.to_str());
+    let directory = first.and_then(|word| word.strip_prefix("-chdir="));
+    if let Some(directory) = directory.filter(|directory| !directory.is_empty()) {
+        request.chdir = Some(PathBuf::from(directory));
+        arguments.remove(0);
+    }
     request.command = Command::Terraform(arguments);
     Ok(request)
 }
@@ -285,6 +291,25 @@ mod tests {
             };
             assert_eq!(arguments, words(line));
         }
+    }
+
+    #[test]
+    fn nothing_is_our_own_in_a_command_line_of_terraform_s() {
+        for line in [
+            "--version",
+            "status",
+            "--wait 5s plan",
+            "force-unlock -force 7",
+            "-chdir=",
+        ] {
+            let Command::Terraform(arguments) = parse_terraforms(words(line)).unwrap().command
+            else {
+                panic!("{line}");
+            };
+            assert_eq!(arguments, words(line));
+        }
+        let request = parse_terraforms(words("-chdir=dir plan -chdir=x")).unwrap();
+        assert_eq!(request.chdir, Some(PathBuf::from("dir")));
     }
 
     #[test]

@@ -6,13 +6,16 @@ pub mod force_unlock;
 pub mod run;
 pub mod status;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::child::SpawnError;
-use crate::cli::{Options, Request};
+use crate::cli::{Options, Request, StoreChoice};
 use crate::exit_code;
 use crate::failure::Failure;
+use crate::session::nesting;
+use crate::target::{self, ChildLocking, Situation};
+use crate::terraform::command::lock_restoring_variables;
 use crate::terraform::program::{Caller, find_program};
 use crate::ui::{Prompts, Ui, Verbosity};
 
@@ -26,6 +29,8 @@ pub struct Context {
     pub directory: PathBuf,
     /// terraform's `-chdir`.
     pub chdir: Option<PathBuf>,
+    /// The program that we are to be, if a link of [`StandIn`](crate::stand_in::StandIn) was called.
+    pub stands_in_for: Option<OsString>,
 }
 
 impl Context {
@@ -33,7 +38,7 @@ impl Context {
     ///
     /// # Errors
     /// When the current directory is gone.
-    pub fn new(request: &Request) -> Result<Self, Failure> {
+    pub fn new(request: &Request, stands_in_for: Option<OsString>) -> Result<Self, Failure> {
         let options = request.options.clone();
         let verbosity = match (options.quiet, options.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -58,6 +63,7 @@ impl Context {
             ui: Ui::new(verbosity, prompts, no_color),
             directory,
             chdir: request.chdir.clone(),
+            stands_in_for,
         })
     }
 
@@ -75,13 +81,56 @@ impl Context {
     /// # Errors
     /// When there is none.
     pub fn terraform(&self) -> Result<PathBuf, Failure> {
+        let chosen = self.options.terraform.as_ref().map(|path| path.as_os_str());
+        self.program(self.stands_in_for.as_deref().or(chosen))
+    }
+
+    /// The program of that name or path, which is not tflock; without one, the terraform on PATH.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn program(&self, named: Option<&OsStr>) -> Result<PathBuf, Failure> {
         let executable = std::env::current_exe().unwrap_or_default();
-        let named = self.options.terraform.as_ref().map(|path| path.as_os_str());
         let caller = Caller {
             executable: &executable,
             directory: &self.directory,
         };
         Ok(find_program(named, &variable, caller)?)
+    }
+
+    /// Variables of a child that keeps its own locking: an `exec` around us has turned that off, which is right only if
+    /// the state that the child works on is locked there.
+    ///
+    /// # Errors
+    /// A store that does not tell.
+    pub async fn variables_with_own_locking(
+        &self,
+        situation: Situation<'_>,
+    ) -> Result<Vec<(OsString, OsString)>, Failure> {
+        if !nesting::is_announced(&variable) {
+            return Ok(Vec::new());
+        }
+        let options = Options {
+            store: StoreChoice::Auto,
+            table: None,
+            lock_id: None,
+            ..self.options.clone()
+        };
+        let own = target::find(Situation {
+            options: &options,
+            ..situation
+        });
+        let is_held = match own.await {
+            Ok(own) if own.child_locking == ChildLocking::TurnedOff => {
+                nesting::is_held_around(&own.stores, &variable).await?
+            }
+            Ok(_) | Err(_) => false,
+        };
+        Ok(if is_held {
+            Vec::new()
+        } else {
+            lock_restoring_variables(&variable)
+        })
     }
 
     /// A command line of tflock's for the same lock: the options that chose it, and then `words`.

@@ -12,6 +12,7 @@ pub mod exit_code;
 pub mod failure;
 pub mod lock;
 pub mod session;
+pub mod stand_in;
 pub mod target;
 pub mod terraform;
 pub mod ui;
@@ -24,10 +25,14 @@ use self::commands::Context;
 use self::failure::Failure;
 use self::session::Outcome;
 
-/// Does what the command line asks for, and says how to end.
+/// Does what the command line asks for, whose first word is the name that we were called by, and says how to end.
 #[must_use]
-pub fn run(arguments: Vec<OsString>) -> Outcome {
-    reporting_bugs(|| carry_out(arguments))
+pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcome {
+    reporting_bugs(|| {
+        let zeroth = arguments.next();
+        let stands_in_for = stand_in::called_as(zeroth.as_deref(), &commands::variable);
+        carry_out(arguments.collect(), stands_in_for)
+    })
 }
 
 /// Turns a panic into an exit code. The panic itself has been reported by then, and a lock that was held has been
@@ -47,11 +52,11 @@ fn plain_ui() -> ui::Ui {
     ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Refused, true)
 }
 
-fn carry_out(arguments: Vec<OsString>) -> Outcome {
+fn carry_out(arguments: Vec<OsString>, stands_in_for: Option<OsString>) -> Outcome {
     // A shell that completes terraform's words asks terraform, in a way that no option of ours can be part of.
     let completing = commands::variable("COMP_LINE").is_some();
-    let request = if completing {
-        cli::untouched(arguments)
+    let request = if completing || stands_in_for.is_some() {
+        cli::parse_terraforms(arguments)
     } else {
         cli::parse(arguments)
     };
@@ -62,7 +67,7 @@ fn carry_out(arguments: Vec<OsString>) -> Outcome {
             return Outcome::Exit(answer.exit_code);
         }
     };
-    let context = match Context::new(&request) {
+    let context = match Context::new(&request, stands_in_for) {
         Ok(context) => context,
         Err(failure) => {
             plain_ui().failure(&failure);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tflock::session::Outcome;
 
 fn main() -> ExitCode {
-    match tflock::run(std::env::args_os().skip(1).collect()) {
+    match tflock::run(std::env::args_os()) {
         Outcome::Exit(code) => ExitCode::from(code),
         Outcome::Signal(signal) => tflock::child::die_of(signal),
     }

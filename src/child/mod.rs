@@ -31,3 +31,4 @@ pub use policy::{Action, History, Phase, Place, REPEAT_AFTER, decide};
 pub use run::Run;
 pub use signals::{Kind, Origin, Signal, Signals};
 pub use spawn::{Command, SpawnError, Successors};
+pub use terminal::HandOver;

@@ -86,7 +86,7 @@ impl<'signals> Run<'signals> {
         let mut terminal = Terminal::open(if output::in_pipeline() {
             HandOver::OnDemand
         } else {
-            HandOver::AtOnce
+            command.hand_over
         });
 
         let child = spawn(command, &inherited, terminal.as_mut(), &mut output)?;

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use super::inherited::Inherited;
 use super::output::Output;
-use super::terminal::{self, Terminal};
+use super::terminal::{self, HandOver, Terminal};
 
 /// Which of the processes that the child leaves behind are waited for when it has exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Command {
     pub environment: Vec<(OsString, OsString)>,
     /// Which processes it may not leave behind.
     pub successors: Successors,
+    /// When it gets the terminal, if that is ours to give.
+    pub hand_over: HandOver,
     /// Where to run it; tflock's own directory if none.
     pub directory: Option<PathBuf>,
 }
@@ -49,6 +51,7 @@ impl Command {
             arguments: Vec::new(),
             environment: Vec::new(),
             successors: Successors::Terraform,
+            hand_over: HandOver::AtOnce,
             directory: None,
         }
     }

@@ -20,11 +20,11 @@ use tokio::io::unix::AsyncFd;
 
 /// When the child is put in front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HandOver {
+pub enum HandOver {
     /// From the start.
     AtOnce,
-    /// Once the child is stopped for using the terminal from behind. So in a pipeline, where others of our group may be
-    /// reading the keyboard: `tflock plan | less`.
+    /// Once the child is stopped for using the terminal from behind. So where others of our group may be reading the
+    /// keyboard, as always in a pipeline: `tflock plan | less`.
     OnDemand,
 }
 

@@ -6,12 +6,13 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::{Context, block_on, variable};
-use crate::child::{Command, replace_by};
+use crate::child::{Command, HandOver, replace_by};
 use crate::cli::Expiry;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
 use crate::session::nesting;
 use crate::session::{Outcome, Purpose, run_under_lock};
+use crate::stand_in;
 use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::{
     Classified, CommandError, Effect, Input, LockSwitch, LockingCommand, before_lock_disabling,
@@ -58,6 +59,9 @@ fn classified(arguments: &[OsString]) -> Result<Classified, CommandError> {
 fn pass_through(context: &Context, program: &Path, arguments: Vec<OsString>) -> Failure {
     let mut command = Command::new(program);
     command.arguments = context.with_chdir(arguments);
+    if context.stands_in_for.is_some() {
+        command.environment = stand_in::variables_without(&variable);
+    }
     replace_by(&command).into()
 }
 
@@ -76,10 +80,19 @@ async fn locked(
     };
     let target = target::find(situation).await?;
     let mut child = Command::new(program);
+    if context.stands_in_for.is_some() {
+        child.environment = stand_in::variables_without(&variable);
+        // Whoever called us may run others like us, and wants Ctrl-C to reach all of them.
+        child.hand_over = HandOver::OnDemand;
+    }
     child.arguments = context.with_chdir(match target.child_locking {
-        ChildLocking::Kept => arguments,
+        ChildLocking::Kept => {
+            let variables = context.variables_with_own_locking(situation).await?;
+            child.environment.extend(variables);
+            arguments
+        }
         ChildLocking::TurnedOff => {
-            child.environment = command.variables_with_lock_held();
+            child.environment.extend(command.variables_with_lock_held());
             // Another terminal may select another one before terraform reads it.
             let workspace = target.workspace().as_str();
             child

@@ -300,6 +300,21 @@ pub fn before_lock_disabling(
     }
 }
 
+/// The variables that [`lock_disabling_variables`] has changed, as they were before; what was not set is empty, which to
+/// terraform is the same.
+#[must_use]
+pub fn lock_restoring_variables(environment: Environment<'_>) -> Vec<(OsString, OsString)> {
+    let before = before_lock_disabling(environment);
+    LOCKING
+        .iter()
+        .filter_map(|known| {
+            let variable = variable_of(known.name);
+            let value = before(&variable)?;
+            (environment(&variable).as_ref() != Some(&value)).then(|| (variable.into(), value))
+        })
+        .collect()
+}
+
 /// A `TF_CLI_ARGS…` line without its `-lock` flags, or `None` if it has none.
 fn without_lock_flag(line: &OsStr) -> Option<OsString> {
     let words = words::split(line)?;

@@ -14,7 +14,7 @@ use nix::unistd::{AccessFlags, access};
 use super::{Environment, non_empty};
 
 /// The programs that are looked for where none was named.
-const NAMES: [&str; 2] = ["terraform", "tofu"];
+pub const NAMES: [&str; 2] = ["terraform", "tofu"];
 
 /// Why there is no program to run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,5 @@
 //! `tflock exec`: one lock round any program, and what runs inside of it.
 
+mod elsewhere;
 mod inside;
 mod nested;

@@ -408,6 +408,16 @@ fn what_disabled_the_locks_can_be_taken_back() {
     ] {
         assert_eq!(before(name), Some(OsString::from(value)), "{name}");
     }
+    let restoring = lock_restoring_variables(&changed);
+    assert_eq!(restoring.len(), LOCKING.len());
+    let plan = restoring
+        .iter()
+        .find(|(name, _)| name == "TF_CLI_ARGS_plan");
+    assert_eq!(
+        plan.map(|(_, value)| value.to_str().unwrap()),
+        Some(" -no-color")
+    );
+    assert_eq!(lock_restoring_variables(&environment), []);
     let other = environment_of(&[("TF_CLI_ARGS_plan", "-lock=falsehood")]);
     let value = before_lock_disabling(&other)("TF_CLI_ARGS_plan");
     assert_eq!(value, Some(OsString::from("-lock=falsehood")));

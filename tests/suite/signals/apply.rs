@@ -61,6 +61,21 @@ impl Apply {
         }
     }
 
+    /// Makes another directory inside of this one, with a state of its own that is locked in the same table.
+    #[track_caller]
+    pub fn another_state(&self, directory: &str) {
+        let Place::Remote { remote, .. } = &self.place else {
+            panic!("files have no table: use a remote apply");
+        };
+        let backend = remote.backend(LockMode::DynamodbTable).key("another");
+        let configuration = Configuration::with_backend(&backend).hcl();
+        self.workspace
+            .write(&format!("{directory}/main.tf"), &configuration);
+        let chdir = format!("-chdir={directory}");
+        let init = self.workspace.terraform([&chdir, "init", "-input=false"]);
+        init.run().succeeded();
+    }
+
     /// The apply, to be started by itself.
     pub fn tflock(&self) -> Invocation {
         self.workspace.tflock(ARGUMENTS)

@@ -72,6 +72,39 @@ fn a_closed_terminal_is_one_request_though_both_notice_it() {
     apply.stopped_once(&apply.workspace.read("output"));
 }
 
+/// The apply as a plain terraform inside of an `exec` that holds another state's lock.
+fn line_as_terraform(apply: &Apply) -> String {
+    apply.another_state("around");
+    format!(
+        "{} -chdir=around exec -- sh -c 'cd .. && exec terraform apply -auto-approve -no-color'",
+        env!("CARGO_BIN_EXE_tflock")
+    )
+}
+
+#[test]
+fn ctrl_c_reaches_a_terraform_inside_that_has_its_own_lock_once() {
+    let apply = Apply::remote();
+    let console = Console::start(&apply.workspace, &line_as_terraform(&apply));
+    let inner = apply.process();
+    assert_eq!(apply.locks().len(), 2);
+    let front = console.terminal.foreground_group();
+    assert_eq!(front, Some(inner), "others beside it want the key too");
+    console.terminal.press_ctrl_c();
+    apply.stopped_once(&console.finish(1));
+}
+
+#[test]
+fn a_signal_at_an_exec_reaches_a_terraform_inside_that_has_its_own_lock_once() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let apply = Apply::remote();
+        let line = line_as_terraform(&apply);
+        let running = apply.script(&format!("exec {line}")).start();
+        assert_eq!(outer(&apply), running.pid());
+        running.signal(signal);
+        apply.stopped_once_as_one(&running.wait());
+    }
+}
+
 #[test]
 fn the_whole_nest_is_suspended_and_brought_back() {
     for kind in Kind::installed() {
