@@ -20,6 +20,7 @@ use crate::terraform::program::{Caller, find_program};
 use crate::ui::{Prompts, Ui, Verbosity};
 
 /// What every command works with.
+#[derive(Clone)]
 pub struct Context {
     /// tflock's own options.
     pub options: Options,
@@ -153,6 +154,15 @@ impl Context {
             Some(words.to_owned()),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The same for the lock of that name in the local store.
+    #[must_use]
+    pub fn naming_local(&self, name: &str) -> Self {
+        let mut context = self.clone();
+        context.options.store = StoreChoice::Local;
+        context.options.lock_id = Some(name.to_owned());
+        context
     }
 
     /// terraform's arguments with `-chdir` put back before them.

@@ -44,6 +44,9 @@ pub struct Target {
     pub notice: Option<String>,
     /// The terraform version that is known without starting it.
     pub terraform_version: Option<String>,
+    /// The name to give with `--store local --lock-id`, where the directory alone would mean another lock: the command named
+    /// a state file.
+    pub local_name: Option<String>,
     /// A workspace that terraform would create under a lock of its own, if its state is not there yet.
     pub created_on_use: Option<StateObject>,
     backend: Backend,
@@ -131,6 +134,7 @@ struct Place {
     is_terraforms_own: bool,
     path: String,
     notice: Option<String>,
+    local_name: Option<String>,
     created_on_use: Option<StateObject>,
 }
 
@@ -168,6 +172,7 @@ impl Target {
             },
             notice: None,
             terraform_version: subject.version,
+            local_name: None,
             created_on_use: None,
             backend: subject.backend,
             workspace: subject.workspace,
@@ -176,6 +181,7 @@ impl Target {
             target.stores.push(place.store);
             target.path = place.path;
             target.notice = target.notice.or(place.notice);
+            target.local_name = target.local_name.or(place.local_name);
             target.created_on_use = target
                 .created_on_use
                 .or(place.created_on_use.filter(|_| own != 0));
@@ -315,6 +321,7 @@ impl Situation<'_> {
             is_terraforms_own,
             path: key,
             notice: None,
+            local_name: None,
             created_on_use: s3.and_then(|s3| created_on_use(&access, s3, &subject.workspace)),
         })
     }
@@ -336,6 +343,7 @@ impl Situation<'_> {
             is_terraforms_own: s3.use_lockfile && object == names.lock_object,
             path: names.lock_name.into(),
             notice: None,
+            local_name: None,
             created_on_use: created_on_use(&access, s3, &subject.workspace),
         })
     }
@@ -343,6 +351,10 @@ impl Situation<'_> {
     fn local(&self, subject: &Subject) -> Result<Place, Failure> {
         let state_file = self.state_file(subject)?;
         let is_shared = subject.backend.is_shared() && state_file.is_none();
+        let by_command = state_file.is_some()
+            && self
+                .command
+                .is_some_and(|command| command.state_path.is_some());
         let key = match (&self.options.lock_id, state_file) {
             (Some(key), _) => key.clone(),
             (None, Some(file)) => file.to_string_lossy().into_owned(),
@@ -369,6 +381,7 @@ impl Situation<'_> {
         Ok(Place {
             store: Rc::new(LocalStore::new(&self.local_directory()?, &key)),
             is_terraforms_own: false,
+            local_name: by_command.then(|| key.clone()),
             path: key,
             notice,
             created_on_use: None,

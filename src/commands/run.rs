@@ -125,5 +125,11 @@ async fn locked(
         success_codes: command.success_codes,
         terraform: Some(program.to_owned()),
     };
-    Ok(run_under_lock(context, situation, target, purpose, child).await?)
+    // For the command lines that it tells people to type.
+    let naming = target
+        .local_name
+        .as_ref()
+        .map(|name| context.naming_local(name));
+    let telling = naming.as_ref().unwrap_or(context);
+    Ok(run_under_lock(telling, situation, target, purpose, child).await?)
 }

@@ -102,3 +102,22 @@ fn a_state_command_that_names_a_file_locks_that_file_and_not_the_backend() {
     let glimpse = scene.glimpse(scene.tflock(["apply", "-state=other.tfstate"]));
     assert_eq!(glimpse.locks, [LOCK_ID]);
 }
+
+#[test]
+fn the_next_command_that_is_told_means_the_state_file_that_was_named() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let line = ["state", "rm", "-state=other.tfstate", "a.b"];
+    let ((refused, status), finished) = look_during(&scene.workspace, scene.tflock(line), |_| {
+        let refused = scene.tflock(line).env("TFLOCK_WAIT", "0").run();
+        let (_, told) = refused.stderr.rsplit_once("see `tflock ").expect("a hint");
+        let (told, _) = told.split_once('`').expect("a whole hint");
+        let status = scene.tflock([]).args(told.split(' ')).run();
+        (refused, status)
+    });
+    refused.ended_with(75);
+    status
+        .succeeded()
+        .with_stdout("other.tfstate")
+        .with_stdout("state rm");
+    finished.succeeded();
+}
