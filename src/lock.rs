@@ -8,6 +8,8 @@ pub mod held;
 pub mod host;
 pub mod keeper;
 pub mod liveness;
+#[cfg(test)]
+mod proof;
 pub mod record;
 pub mod removal;
 #[cfg(test)]

@@ -1,10 +1,14 @@
-//! A simulated world for the tests of the protocol: time that passes only where the protocol sleeps, and
-//! machines whose processes stand in a table.
+//! A simulated world for the tests of the protocol: time that passes only where somebody sleeps, tasks that can be
+//! ended at any moment, and machines whose processes stand in a table.
 //!
 //! Nothing here waits for real, and equal runs end equally. It must never be part of a real run.
 
+mod machine;
+mod random;
+mod tests;
+
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -14,28 +18,79 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::oneshot;
 
-use super::acquire::Claim;
-use super::host::{Host, Instant, ProcessFate};
-use super::record::{HolderProcess, Lease, LockId, LockInfo, ProcessIdentity};
+pub use self::machine::{SimulatedHost, SimulatedMachine};
+pub use self::random::Random;
 
-/// The true time of a simulation, and whoever sleeps in it. Clones share it.
+/// No test of the protocol takes longer; whatever does waits for ever.
+const LONGEST: Duration = Duration::from_hours(48);
+
+/// The true time of a simulation, and whoever acts in it. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Simulation(Rc<World>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct World {
     elapsed: Cell<Duration>,
     sleepers: RefCell<BTreeMap<(Duration, u64), Waker>>,
-    drawn: Cell<u64>,
+    tasks: RefCell<BTreeMap<u64, Task>>,
+    last_task: Cell<u64>,
+    random: Random,
     machines: Cell<u32>,
 }
 
+impl std::fmt::Debug for World {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("World")
+            .field("elapsed", &self.elapsed)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Task {
+    /// Nothing happens on a machine that is suspended.
+    machine: Option<SimulatedMachine>,
+    woken: Arc<Woken>,
+    /// By a signal: nobody else on its machine is.
+    stopped: bool,
+    /// Absent while it is polled.
+    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+/// Names a task, to end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskId(u64);
+
 impl Simulation {
+    /// One that differs from those with other seeds in all that is drawn.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Rc::new(World {
+            random: Random::seeded(seed),
+            ..World::default()
+        }))
+    }
+
     /// How long it has been running.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed.get()
+    }
+
+    /// What a wall clock says that is right.
+    #[must_use]
+    pub fn wall(&self) -> DateTime<Utc> {
+        // The first second of 2026.
+        let began = DateTime::UNIX_EPOCH + TimeDelta::seconds(1_767_225_600);
+        began + TimeDelta::from_std(self.elapsed()).unwrap_or(TimeDelta::MAX)
+    }
+
+    /// The numbers that it draws.
+    #[must_use]
+    pub fn random(&self) -> &Random {
+        &self.0.random
     }
 
     /// A machine of its own, whose clock since boot is like no other's and whose wall clock is right.
@@ -43,22 +98,86 @@ impl Simulation {
     pub fn machine(&self) -> SimulatedMachine {
         let number = self.0.machines.get() + 1;
         self.0.machines.set(number);
-        SimulatedMachine(Rc::new(Machine {
-            simulation: self.clone(),
-            name: format!("machine-{number}"),
-            up_before: Cell::new(Duration::from_hours(u64::from(number))),
-            booted: Cell::default(),
-            wall_error: Cell::default(),
-            boots: Cell::default(),
-            last_pid: Cell::new(100),
-            processes: RefCell::default(),
-        }))
+        SimulatedMachine::new(self, number)
+    }
+
+    /// Ends after `duration` of true time.
+    pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        Sleep::new(self, Clock::World(self.clone()), duration)
+    }
+
+    /// Lets `future` go on beside all others; the receiver gets its output, or fails if it is ended before.
+    pub fn spawn<T: 'static>(
+        &self,
+        future: impl Future<Output = T> + 'static,
+    ) -> (TaskId, oneshot::Receiver<T>) {
+        self.spawn_on(None, future)
+    }
+
+    fn spawn_on<T: 'static>(
+        &self,
+        machine: Option<SimulatedMachine>,
+        future: impl Future<Output = T> + 'static,
+    ) -> (TaskId, oneshot::Receiver<T>) {
+        let (sender, receiver) = oneshot::channel();
+        let id = self.0.last_task.get() + 1;
+        self.0.last_task.set(id);
+        let task = Task {
+            machine,
+            woken: Arc::new(Woken(AtomicBool::new(true))),
+            stopped: false,
+            future: Some(Box::pin(async move {
+                // Whoever does not want the output has dropped the receiver.
+                let _ = sender.send(future.await);
+            })),
+        };
+        self.0.tasks.borrow_mut().insert(id, task);
+        (TaskId(id), receiver)
+    }
+
+    /// Ends a task where it stands. Must not be called by the task itself.
+    pub fn end_task(&self, id: TaskId) {
+        // Dropped outside of the borrow: what it holds may want to spawn.
+        let ended = self.0.tasks.borrow_mut().remove(&id.0);
+        drop(ended);
+    }
+
+    /// Stops a task as SIGSTOP does: its timers go on, and it does nothing until it is continued.
+    pub fn stop_task(&self, id: TaskId) {
+        if let Some(task) = self.0.tasks.borrow_mut().get_mut(&id.0) {
+            task.stopped = true;
+        }
+    }
+
+    /// Lets a task that was stopped go on.
+    pub fn continue_task(&self, id: TaskId) {
+        if let Some(task) = self.0.tasks.borrow_mut().get_mut(&id.0) {
+            task.stopped = false;
+        }
+    }
+
+    fn end_tasks_on(&self, machine: &SimulatedMachine) {
+        let tasks = &mut *self.0.tasks.borrow_mut();
+        let here: Vec<u64> = tasks
+            .iter()
+            .filter(|(_, task)| task.machine.as_ref() == Some(machine))
+            .map(|(id, _)| *id)
+            .collect();
+        let ended: Vec<_> = here.iter().map(|id| tasks.remove(id)).collect();
+        let _ = tasks;
+        drop(ended);
+    }
+
+    /// Ends all tasks, which may hold this simulation and would otherwise keep it for ever.
+    pub fn end_all_tasks(&self) {
+        let ended = self.0.tasks.take();
+        drop(ended);
     }
 
     /// Runs `future` to its end. Whenever nothing can go on, time jumps to the next moment that anybody waits for.
     ///
     /// # Panics
-    /// When `future` waits and there is no such moment: it would wait for ever.
+    /// When `future` waits and there is no such moment, or two days have passed: it would wait for ever.
     pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -68,28 +187,79 @@ impl Simulation {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return output;
             }
-            if !woken.0.swap(false, Ordering::Relaxed) {
-                self.jump();
+            loop {
+                self.settle();
+                if woken.0.swap(false, Ordering::Relaxed) {
+                    break;
+                }
+                assert!(self.jump(), "the simulation waits for what will never come");
             }
         }
     }
 
-    fn jump(&self) {
-        let next = self.0.sleepers.borrow_mut().pop_first();
-        let Some(((due, _), waker)) = next else {
-            panic!("the simulation waits for what will never come");
-        };
-        self.0.elapsed.set(due.max(self.elapsed()));
-        waker.wake();
+    /// Lets every task go as far as it can without time.
+    pub fn settle(&self) {
+        while let Some((id, woken, mut future)) = self.take_woken() {
+            let waker = Waker::from(woken);
+            if future
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_ready()
+            {
+                self.end_task(TaskId(id));
+            } else if let Some(task) = self.0.tasks.borrow_mut().get_mut(&id) {
+                task.future = Some(future);
+            }
+        }
     }
 
-    /// Numbers that look random (`SplitMix64`), the same in each run.
-    fn draw(&self) -> u64 {
-        let state = self.0.drawn.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.0.drawn.set(state);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    #[expect(
+        clippy::type_complexity,
+        reason = "the parts of a task, for one caller"
+    )]
+    fn take_woken(&self) -> Option<(u64, Arc<Woken>, Pin<Box<dyn Future<Output = ()>>>)> {
+        let mut tasks = self.0.tasks.borrow_mut();
+        tasks.iter_mut().find_map(|(id, task)| {
+            let suspended = task
+                .machine
+                .as_ref()
+                .is_some_and(SimulatedMachine::is_suspended);
+            if suspended || task.stopped || !task.woken.0.swap(false, Ordering::Relaxed) {
+                return None;
+            }
+            Some((*id, Arc::clone(&task.woken), task.future.take()?))
+        })
+    }
+
+    /// The next moment that anybody waits for.
+    #[must_use]
+    pub fn next_moment(&self) -> Option<Duration> {
+        let sleepers = self.0.sleepers.borrow();
+        sleepers.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Goes on to the next moment that anybody waits for; false if there is none.
+    ///
+    /// # Panics
+    /// When two days have passed.
+    pub fn jump(&self) -> bool {
+        let next = self.0.sleepers.borrow_mut().pop_first();
+        let Some(((due, _), waker)) = next else {
+            return false;
+        };
+        assert!(due < LONGEST, "the simulation does not come to an end");
+        self.0.elapsed.set(due.max(self.elapsed()));
+        waker.wake();
+        true
+    }
+
+    /// Lets the tasks of a machine look at its clock again.
+    fn wake_all_on(&self, machine: &SimulatedMachine) {
+        for task in self.0.tasks.borrow().values() {
+            if task.machine.as_ref() == Some(machine) {
+                task.woken.0.store(true, Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -102,23 +272,62 @@ impl Wake for Woken {
     }
 }
 
-/// Ends at a moment of the simulation; forgotten when it is dropped.
+/// What a sleep is measured by.
+enum Clock {
+    World(Simulation),
+    /// Stands still while the machine is suspended, as timers do.
+    Machine(SimulatedMachine),
+}
+
+impl Clock {
+    fn now(&self) -> Duration {
+        match self {
+            Self::World(simulation) => simulation.elapsed(),
+            Self::Machine(machine) => machine.running_for(),
+        }
+    }
+}
+
+/// Ends at a moment of its clock; forgotten when it is dropped.
 struct Sleep {
     simulation: Simulation,
+    clock: Clock,
     due: Duration,
     key: Option<(Duration, u64)>,
+}
+
+impl Sleep {
+    fn new(simulation: &Simulation, clock: Clock, duration: Duration) -> Self {
+        Self {
+            simulation: simulation.clone(),
+            due: clock.now() + duration,
+            clock,
+            key: None,
+        }
+    }
+
+    fn forget(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.simulation.0.sleepers.borrow_mut().remove(&key);
+        }
+    }
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.simulation.elapsed() >= self.due {
+        let left = self.due.saturating_sub(self.clock.now());
+        if left.is_zero() {
             return Poll::Ready(());
+        }
+        let moment = self.simulation.elapsed() + left;
+        if self.key.is_some_and(|(due, _)| due != moment) {
+            self.forget();
         }
         let key = match self.key {
             Some(key) => key,
-            None => (self.due, self.simulation.draw()),
+            None => (moment, self.simulation.random().draw()),
         };
         self.key = Some(key);
         let mut sleepers = self.simulation.0.sleepers.borrow_mut();
@@ -129,260 +338,6 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.simulation.0.sleepers.borrow_mut().remove(&key);
-        }
-    }
-}
-
-/// A machine: its clocks and its processes. Clones are the same machine.
-#[derive(Clone, Debug)]
-pub struct SimulatedMachine(Rc<Machine>);
-
-#[derive(Debug)]
-struct Machine {
-    simulation: Simulation,
-    name: String,
-    /// How long it was up when the simulation began.
-    up_before: Cell<Duration>,
-    /// When in the simulation its present boot began, or the simulation itself.
-    booted: Cell<Duration>,
-    wall_error: Cell<TimeDelta>,
-    boots: Cell<u32>,
-    last_pid: Cell<u32>,
-    /// What runs, and the locks that each process carries in its environment.
-    processes: RefCell<BTreeMap<u32, Process>>,
-}
-
-#[derive(Debug)]
-struct Process {
-    start_time: u64,
-    carries: BTreeSet<String>,
-}
-
-impl SimulatedMachine {
-    /// A tflock that starts on it.
-    #[must_use]
-    pub fn tflock(&self) -> SimulatedHost {
-        SimulatedHost {
-            machine: self.clone(),
-            process: self.start(BTreeSet::new()),
-        }
-    }
-
-    /// A program that starts on it under the lock `id`.
-    #[must_use]
-    pub fn child_under(&self, id: &LockId) -> ProcessIdentity {
-        self.start([id.0.clone()].into())
-    }
-
-    /// Ends a process.
-    pub fn end(&self, process: ProcessIdentity) {
-        if self.exists(process) {
-            self.0.processes.borrow_mut().remove(&process.pid);
-        }
-    }
-
-    /// Ends all processes and begins another boot.
-    pub fn reboot(&self) {
-        self.0.processes.borrow_mut().clear();
-        self.0.boots.set(self.0.boots.get() + 1);
-        self.0.up_before.set(Duration::ZERO);
-        self.0.booted.set(self.0.simulation.elapsed());
-    }
-
-    /// Makes its wall clock wrong by this much.
-    pub fn set_wall_error(&self, error: TimeDelta) {
-        self.0.wall_error.set(error);
-    }
-
-    fn start(&self, carries: BTreeSet<String>) -> ProcessIdentity {
-        let pid = self.0.last_pid.get() + 1;
-        self.0.last_pid.set(pid);
-        let start_time = u64::from(pid) * 7;
-        let process = Process {
-            start_time,
-            carries,
-        };
-        self.0.processes.borrow_mut().insert(pid, process);
-        ProcessIdentity { pid, start_time }
-    }
-
-    fn exists(&self, process: ProcessIdentity) -> bool {
-        let processes = self.0.processes.borrow();
-        let found = processes.get(&process.pid);
-        found.is_some_and(|found| found.start_time == process.start_time)
-    }
-
-    fn boot_id(&self) -> String {
-        format!("{}-boot-{}", self.0.name, self.0.boots.get())
-    }
-}
-
-/// One tflock on a machine, as the protocol sees it.
-#[derive(Clone, Debug)]
-pub struct SimulatedHost {
-    machine: SimulatedMachine,
-    process: ProcessIdentity,
-}
-
-impl SimulatedHost {
-    /// The same as a trait object.
-    #[must_use]
-    pub fn shared(&self) -> Rc<dyn Host> {
-        Rc::new(self.clone())
-    }
-
-    /// Ends this tflock, as SIGKILL would.
-    pub fn kill(&self) {
-        self.machine.end(self.process);
-    }
-
-    /// What this tflock wants the lock for, with an ID of its own.
-    #[must_use]
-    pub fn claim(&self, expire_after: Option<Duration>) -> Claim {
-        Claim {
-            info: LockInfo {
-                id: LockId::from_bytes(self.random()),
-                operation: "OperationTypePlan".into(),
-                who: format!("{}@{}", self.process.pid, self.machine.0.name),
-                ..LockInfo::default()
-            },
-            lease: Lease {
-                tflock_version: "0.1.0".into(),
-                command: "plan".into(),
-                reason: None,
-                run_url: None,
-                heartbeat: None,
-                heartbeat_at: None,
-                expire_after,
-                holder: self.this_process(),
-            },
-        }
-    }
-}
-
-impl Host for SimulatedHost {
-    fn now(&self) -> Instant {
-        let machine = &self.machine.0;
-        let booted_for = machine
-            .simulation
-            .elapsed()
-            .saturating_sub(machine.booted.get());
-        Instant(machine.up_before.get() + booted_for)
-    }
-
-    fn wall(&self) -> DateTime<Utc> {
-        let machine = &self.machine.0;
-        let elapsed = TimeDelta::from_std(machine.simulation.elapsed()).unwrap_or(TimeDelta::MAX);
-        // The first second of 2026.
-        DateTime::UNIX_EPOCH
-            + TimeDelta::seconds(1_767_225_600)
-            + elapsed
-            + machine.wall_error.get()
-    }
-
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>> {
-        let simulation = self.machine.0.simulation.clone();
-        Box::pin(Sleep {
-            due: simulation.elapsed() + duration,
-            simulation,
-            key: None,
-        })
-    }
-
-    fn random(&self) -> [u8; 16] {
-        let simulation = &self.machine.0.simulation;
-        let number = u128::from(simulation.draw()) << 64 | u128::from(simulation.draw());
-        number.to_be_bytes()
-    }
-
-    fn this_process(&self) -> Option<HolderProcess> {
-        Some(HolderProcess {
-            machine: Some(self.machine.0.name.clone()),
-            boot_id: self.machine.boot_id(),
-            pid_namespace: 1,
-            uid: 1000,
-            session: None,
-            process: self.process,
-            child: None,
-        })
-    }
-
-    fn fate_of(&self, holder: &HolderProcess, id: &LockId) -> ProcessFate {
-        let machine = &self.machine;
-        if holder.machine.as_ref() != Some(&machine.0.name) {
-            return ProcessFate::Elsewhere;
-        }
-        if holder.boot_id != machine.boot_id() {
-            return ProcessFate::Rebooted;
-        }
-        let named = [Some(holder.process), holder.child];
-        let carried = machine
-            .0
-            .processes
-            .borrow()
-            .values()
-            .any(|process| process.carries.contains(&id.0));
-        if carried || named.into_iter().flatten().any(|one| machine.exists(one)) {
-            ProcessFate::Running
-        } else {
-            ProcessFate::Ended
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sleepers_wake_in_the_order_of_their_moments_and_no_time_is_spent() {
-        let simulation = Simulation::default();
-        let host = simulation.machine().tflock();
-        let order = RefCell::new(Vec::new());
-        let sleeper = async |name, seconds| {
-            host.sleep(Duration::from_secs(seconds)).await;
-            order
-                .borrow_mut()
-                .push((name, simulation.elapsed().as_secs()));
-        };
-        let real = std::time::Instant::now();
-        simulation.run(async { tokio::join!(sleeper("late", 7200), sleeper("soon", 5)) });
-        assert_eq!(*order.borrow(), [("soon", 5), ("late", 7200)]);
-        assert!(real.elapsed() < Duration::from_secs(5));
-    }
-
-    #[test]
-    fn a_sleep_that_is_given_up_moves_no_clock() {
-        let simulation = Simulation::default();
-        let host = simulation.machine().tflock();
-        simulation.run(async {
-            tokio::select! {
-                () = host.sleep(Duration::from_hours(1)) => {}
-                () = host.sleep(Duration::from_secs(1)) => {}
-            }
-            host.sleep(Duration::from_secs(1)).await;
-        });
-        assert_eq!(simulation.elapsed(), Duration::from_secs(2));
-    }
-
-    #[test]
-    fn processes_are_seen_on_their_own_machine_only_and_by_what_they_carry() {
-        let simulation = Simulation::default();
-        let (here, there) = (simulation.machine(), simulation.machine());
-        let holder = here.tflock();
-        let id = holder.claim(None).info.id;
-        let named = holder.this_process().unwrap();
-        let (observer, stranger) = (here.tflock(), there.tflock());
-        assert_eq!(observer.fate_of(&named, &id), ProcessFate::Running);
-        assert_eq!(stranger.fate_of(&named, &id), ProcessFate::Elsewhere);
-        let child = here.child_under(&id);
-        holder.kill();
-        assert_eq!(observer.fate_of(&named, &id), ProcessFate::Running);
-        here.end(child);
-        assert_eq!(observer.fate_of(&named, &id), ProcessFate::Ended);
-        here.reboot();
-        assert_eq!(here.tflock().fate_of(&named, &id), ProcessFate::Rebooted);
+        self.forget();
     }
 }

@@ -1,0 +1,144 @@
+//! A party's end of the wire to a place: the store that the protocol sees.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::oneshot;
+
+use super::referee::{Party, Referee};
+use super::server::{Envelope, Request, Rules, Wire};
+use crate::lock::host::Host as _;
+use crate::lock::record::Record;
+use crate::lock::simulation::{SimulatedHost, Simulation};
+use crate::lock::store::{Answer, Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
+
+/// How long a client waits for an answer: what the AWS clients are set to.
+const TIME_OUT: Duration = Duration::from_secs(10);
+
+/// A party's end of a wire: the store that the protocol sees.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) wire: Rc<dyn Wire>,
+    pub(super) host: SimulatedHost,
+    pub(super) party: Party,
+    pub(super) referee: Referee,
+    pub(super) simulation: Simulation,
+    /// By how much its clock is wrong, as the last answer told: the AWS SDK signs by the server's clock from then on.
+    pub(super) skew: Rc<Cell<TimeDelta>>,
+}
+
+impl Client {
+    /// One request, with the client's time-out.
+    pub(super) async fn ask(&self, request: Request) -> Result<Swap, StoreError> {
+        let (sender, answer) = oneshot::channel();
+        let number = self.referee.sends(self.party);
+        let envelope = Envelope {
+            by: self.party,
+            number,
+            request,
+            sent: self.simulation.elapsed(),
+            signed: self.host.wall() + self.skew.get(),
+            suspended_when_sent: self.host.machine().suspended_for(),
+        };
+        self.wire.send(envelope, sender);
+        let answered = async {
+            match answer.await {
+                Ok(outcome) => outcome,
+                // Lost without a word: only the time-out tells.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = answered => outcome,
+            () = self.host.sleep(TIME_OUT) => Err(StoreErrorKind::Unreachable),
+        };
+        if !matches!(
+            outcome,
+            Err(StoreErrorKind::Unreachable | StoreErrorKind::NotCarriedOut)
+        ) {
+            self.skew.set(self.simulation.wall() - self.host.wall());
+        }
+        match outcome {
+            Ok(reply) => {
+                let place = self.wire.server().place;
+                self.referee.answered(self.party, place, number, reply.at);
+                Ok(reply.swap)
+            }
+            Err(kind) => {
+                self.referee
+                    .note(|| format!("  {} gets {kind:?}", self.party));
+                Err(StoreError {
+                    action: "request",
+                    place: self.place(),
+                    kind,
+                    message: format!("{kind:?}"),
+                    remedy: None,
+                })
+            }
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        self.wire.server().rules
+    }
+
+    /// The look at what was in the way, which S3 wants.
+    async fn look(&self) -> Result<Swap, StoreError> {
+        match self.ask(Request::Read).await {
+            Err(error) if error.kind.is_transient() => Err(StoreError {
+                kind: StoreErrorKind::NotCarriedOut,
+                ..error
+            }),
+            answer => answer,
+        }
+    }
+}
+
+impl Store for Client {
+    fn read(&self) -> Answer<'_, Option<Stored>> {
+        Box::pin(async {
+            match self.ask(Request::Read).await? {
+                Swap::Done(stored) | Swap::Refused(stored) => Ok(stored),
+            }
+        })
+    }
+
+    fn swap<'a>(
+        &'a self,
+        expected: Option<&'a Stored>,
+        new: Option<&'a Record>,
+    ) -> Answer<'a, Swap> {
+        Box::pin(async move {
+            let request = Request::Swap {
+                expected: expected.cloned(),
+                new: new.cloned(),
+            };
+            match self.ask(request).await? {
+                Swap::Refused(_) if self.rules() == Rules::S3 => self.look().await,
+                swap => Ok(swap),
+            }
+        })
+    }
+
+    fn heartbeats(&self) -> Heartbeats {
+        match self.rules() {
+            Rules::S3 => Heartbeats::None,
+            Rules::DynamoDb | Rules::Local => Heartbeats::Written,
+        }
+    }
+
+    fn key(&self) -> &'static str {
+        "lock"
+    }
+
+    fn place(&self) -> String {
+        format!("{:?}", self.rules())
+    }
+
+    fn kind(&self) -> &'static str {
+        "simulated"
+    }
+}

@@ -1,0 +1,280 @@
+//! One tflock from its first attempt to its end, as `src/session.rs` has it, with a child that only takes time.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::mutants::Mutation;
+use super::referee::{Party, Referee};
+use super::server::Server;
+use super::witness::Witness;
+use crate::lock::acquire::{Acquisition, Claim, Decision, Patience, Progress, acquire};
+use crate::lock::held::Held;
+use crate::lock::host::Host;
+use crate::lock::keeper::{Keeper, News, Released};
+use crate::lock::simulation::SimulatedHost;
+use crate::lock::store::Store;
+
+/// What a tflock is to do.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) patience: Patience,
+    /// How long the child works if nobody asks it to stop.
+    pub(super) work: Duration,
+    pub(super) stops_within: Duration,
+    /// How long after its start somebody asks it to end.
+    pub(super) asked_to_end: Option<Duration>,
+    /// After how long a wait a person tells it to take the holder's place.
+    pub(super) usurps_after: Option<Duration>,
+    /// How often the child makes itself felt, which drops whatever the keeper is at.
+    pub(super) restless: Option<Duration>,
+}
+
+/// How a tflock ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its child has run; the lock was ours to the end, or not.
+    Ran {
+        lost: bool,
+        released: bool,
+    },
+    /// Asked to end before its child was started.
+    Stopped,
+    TimedOut,
+    Failed,
+}
+
+/// What its child tells it.
+enum ChildEvent {
+    Ended,
+    /// After Ctrl-Z and `fg`.
+    Resumed,
+    Other,
+}
+
+/// A tflock, ready to go.
+#[derive(Clone)]
+pub(super) struct Contender {
+    pub(super) party: Party,
+    pub(super) host: SimulatedHost,
+    /// The host that the protocol sees; another in broken protocols.
+    pub(super) seen_host: Rc<dyn Host>,
+    pub(super) claim: Claim,
+    pub(super) plan: Plan,
+    pub(super) stores: Vec<Rc<dyn Store>>,
+    pub(super) servers: Vec<Rc<Server>>,
+    pub(super) referee: Referee,
+    pub(super) witness: Witness,
+    pub(super) mutation: Mutation,
+}
+
+enum Taking {
+    Held(Vec<Held>),
+    Not(Ending),
+}
+
+impl Contender {
+    pub(super) async fn run(self) -> Ending {
+        let stop = watch::Sender::new(false);
+        let ask_to_end = async {
+            match self.plan.asked_to_end {
+                Some(after) => self.host.sleep(after).await,
+                None => std::future::pending().await,
+            }
+            self.referee
+                .note(|| format!("{} is asked to end", self.party));
+            stop.send_replace(true);
+            std::future::pending::<()>().await;
+        };
+        let ending = tokio::select! {
+            biased;
+            () = ask_to_end => unreachable!("it goes on for ever"),
+            ending = self.take_and_run(&stop) => ending,
+        };
+        self.referee.ended(self.party, &format!("{ending:?}"));
+        self.host.kill();
+        ending
+    }
+
+    async fn take_and_run(&self, stop: &watch::Sender<bool>) -> Ending {
+        let mut keeper = loop {
+            let held = match self.take(stop).await {
+                Taking::Held(held) => held,
+                Taking::Not(ending) => return ending,
+            };
+            let mut keeper = Keeper::new(held, Rc::clone(&self.seen_host));
+            if *stop.borrow() {
+                self.release(&mut keeper).await;
+                return Ending::Stopped;
+            }
+            if self.mutation == Mutation::Unconfirmed || keeper.confirm().await {
+                break keeper;
+            }
+            self.referee
+                .note(|| format!("{} has lost the lock before its start", self.party));
+            self.referee.count(|tally| tally.taken_anew += 1);
+            self.release(&mut keeper).await;
+        };
+        self.run_child(&mut keeper, stop.subscribe()).await;
+        let released = self.release(&mut keeper).await;
+        let lost = keeper.lost_any() || !released.lost.is_empty();
+        if !lost {
+            self.referee.lost_nothing(self.party);
+        }
+        Ending::Ran {
+            lost,
+            released: released.failed.is_empty(),
+        }
+    }
+
+    async fn take(&self, stop: &watch::Sender<bool>) -> Taking {
+        let mut taken = Vec::new();
+        for store in &self.stores {
+            let began = self.host.machine().running_for();
+            let acquisition = acquire(
+                Rc::clone(store),
+                Rc::clone(&self.seen_host),
+                &self.claim,
+                self.plan.patience,
+                stop.subscribe(),
+                |progress| self.decide(&progress),
+            )
+            .await;
+            self.note_overtime(self.host.machine().running_for() - began);
+            let ending = match acquisition {
+                Ok(Acquisition::Held { held, .. }) => {
+                    self.referee
+                        .note(|| format!("{} holds the lock", self.party));
+                    taken.push(held);
+                    continue;
+                }
+                Ok(Acquisition::TimedOut(_)) => Ending::TimedOut,
+                Ok(Acquisition::Stopped) => Ending::Stopped,
+                Err(error) => {
+                    self.referee
+                        .note(|| format!("{} fails: {error}", self.party));
+                    if error.maybe_left.is_some() {
+                        self.referee.left_with_a_word(self.party);
+                    }
+                    Ending::Failed
+                }
+            };
+            let mut keeper = Keeper::new(taken, Rc::clone(&self.seen_host));
+            self.release(&mut keeper).await;
+            return Taking::Not(ending);
+        }
+        Taking::Held(taken)
+    }
+
+    /// Somebody at the terminal says that the holder is dead, and may be wrong.
+    fn decide(&self, progress: &Progress<'_>) -> Decision {
+        match (progress, self.plan.usurps_after) {
+            (Progress::HeldBy(seen), Some(patience)) if seen.waited >= patience => {
+                self.referee.told_to_take_over(self.party);
+                Decision::TakeOver
+            }
+            _ => Decision::Wait,
+        }
+    }
+
+    fn note_overtime(&self, took: Duration) {
+        if let Patience::For(patience) = self.plan.patience {
+            self.referee
+                .overtime(self.party, took.saturating_sub(patience));
+        }
+    }
+
+    async fn run_child(&self, keeper: &mut Keeper, mut ask_to_end: watch::Receiver<bool>) {
+        let (mut events, interrupt) = self.start_child();
+        keeper.set_child(self.witness.process());
+        self.set_limit(keeper);
+        loop {
+            tokio::select! {
+                biased;
+                event = events.recv() => match event {
+                    Some(ChildEvent::Resumed) => keeper.renew_now(),
+                    Some(ChildEvent::Other) => {}
+                    Some(ChildEvent::Ended) | None => return,
+                },
+                news = keeper.next() => match news {
+                    _ if self.mutation == Mutation::NewsIgnored => {}
+                    News::Lost(_) => interrupt("the lock is lost"),
+                    News::TimeIsUp { .. } => interrupt("time is up"),
+                    News::Renewed => self.set_limit(keeper),
+                    News::NotRenewed(_) => {}
+                },
+                Ok(()) = ask_to_end.changed() => interrupt("asked to end"),
+            }
+        }
+    }
+
+    fn set_limit(&self, keeper: &Keeper) {
+        let idle = matches!(self.mutation, Mutation::WitnessIdle | Mutation::NewsIgnored);
+        if !idle {
+            self.witness.set_limit(keeper.time_left());
+        }
+    }
+
+    /// The child is a process of its own: it goes on when tflock is killed.
+    fn start_child(&self) -> (mpsc::UnboundedReceiver<ChildEvent>, impl Fn(&str) + '_) {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let machine = self.host.machine().clone();
+        let process = machine.child_under(&self.claim.info.id);
+        let standing: Vec<_> = self.servers.iter().map(|server| server.holder()).collect();
+        self.referee.child_started(self.party, process, &standing);
+        let (mut stopped, limits) = self.witness.begin(process);
+        let watching =
+            self.witness
+                .clone()
+                .watch(limits, self.host.clone(), self.referee.clone(), self.party);
+        let (host, plan) = (self.host.clone(), self.plan.clone());
+        let (referee, party) = (self.referee.clone(), self.party);
+        let live = async move {
+            let restless = async {
+                loop {
+                    host.sleep(plan.restless.unwrap_or(Duration::from_hours(24)))
+                        .await;
+                    let [chance, ..] = host.random();
+                    let event = if chance < 64 {
+                        ChildEvent::Resumed
+                    } else {
+                        ChildEvent::Other
+                    };
+                    // Nobody may be left to hear it.
+                    let _ = events.send(event);
+                }
+            };
+            let work = async {
+                tokio::select! {
+                    biased;
+                    () = host.sleep(plan.work) => {}
+                    _ = stopped.changed() => host.sleep(plan.stops_within).await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = work => {}
+                () = restless => {}
+                () = watching => {}
+            }
+            host.machine().end(process);
+            referee.child_ended(party);
+            let _ = events.send(ChildEvent::Ended);
+        };
+        // It is not waited for by anybody but through its events.
+        let _ = machine.spawn(live);
+        let interrupt = |why: &str| self.witness.ask_to_stop(&self.referee, self.party, why);
+        (receiver, interrupt)
+    }
+
+    async fn release(&self, keeper: &mut Keeper) -> Released {
+        let released = keeper.release(|_| {}).await;
+        for failed in &released.failed {
+            self.referee
+                .note(|| format!("{} cannot release: {}", self.party, failed.error));
+            self.referee.left_with_a_word(self.party);
+        }
+        released
+    }
+}

@@ -1,0 +1,135 @@
+//! Who acts in a small scene.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Role;
+use super::junction::ToJunction;
+use super::world::{Actor, World};
+use crate::lock::host::Host as _;
+use crate::lock::proof::client::Client;
+use crate::lock::proof::contender::{Contender, Plan};
+use crate::lock::proof::mutants::Mutation;
+use crate::lock::proof::others::{Insistence, Person, Terraform};
+use crate::lock::proof::referee::{Candidate, Party};
+use crate::lock::proof::witness::Witness;
+use crate::lock::record::LockId;
+use crate::lock::simulation::{SimulatedHost, TaskId};
+use crate::lock::store::Store;
+
+impl World<'_> {
+    pub(super) fn add(&mut self, number: usize, role: &Role, mutation: Mutation) {
+        let machine = match role {
+            Role::Tflock { machine, .. } => *machine,
+            Role::Terraform(_) | Role::Person(_) => number,
+        };
+        let host = self.machines[machine].tflock();
+        let witness = Witness::default();
+        let (party, task) = match role {
+            Role::Tflock { promise, plan, .. } => {
+                let party = Party::Tflock(number);
+                let task = self.tflock(party, &host, *promise, plan, &witness, mutation);
+                (party, task)
+            }
+            Role::Terraform(work) => {
+                let party = Party::Terraform(number);
+                (party, self.terraform(party, &host, *work))
+            }
+            Role::Person(after) => {
+                let party = Party::Person(number);
+                (party, self.person(party, &host, *after))
+            }
+        };
+        self.actors.push(Actor {
+            party,
+            host,
+            task,
+            witness,
+            history: Cell::default(),
+        });
+    }
+
+    fn tflock(
+        &self,
+        party: Party,
+        host: &SimulatedHost,
+        promise: Option<Duration>,
+        plan: &Plan,
+        witness: &Witness,
+        mutation: Mutation,
+    ) -> TaskId {
+        let claim = host.claim(promise);
+        let candidate = Candidate {
+            id: claim.info.id.clone(),
+            host: host.clone(),
+            promise,
+            stops_within: plan.stops_within,
+        };
+        self.referee.admit(party, candidate);
+        let client: Rc<dyn Store> = Rc::new(self.client(party, host));
+        let contender = Contender {
+            party,
+            seen_host: mutation.host(host),
+            host: host.clone(),
+            plan: plan.clone(),
+            stores: vec![mutation.store(client, &claim.info.id)],
+            servers: vec![Rc::clone(&self.junction.server)],
+            referee: self.referee.clone(),
+            witness: witness.clone(),
+            mutation,
+            claim,
+        };
+        host.machine().spawn(contender.run()).0
+    }
+
+    fn terraform(&self, party: Party, host: &SimulatedHost, work: Duration) -> TaskId {
+        let id = LockId::from_bytes(host.random());
+        let candidate = Candidate {
+            id: id.clone(),
+            host: host.clone(),
+            promise: None,
+            stops_within: Duration::ZERO,
+        };
+        self.referee.admit(party, candidate);
+        let terraform = Terraform {
+            party,
+            client: self.client(party, host),
+            host: host.clone(),
+            id,
+            server: Rc::clone(&self.junction.server),
+            referee: self.referee.clone(),
+            patience: Duration::from_secs(4),
+            work,
+        };
+        host.machine().spawn(terraform.run()).0
+    }
+
+    fn person(&self, party: Party, host: &SimulatedHost, after: Duration) -> TaskId {
+        let person = Person {
+            party,
+            clients: vec![self.client(party, host)],
+            host: host.clone(),
+            referee: self.referee.clone(),
+            thinks_for: Duration::from_millis(400),
+            insistence: Insistence::Forced,
+        };
+        let waiting = host.clone();
+        let waiting_first = async move {
+            waiting.sleep(after).await;
+            person.run().await;
+        };
+        host.machine().spawn(waiting_first).0
+    }
+
+    fn client(&self, party: Party, host: &SimulatedHost) -> Client {
+        Client {
+            wire: Rc::new(ToJunction(Rc::clone(&self.junction))),
+            host: host.clone(),
+            party,
+            referee: self.referee.clone(),
+            simulation: self.simulation.clone(),
+            skew: Rc::default(),
+        }
+    }
+}

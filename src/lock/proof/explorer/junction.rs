@@ -1,0 +1,117 @@
+//! Where all requests of a small scene come together, to be carried out in any order.
+
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash as _, Hasher};
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+
+use crate::lock::proof::referee::Party;
+use crate::lock::proof::server::{Envelope, Outcome, Reply, Server, Wire};
+use crate::lock::store::{Revision, Swap};
+
+/// What is under way.
+pub(super) struct Junction {
+    pub(super) server: Rc<Server>,
+    pub(super) pending: RefCell<Vec<Pending>>,
+    /// Requests whose senders were told that their connections broke.
+    pub(super) late: RefCell<Vec<Envelope>>,
+    pub(super) answers: RefCell<Vec<SlowAnswer>>,
+}
+
+/// A request that has not arrived.
+pub(super) struct Pending {
+    pub(super) envelope: Envelope,
+    pub(super) answer: oneshot::Sender<Outcome>,
+    /// It may be overtaken by time.
+    pub(super) slow: bool,
+}
+
+/// An answer that may be overtaken by time.
+pub(super) struct SlowAnswer {
+    pub(super) to: Party,
+    pub(super) outcome: Outcome,
+    pub(super) answer: oneshot::Sender<Outcome>,
+}
+
+impl Junction {
+    pub(super) fn new(server: Rc<Server>) -> Self {
+        Self {
+            server,
+            pending: RefCell::default(),
+            late: RefCell::default(),
+            answers: RefCell::default(),
+        }
+    }
+
+    pub(super) fn take_pending(&self, index: usize) -> Pending {
+        self.pending.borrow_mut().remove(index)
+    }
+
+    /// What is under way is lost.
+    pub(super) fn clear(&self) {
+        self.pending.borrow_mut().clear();
+        self.late.borrow_mut().clear();
+        self.answers.borrow_mut().clear();
+    }
+
+    /// What stands there and what is under way, contents and all, in a few bytes.
+    pub(super) fn digest(&self, hasher: &mut impl Hasher) {
+        self.server.digest(hasher);
+        let rules = self.server.rules;
+        for one in self.pending.borrow().iter() {
+            one.slow.hash(hasher);
+            one.envelope.digest(rules, hasher);
+        }
+        "late".hash(hasher);
+        for envelope in self.late.borrow().iter() {
+            envelope.digest(rules, hasher);
+        }
+        "answers".hash(hasher);
+        let created_at = self.server.created_at();
+        for one in self.answers.borrow().iter() {
+            one.to.hash(hasher);
+            digest(&one.outcome).hash(hasher);
+            // Whoever has heard of a later request than the one that made a record could have known of it.
+            let at = one.outcome.as_ref().map(|reply| reply.at);
+            at.is_ok_and(|at| Some(at) > created_at).hash(hasher);
+        }
+    }
+}
+
+/// The wire of a party: all go to the same junction.
+#[derive(Clone)]
+pub(super) struct ToJunction(pub(super) Rc<Junction>);
+
+impl Wire for ToJunction {
+    fn send(&self, envelope: Envelope, answer: oneshot::Sender<Outcome>) {
+        self.0.pending.borrow_mut().push(Pending {
+            envelope,
+            answer,
+            slow: false,
+        });
+    }
+
+    fn server(&self) -> &Server {
+        &self.0.server
+    }
+}
+
+/// An answer in a few bytes.
+pub(super) fn digest(outcome: &Outcome) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match outcome {
+        Ok(Reply { swap, .. }) => {
+            let (is_done, stored) = match swap {
+                Swap::Done(stored) => (true, stored),
+                Swap::Refused(stored) => (false, stored),
+            };
+            is_done.hash(&mut hasher);
+            if let Some(Revision::Bytes(bytes)) = stored.as_ref().map(|stored| &stored.revision) {
+                bytes.hash(&mut hasher);
+            }
+        }
+        Err(kind) => std::mem::discriminant(kind).hash(&mut hasher),
+    }
+    hasher.finish()
+}

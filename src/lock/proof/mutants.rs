@@ -1,0 +1,274 @@
+//! Protocols that are broken on purpose: a proof that does not find them proves nothing.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::exhaustive;
+use super::explorer::{Pruning, SmallScene, explore};
+use super::network::Weather;
+use super::say;
+use super::schedule::{self, Scene};
+use super::schedules::{DYNAMODB, LOCAL, PROMISES};
+use crate::lock::host::{Host, Instant, ProcessFate};
+use crate::lock::record::{HolderProcess, LockId, LockInfo, Record};
+use crate::lock::simulation::SimulatedHost;
+use crate::lock::store::{Answer, Heartbeats, Store, Stored, Swap};
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mutation {
+    /// Nothing.
+    None,
+    /// A delete removes whatever stands there.
+    DeleteUncompared,
+    /// A write replaces whatever stands there, be it a renewal or a taking over.
+    PutUncompared,
+    /// Silence is measured on the wall clock.
+    WallClockTrusted,
+    /// An own record that stands in the way is taken for another's.
+    OwnRecordUnknown,
+    /// Processes of other machines and living children are taken for dead.
+    EverybodyDead,
+    /// A child is not asked to stop, by tflock or for it, whatever becomes of the lock.
+    NewsIgnored,
+    /// A child is started however long it took to hear that the lock is held.
+    Unconfirmed,
+    /// Nobody asks a child to stop in the place of a tflock that is stopped itself.
+    WitnessIdle,
+    /// Whoever gives up does not look for what it may have left.
+    NothingWithdrawn,
+}
+
+impl Mutation {
+    pub(super) fn store(self, inner: Rc<dyn Store>, own: &LockId) -> Rc<dyn Store> {
+        match self {
+            Self::DeleteUncompared
+            | Self::PutUncompared
+            | Self::OwnRecordUnknown
+            | Self::NothingWithdrawn => Rc::new(BrokenStore {
+                inner,
+                mutation: self,
+                own: own.clone(),
+            }),
+            _ => inner,
+        }
+    }
+
+    pub(super) fn host(self, inner: &SimulatedHost) -> Rc<dyn Host> {
+        match self {
+            Self::WallClockTrusted | Self::EverybodyDead => Rc::new(BrokenHost {
+                inner: inner.clone(),
+                mutation: self,
+            }),
+            _ => inner.shared(),
+        }
+    }
+}
+
+struct BrokenStore {
+    inner: Rc<dyn Store>,
+    mutation: Mutation,
+    own: LockId,
+}
+
+impl BrokenStore {
+    /// The same record with another's lock ID.
+    fn disguised(&self, stored: Stored) -> Stored {
+        if stored.record.lock_id().as_ref() != Some(&self.own) {
+            return stored;
+        }
+        let another = LockInfo {
+            id: LockId("another".into()),
+            ..stored.record.lock_info().unwrap_or_default()
+        };
+        let record = Record {
+            info: Some(another.to_go_json()),
+            ..stored.record
+        };
+        Stored { record, ..stored }
+    }
+}
+
+impl Store for BrokenStore {
+    fn read(&self) -> Answer<'_, Option<Stored>> {
+        if self.mutation == Mutation::NothingWithdrawn {
+            // Nobody reads but to withdraw.
+            return Box::pin(async { Ok(None) });
+        }
+        self.inner.read()
+    }
+
+    fn swap<'a>(
+        &'a self,
+        expected: Option<&'a Stored>,
+        new: Option<&'a Record>,
+    ) -> Answer<'a, Swap> {
+        let uncompared = match self.mutation {
+            Mutation::DeleteUncompared => expected.is_some() && new.is_none(),
+            Mutation::PutUncompared => expected.is_some() && new.is_some(),
+            _ => false,
+        };
+        Box::pin(async move {
+            if uncompared {
+                let current = self.inner.read().await?;
+                return self.inner.swap(current.as_ref(), new).await;
+            }
+            let swap = self.inner.swap(expected, new).await?;
+            Ok(match swap {
+                Swap::Refused(Some(stored)) if self.mutation == Mutation::OwnRecordUnknown => {
+                    Swap::Refused(Some(self.disguised(stored)))
+                }
+                swap => swap,
+            })
+        })
+    }
+
+    fn heartbeats(&self) -> Heartbeats {
+        self.inner.heartbeats()
+    }
+
+    fn key(&self) -> &str {
+        self.inner.key()
+    }
+
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+}
+
+struct BrokenHost {
+    inner: SimulatedHost,
+    mutation: Mutation,
+}
+
+impl Host for BrokenHost {
+    fn now(&self) -> Instant {
+        if self.mutation == Mutation::WallClockTrusted {
+            let since = self.inner.wall() - DateTime::UNIX_EPOCH;
+            return Instant(since.to_std().unwrap_or_default());
+        }
+        self.inner.now()
+    }
+
+    fn wall(&self) -> DateTime<Utc> {
+        self.inner.wall()
+    }
+
+    fn sleep(&self, duration: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
+        self.inner.sleep(duration)
+    }
+
+    fn random(&self) -> [u8; 16] {
+        self.inner.random()
+    }
+
+    fn this_process(&self) -> Option<HolderProcess> {
+        self.inner.this_process()
+    }
+
+    fn fate_of(&self, holder: &HolderProcess, id: &LockId) -> ProcessFate {
+        if self.mutation == Mutation::EverybodyDead {
+            return ProcessFate::Ended;
+        }
+        self.inner.fate_of(holder, id)
+    }
+}
+
+/// The schedules of `scene` find `mutation`, and tell what they have seen.
+#[track_caller]
+fn is_found_by_schedules(mutation: Mutation, scene: &Scene) {
+    let found = (0..2000).find_map(|seed| schedule::run(scene, mutation, seed).err());
+    let Some(violation) = found else {
+        panic!("{mutation:?} is not found");
+    };
+    say(&format!(
+        "{mutation:?}: seed {}: {}",
+        violation.seed, violation.what
+    ));
+    let story = violation.to_string();
+    let enters = story.matches(" enters on ").count();
+    assert!(enters >= 2 && story.contains("is carried out"), "{story}");
+}
+
+/// So does the exploration of `scene`.
+#[track_caller]
+fn is_found_by_exploring(mutation: Mutation, scene: &SmallScene) {
+    let Err(story) = explore(scene, mutation, Pruning::On) else {
+        panic!("{mutation:?} is not found");
+    };
+    say(&format!(
+        "{mutation:?}: {}",
+        story.lines().last().unwrap_or_default()
+    ));
+    assert!(story.contains("is carried out"), "{story}");
+}
+
+#[test]
+fn a_release_that_compares_nothing_is_found() {
+    is_found_by_schedules(Mutation::DeleteUncompared, &DYNAMODB);
+    is_found_by_exploring(Mutation::DeleteUncompared, &exhaustive::two());
+}
+
+#[test]
+fn a_renewal_that_compares_nothing_is_found() {
+    is_found_by_schedules(Mutation::PutUncompared, &DYNAMODB);
+    is_found_by_exploring(Mutation::PutUncompared, &exhaustive::suspended());
+}
+
+#[test]
+fn an_acquisition_that_does_not_know_its_own_record_is_found() {
+    is_found_by_schedules(Mutation::OwnRecordUnknown, &DYNAMODB);
+    is_found_by_exploring(Mutation::OwnRecordUnknown, &exhaustive::two());
+}
+
+#[test]
+fn an_observer_that_trusts_the_wall_clock_is_found() {
+    is_found_by_schedules(Mutation::WallClockTrusted, &PROMISES);
+    is_found_by_schedules(Mutation::WallClockTrusted, &LOCAL);
+    is_found_by_exploring(Mutation::WallClockTrusted, &exhaustive::wrong_clocks());
+}
+
+#[test]
+fn an_observer_that_takes_everybody_for_dead_is_found() {
+    is_found_by_schedules(Mutation::EverybodyDead, &DYNAMODB);
+    is_found_by_exploring(Mutation::EverybodyDead, &exhaustive::two());
+}
+
+#[test]
+fn a_holder_that_does_not_stop_its_child_in_time_is_found() {
+    is_found_by_schedules(Mutation::NewsIgnored, &PROMISES);
+    is_found_by_exploring(Mutation::NewsIgnored, &exhaustive::cut_off());
+}
+
+#[test]
+fn a_child_that_is_started_on_an_answer_that_came_too_late_is_found() {
+    let mute = Weather {
+        reply_lost: 25,
+        breaks: 0,
+        ..PROMISES.weather
+    };
+    let scene = Scene {
+        weather: mute,
+        ..PROMISES
+    };
+    is_found_by_schedules(Mutation::Unconfirmed, &scene);
+    is_found_by_exploring(Mutation::Unconfirmed, &exhaustive::slow_answers());
+}
+
+#[test]
+fn an_acquisition_that_leaves_its_lost_attempt_behind_is_found() {
+    is_found_by_schedules(Mutation::NothingWithdrawn, &DYNAMODB);
+    is_found_by_exploring(Mutation::NothingWithdrawn, &exhaustive::two());
+}
+
+#[test]
+fn a_witness_that_does_not_keep_a_stopped_tflock_s_promise_is_found() {
+    is_found_by_schedules(Mutation::WitnessIdle, &PROMISES);
+    is_found_by_exploring(Mutation::WitnessIdle, &exhaustive::stopped());
+}

@@ -1,0 +1,149 @@
+//! Who may change a record, and who may leave one behind.
+
+use std::time::Duration;
+
+use super::Referee;
+use super::truth::{Mark, Party};
+use crate::lock::proof::server::{Change, Entry, Place};
+
+/// By how much whoever relies on a promise must exceed it.
+const PROMISE_MARGIN: Duration = Duration::from_secs(2);
+
+impl Referee {
+    /// A record was written, replaced or removed.
+    pub(in crate::lock::proof) fn changed(&self, change: &Change<'_>) {
+        match (change.before, change.after) {
+            (None, Some(new)) => self.created(change, new),
+            (Some(old), Some(new)) if old.id == new.id => {}
+            (Some(old), Some(_)) => self.replaced(change, old),
+            (Some(old), None) => self.removed(change, old),
+            (None, None) => {}
+        }
+    }
+
+    fn created(&self, change: &Change<'_>, new: &Entry) {
+        let by = change.by;
+        if self.owner_of(&new.id) != Some(by) {
+            self.violate(format!("{by} writes a lock that is not its own"));
+        }
+        self.with(by, |truth| truth.robbed.remove(&change.place));
+    }
+
+    fn removed(&self, change: &Change<'_>, old: &Entry) {
+        let by = change.by;
+        let owner = self.owner_of(&old.id);
+        match by {
+            Party::Tflock(_) if owner != Some(by) => {
+                self.violate(format!("{by} removes the lock of {owner:?}"));
+            }
+            Party::Terraform(_) | Party::Person(_) if owner != Some(by) => {
+                if let Some(owner) = owner {
+                    self.robbed(change, owner);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn robbed(&self, change: &Change<'_>, owner: Party) {
+        let by = change.by;
+        let now = self.0.simulation.elapsed();
+        self.note(|| format!("{owner} is robbed by {by}"));
+        self.count(|tally| tally.robbed += 1);
+        self.with(owner, |truth| truth.robbed.insert(change.place, now));
+    }
+
+    /// A record was replaced by another's: that wants a right.
+    fn replaced(&self, change: &Change<'_>, old: &Entry) {
+        let by = change.by;
+        let Some(owner) = self.owner_of(&old.id) else {
+            self.violate(format!("{by} replaces a record that nobody wrote"));
+            return;
+        };
+        let (neighbour, told) = self
+            .with(by, |truth| {
+                truth.robbed.remove(&change.place);
+                let machine = truth.candidate.host.machine().clone();
+                (machine, truth.marks.remove(&Mark::ToldToTakeOver))
+            })
+            .unzip();
+        let dead = self.with(owner, |truth| {
+            let host = &truth.candidate.host;
+            neighbour.as_ref() == Some(host.machine())
+                && !host.is_running()
+                && truth.child.is_none()
+        });
+        if dead == Some(true) {
+            self.note(|| format!("{by} takes over from {owner}, which is dead"));
+            self.count(|tally| tally.taken_over_by_proof += 1);
+        } else if told == Some(true) {
+            self.robbed(change, owner);
+        } else {
+            self.taken_by_promise(by, owner, old);
+        }
+    }
+
+    fn taken_by_promise(&self, by: Party, owner: Party, old: &Entry) {
+        let silence = self.0.simulation.elapsed() - old.written;
+        let promise = self.with(owner, |truth| truth.candidate.promise).flatten();
+        let Some(promise) = promise.filter(|promise| silence >= *promise + PROMISE_MARGIN) else {
+            self.violate(format!(
+                "{by} replaces the lock of {owner} without a right: {silence:?} of silence, promise {promise:?}"
+            ));
+            return;
+        };
+        self.note(|| format!("{by} takes over from {owner}, as was promised"));
+        self.count(|tally| tally.taken_over_by_promise += 1);
+        let excused = self.with(owner, |truth| {
+            truth.child?;
+            let machine = truth.candidate.host.machine();
+            let suspended = machine.suspended_for() > old.suspended_when_sent;
+            // What is left of the promise when tflock asks, or the witness for it.
+            let left = if truth.has(Mark::Stopped) {
+                promise / 4
+            } else {
+                promise / 3
+            };
+            let slow_to_stop = truth.candidate.stops_within > left;
+            let excused = suspended || slow_to_stop && truth.has(Mark::AskedToStop);
+            if excused {
+                truth.marks.insert(Mark::Overran);
+            }
+            Some(excused)
+        });
+        if excused.flatten() == Some(false) {
+            self.violate(format!(
+                "{by} takes over from {owner} by its promise, whose child runs and should have been stopped by now"
+            ));
+        }
+    }
+
+    /// What stands in a place when all is over and every message has come or is lost.
+    ///
+    /// Nobody can help a request that is carried out after all that its sender did about it: who sent a later one, and
+    /// got an answer that was given before, could not know. Whoever ends without such a look has left its lock.
+    pub(in crate::lock::proof) fn judge_leftover(&self, place: Place, left: &Entry) {
+        let owner = self.owner_of(&left.id);
+        let Some((Party::Tflock(_), owner)) = owner.zip(owner) else {
+            // Plain terraform locks itself out, and dies with its lock.
+            return;
+        };
+        let verdict = self.with(owner, |truth| {
+            let last = truth.last_answered.get(&place);
+            let came_late =
+                last.is_some_and(|last| last.at < left.created_at && last.number > left.created_by);
+            (truth.has(Mark::Loud), truth.has(Mark::Crashed), came_late)
+        });
+        match verdict {
+            Some((true, _, _)) => self.count(|tally| tally.loud_orphans += 1),
+            Some((_, true, _)) => self.count(|tally| tally.orphans_of_crashed += 1),
+            Some((_, _, true)) => self.count(|tally| {
+                tally.late_orphans += 1;
+                tally.latest_orphan = tally.latest_orphan.max(left.created - left.sent);
+            }),
+            _ => self.violate(format!(
+                "{owner} has ended without a word, and its lock is left"
+            )),
+        }
+    }
+}

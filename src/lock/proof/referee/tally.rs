@@ -1,0 +1,51 @@
+//! What happened in schedules, counted: a proof in which the rare never happens proves little.
+
+use std::time::Duration;
+
+/// What happened, for those who want to know that it did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::lock::proof) struct Tally {
+    pub(in crate::lock::proof) children: u32,
+    pub(in crate::lock::proof) taken_over_by_proof: u32,
+    pub(in crate::lock::proof) taken_over_by_promise: u32,
+    pub(in crate::lock::proof) robbed: u32,
+    pub(in crate::lock::proof) excused_overlaps: u32,
+    /// Records that a request left behind that was carried out after its run.
+    pub(in crate::lock::proof) late_orphans: u32,
+    /// How long after it was sent the latest of them came.
+    pub(in crate::lock::proof) latest_orphan: Duration,
+    pub(in crate::lock::proof) orphans_of_crashed: u32,
+    pub(in crate::lock::proof) loud_orphans: u32,
+    pub(in crate::lock::proof) served: u32,
+    pub(in crate::lock::proof) timed_out: u32,
+    pub(in crate::lock::proof) failed: u32,
+    /// The longest that an acquisition went on beyond its patience.
+    pub(in crate::lock::proof) longest_overtime: Duration,
+    /// The longest from a robbery to the request to stop, or to the child's own end.
+    pub(in crate::lock::proof) longest_unnoticed: Duration,
+    /// Tflocks that were robbed and said nothing of it.
+    pub(in crate::lock::proof) unreported: u32,
+    /// Locks that were taken and lost again before a child was started.
+    pub(in crate::lock::proof) taken_anew: u32,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.children += other.children;
+        self.taken_over_by_proof += other.taken_over_by_proof;
+        self.taken_over_by_promise += other.taken_over_by_promise;
+        self.robbed += other.robbed;
+        self.excused_overlaps += other.excused_overlaps;
+        self.late_orphans += other.late_orphans;
+        self.latest_orphan = self.latest_orphan.max(other.latest_orphan);
+        self.orphans_of_crashed += other.orphans_of_crashed;
+        self.loud_orphans += other.loud_orphans;
+        self.served += other.served;
+        self.timed_out += other.timed_out;
+        self.failed += other.failed;
+        self.longest_overtime = self.longest_overtime.max(other.longest_overtime);
+        self.longest_unnoticed = self.longest_unnoticed.max(other.longest_unnoticed);
+        self.unreported += other.unreported;
+        self.taken_anew += other.taken_anew;
+    }
+}

@@ -1,0 +1,88 @@
+//! What a party really is and has done, as opposed to what it knows of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::lock::proof::server::Place;
+use crate::lock::record::{LockId, ProcessIdentity};
+use crate::lock::simulation::SimulatedHost;
+
+/// Who acts in a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::lock::proof) enum Party {
+    Tflock(usize),
+    Terraform(usize),
+    Person(usize),
+}
+
+impl std::fmt::Display for Party {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tflock(number) => write!(formatter, "tflock {number}"),
+            Self::Terraform(number) => write!(formatter, "terraform {number}"),
+            Self::Person(number) => write!(formatter, "person {number}"),
+        }
+    }
+}
+
+/// A party that may hold the lock, as it really is.
+pub(in crate::lock::proof) struct Candidate {
+    pub(in crate::lock::proof) id: LockId,
+    pub(in crate::lock::proof) host: SimulatedHost,
+    pub(in crate::lock::proof) promise: Option<Duration>,
+    /// How long its child takes to stop.
+    pub(in crate::lock::proof) stops_within: Duration,
+}
+
+/// A request that was answered.
+pub(super) struct Answered {
+    /// Its number among all that its sender has sent.
+    pub(super) number: u64,
+    /// Its number among all that were carried out in its place.
+    pub(super) at: u64,
+}
+
+/// What is held against a party, or for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Mark {
+    /// Its child was asked to stop.
+    AskedToStop,
+    /// Its tflock was stopped, and nothing else.
+    Stopped,
+    /// It was taken over by its promise while its child still ran, and could not help it.
+    Overran,
+    /// A person told it to take the holder's place.
+    ToldToTakeOver,
+    /// It said that a lock of its own may be left.
+    Loud,
+    Crashed,
+}
+
+pub(super) struct Truth {
+    pub(super) candidate: Candidate,
+    pub(super) child: Option<ProcessIdentity>,
+    pub(super) marks: BTreeSet<Mark>,
+    /// The places from which its record was removed, and when, although nobody had the right to.
+    pub(super) robbed: BTreeMap<Place, Duration>,
+    /// How many requests it has sent.
+    pub(super) sent: u64,
+    /// The last request to each place that it got an answer to.
+    pub(super) last_answered: BTreeMap<Place, Answered>,
+}
+
+impl Truth {
+    pub(super) fn new(candidate: Candidate) -> Self {
+        Self {
+            candidate,
+            child: None,
+            marks: BTreeSet::new(),
+            robbed: BTreeMap::new(),
+            sent: 0,
+            last_answered: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn has(&self, mark: Mark) -> bool {
+        self.marks.contains(&mark)
+    }
+}

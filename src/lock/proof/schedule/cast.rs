@@ -1,0 +1,224 @@
+//! Who acts in a schedule.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::World;
+use super::disturbances::Victim;
+use crate::lock::acquire::Patience;
+use crate::lock::host::Host as _;
+use crate::lock::proof::client::Client;
+use crate::lock::proof::contender::{Contender, Plan};
+use crate::lock::proof::network::Network;
+use crate::lock::proof::others::{Insistence, Person, Terraform};
+use crate::lock::proof::referee::{Candidate, Party};
+use crate::lock::proof::server::Rules;
+use crate::lock::proof::witness::Witness;
+use crate::lock::record::LockId;
+use crate::lock::simulation::{SimulatedHost, SimulatedMachine};
+use crate::lock::store::Store;
+
+/// What of a party is drawn before it starts.
+struct Character {
+    promise: Option<Duration>,
+    plan: Plan,
+    delay: Duration,
+}
+
+impl World<'_> {
+    pub(super) fn add_tflock(&mut self, number: usize) {
+        let character = self.draw();
+        let delay = character.delay;
+        let machine = self.some_machine();
+        self.add(Party::Tflock(number), &machine, character);
+        self.disturb(Party::Tflock(number), delay);
+    }
+
+    /// A last one, to whom nothing happens.
+    pub(super) fn add_heir(&mut self, machine: &SimulatedMachine) {
+        let plan = Plan {
+            patience: Patience::For(Duration::from_secs(5)),
+            work: Duration::from_secs(1),
+            stops_within: Duration::ZERO,
+            asked_to_end: None,
+            usurps_after: None,
+            restless: None,
+        };
+        let heir = Character {
+            promise: None,
+            plan,
+            delay: Duration::ZERO,
+        };
+        self.add(Party::Tflock(usize::MAX), machine, heir);
+    }
+
+    fn draw(&self) -> Character {
+        let (scene, random) = (self.scene, self.random());
+        let promise = (scene.places != [Rules::S3] && random.percent(scene.promises))
+            .then(|| self.seconds(3, 20));
+        let left_to_stop = promise.unwrap_or(Duration::from_secs(9)) / 3;
+        let stops_within = if random.percent(scene.slow_to_stop) {
+            left_to_stop + self.seconds(0, 20)
+        } else {
+            random.between(Duration::ZERO, left_to_stop)
+        };
+        let plan = Plan {
+            patience: match scene.patience {
+                Patience::For(limit) => Patience::For(random.between(Duration::ZERO, limit)),
+                Patience::Forever => Patience::Forever,
+            },
+            work: random.between(Duration::ZERO, Duration::from_secs(25)),
+            stops_within,
+            asked_to_end: random
+                .percent(scene.asked_to_end)
+                .then(|| self.seconds(0, 30)),
+            usurps_after: random.percent(scene.usurpers).then(|| self.seconds(0, 20)),
+            restless: random.percent(scene.restless).then(|| self.seconds(1, 5)),
+        };
+        Character {
+            promise,
+            plan,
+            delay: self.start_delay(),
+        }
+    }
+
+    fn add(&mut self, party: Party, machine: &SimulatedMachine, character: Character) {
+        let host = machine.tflock();
+        let claim = host.claim(character.promise);
+        let candidate = Candidate {
+            id: claim.info.id.clone(),
+            host: host.clone(),
+            promise: character.promise,
+            stops_within: character.plan.stops_within,
+        };
+        self.referee.admit(party, candidate);
+        let witness = Witness::default();
+        let stores = self.networks.iter().map(|network| {
+            let client: Rc<dyn Store> = Rc::new(self.client(party, &host, network));
+            self.mutation.store(client, &claim.info.id)
+        });
+        let contender = Contender {
+            party,
+            seen_host: self.mutation.host(&host),
+            host: host.clone(),
+            plan: character.plan,
+            stores: stores.collect(),
+            servers: self.servers.clone(),
+            referee: self.referee.clone(),
+            witness: witness.clone(),
+            mutation: self.mutation,
+            claim,
+        };
+        let starting = host.clone();
+        let (task, ending) = machine.spawn(async move {
+            starting.sleep(character.delay).await;
+            contender.run().await
+        });
+        self.endings.push(ending);
+        self.victims.borrow_mut().push(Victim {
+            party,
+            host,
+            task,
+            witness,
+        });
+    }
+
+    fn client(&self, party: Party, host: &SimulatedHost, network: &Network) -> Client {
+        Client {
+            wire: Rc::new(network.clone()),
+            host: host.clone(),
+            party,
+            referee: self.referee.clone(),
+            simulation: self.simulation.clone(),
+            skew: Rc::default(),
+        }
+    }
+
+    fn some_machine(&self) -> SimulatedMachine {
+        let count = u64::try_from(self.machines.len()).unwrap_or(1);
+        let number = usize::try_from(self.random().below(count)).unwrap_or(0);
+        self.machines[number].clone()
+    }
+
+    /// Often all at once, where it is closest.
+    fn start_delay(&self) -> Duration {
+        match self.random().below(3) {
+            0 => Duration::ZERO,
+            1 => self
+                .random()
+                .between(Duration::ZERO, Duration::from_secs(1)),
+            _ => self.seconds(0, 20),
+        }
+    }
+
+    /// Plain terraform stands beside tflock where there is one place.
+    pub(super) fn add_terraform(&mut self) {
+        let [server] = self.servers.as_slice() else {
+            return;
+        };
+        if !self.random().percent(self.scene.terraforms) {
+            return;
+        }
+        let party = Party::Terraform(0);
+        let machine = self.some_machine();
+        let host = machine.tflock();
+        let id = LockId::from_bytes(host.random());
+        let candidate = Candidate {
+            id: id.clone(),
+            host: host.clone(),
+            promise: None,
+            stops_within: Duration::ZERO,
+        };
+        self.referee.admit(party, candidate);
+        let terraform = Terraform {
+            party,
+            client: self.client(party, &host, &self.networks[0]),
+            host: host.clone(),
+            id,
+            server: Rc::clone(server),
+            referee: self.referee.clone(),
+            patience: self.seconds(0, 40),
+            work: self.seconds(0, 15),
+        };
+        let delay = self.start_delay();
+        let (_, ended) = machine.spawn(async move {
+            host.sleep(delay).await;
+            terraform.run().await;
+        });
+        self.others.push(ended);
+    }
+
+    pub(super) fn add_person(&mut self) {
+        if !self.random().percent(self.scene.people) {
+            return;
+        }
+        let party = Party::Person(0);
+        let machine = self.some_machine();
+        let host = machine.tflock();
+        let insistence = if self.random().percent(60) {
+            Insistence::Forced
+        } else {
+            Insistence::Careful
+        };
+        let clients = self
+            .networks
+            .iter()
+            .map(|network| self.client(party, &host, network));
+        let person = Person {
+            party,
+            clients: clients.collect(),
+            host: host.clone(),
+            referee: self.referee.clone(),
+            thinks_for: self
+                .random()
+                .between(Duration::ZERO, Duration::from_secs(3)),
+            insistence,
+        };
+        let delay = self.seconds(0, 30);
+        let (_, ended) = machine.spawn(async move {
+            host.sleep(delay).await;
+            person.run().await;
+        });
+        self.others.push(ended);
+    }
+}

@@ -1,0 +1,266 @@
+//! Thousands of schedules, drawn at random: the same ones in each run of the tests.
+//!
+//! A violation tells its seed and everything that happened. `PROOF_TIMES=100 cargo test proof::schedules`
+//! draws a hundred times as many.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::contender::Ending;
+use super::mutants::Mutation;
+use super::network::Weather;
+use super::referee::Tally;
+use super::say;
+use super::schedule::{self, Scene, Verdict};
+use super::server::Rules;
+use crate::lock::acquire::Patience;
+
+const CALM: Weather = Weather {
+    latency: Duration::from_millis(200),
+    request_lost: 0,
+    reply_lost: 0,
+    late: 0,
+    throttled: 0,
+    server_failure: 0,
+    not_carried_out: 0,
+    breaks: 100,
+};
+
+const ROUGH: Weather = Weather {
+    request_lost: 3,
+    reply_lost: 5,
+    late: 4,
+    throttled: 3,
+    server_failure: 3,
+    not_carried_out: 2,
+    breaks: 75,
+    ..CALM
+};
+
+/// Everything that can happen does.
+pub(super) const DYNAMODB: Scene = Scene {
+    places: &[Rules::DynamoDb],
+    weather: ROUGH,
+    most_contenders: 6,
+    patience: Patience::For(Duration::from_mins(1)),
+    promises: 60,
+    slow_to_stop: 15,
+    asked_to_end: 15,
+    restless: 20,
+    crashes: 15,
+    reboots: 7,
+    suspends: 15,
+    stops: 10,
+    wall_errors: TimeDelta::minutes(5),
+    wall_jumps: TimeDelta::hours(9),
+    terraforms: 20,
+    people: 20,
+    usurpers: 5,
+    cuts: 10,
+    denials: 5,
+};
+
+const S3: Scene = Scene {
+    places: &[Rules::S3],
+    ..DYNAMODB
+};
+
+const BOTH: Scene = Scene {
+    places: &[Rules::S3, Rules::DynamoDb],
+    ..DYNAMODB
+};
+
+pub(super) const LOCAL: Scene = Scene {
+    places: &[Rules::Local],
+    wall_errors: TimeDelta::hours(9),
+    ..DYNAMODB
+};
+
+/// Holders that promised, and are cut off.
+pub(super) const PROMISES: Scene = Scene {
+    promises: 100,
+    cuts: 60,
+    terraforms: 0,
+    people: 0,
+    usurpers: 0,
+    denials: 0,
+    wall_jumps: TimeDelta::minutes(5),
+    ..DYNAMODB
+};
+
+/// Nothing goes wrong at all.
+const FAIR: Scene = Scene {
+    weather: CALM,
+    patience: Patience::Forever,
+    promises: 30,
+    slow_to_stop: 0,
+    asked_to_end: 0,
+    crashes: 0,
+    reboots: 0,
+    suspends: 0,
+    stops: 0,
+    // A clock that is set by more than five minutes makes AWS refuse one request.
+    wall_errors: TimeDelta::minutes(2),
+    wall_jumps: TimeDelta::minutes(2),
+    terraforms: 0,
+    people: 0,
+    usurpers: 0,
+    cuts: 0,
+    denials: 0,
+    ..DYNAMODB
+};
+
+/// Runs the schedules of `scene`, and says what happened in them.
+#[track_caller]
+fn run(name: &str, scene: &Scene, count: u64) -> Tally {
+    run_each(name, scene, count, |_| None)
+}
+
+/// The same, with a look at each: what is wrong with it.
+#[track_caller]
+fn run_each(
+    name: &str,
+    scene: &Scene,
+    count: u64,
+    fault_of: impl Fn(&Verdict) -> Option<String>,
+) -> Tally {
+    let times = std::env::var("PROOF_TIMES").ok();
+    let count = count * times.and_then(|times| times.parse().ok()).unwrap_or(1);
+    let began = std::time::Instant::now();
+    let (mut tally, mut requests) = (Tally::default(), 0);
+    for seed in 0..count {
+        match schedule::run(scene, Mutation::None, seed) {
+            Ok(verdict) => {
+                if let Some(fault) = fault_of(&verdict) {
+                    panic!(
+                        "{name}, seed {seed}: {fault}\n{}",
+                        schedule::story(scene, seed)
+                    );
+                }
+                tally += verdict.tally;
+                requests += verdict.requests;
+            }
+            Err(violation) => panic!("{name}, {violation}"),
+        }
+    }
+    let took = began.elapsed();
+    say(&format!(
+        "{name}: {count} schedules with {requests} requests in {took:?}: {tally:#?}"
+    ));
+    tally
+}
+
+/// Everybody has run to the end under the lock, and given it back.
+fn not_everybody_ran(verdict: &Verdict) -> Option<String> {
+    let ran = Ending::Ran {
+        lost: false,
+        released: true,
+    };
+    let other = verdict.endings.iter().find(|ending| **ending != ran)?;
+    Some(format!("somebody ended so: {other:?}"))
+}
+
+#[test]
+fn no_schedule_over_dynamodb_breaks_the_protocol() {
+    let tally = run("DynamoDB", &DYNAMODB, 1500);
+    assert!(tally.taken_over_by_proof > 100 && tally.taken_over_by_promise > 20);
+    assert!(tally.robbed > 100 && tally.excused_overlaps > 50 && tally.taken_anew > 0);
+    assert!(
+        tally.late_orphans > 0,
+        "the worst of the network was not met"
+    );
+    // A signature is good for five minutes, and the clock that it was made by may be five more ahead.
+    assert!(tally.latest_orphan <= Duration::from_mins(10));
+}
+
+#[test]
+fn no_schedule_over_s3_breaks_the_protocol() {
+    let tally = run("S3", &S3, 1200);
+    assert!(tally.taken_over_by_proof > 100 && tally.robbed > 50);
+    assert_eq!(tally.taken_over_by_promise, 0, "S3 has no promises");
+    assert!(
+        tally.late_orphans > 0,
+        "the worst of the network was not met"
+    );
+    assert!(tally.latest_orphan <= Duration::from_mins(20));
+}
+
+#[test]
+fn no_schedule_over_both_at_once_breaks_the_protocol() {
+    let tally = run("S3 and DynamoDB", &BOTH, 1000);
+    assert!(tally.taken_over_by_proof > 100 && tally.robbed > 50);
+}
+
+#[test]
+fn no_schedule_over_files_breaks_the_protocol() {
+    let tally = run("local files", &LOCAL, 1000);
+    assert!(tally.taken_over_by_proof > 50 && tally.taken_over_by_promise > 10);
+    assert_eq!(tally.late_orphans, 0, "nothing is late here");
+}
+
+#[test]
+fn no_promise_is_broken_by_a_holder_that_is_cut_off() {
+    let tally = run("promises", &PROMISES, 1500);
+    assert!(tally.taken_over_by_promise > 100 && tally.taken_anew > 0);
+}
+
+#[test]
+fn in_fair_weather_everybody_gets_the_lock_and_gives_it_back() {
+    for places in [DYNAMODB.places, S3.places, BOTH.places, LOCAL.places] {
+        let scene = Scene { places, ..FAIR };
+        let tally = run_each("fair weather", &scene, 60, not_everybody_ran);
+        assert_eq!(tally.taken_over_by_promise + tally.taken_over_by_proof, 0);
+    }
+}
+
+#[test]
+fn answers_that_are_lost_change_nothing() {
+    let weather = Weather {
+        // More, and sometimes a store fails for ten seconds on end, which ends an acquisition.
+        reply_lost: 5,
+        server_failure: 3,
+        ..CALM
+    };
+    for places in [DYNAMODB.places, S3.places, BOTH.places, LOCAL.places] {
+        let scene = Scene {
+            places,
+            weather,
+            // Whoever promised stops its child when it does not hear that it was renewed.
+            promises: 0,
+            ..FAIR
+        };
+        let tally = run_each("lost answers", &scene, 150, not_everybody_ran);
+        assert_eq!(tally.taken_over_by_promise + tally.taken_over_by_proof, 0);
+        assert_eq!(tally.late_orphans + tally.loud_orphans, 0);
+    }
+}
+
+#[test]
+fn a_lock_that_was_taken_away_is_noticed_at_the_next_heartbeat_and_reported() {
+    let scene = Scene {
+        people: 100,
+        usurpers: 20,
+        patience: Patience::For(Duration::from_mins(1)),
+        ..FAIR
+    };
+    let tally = run("robberies", &scene, 300);
+    assert!(tally.robbed > 100);
+    // Ten seconds to the next heartbeat, two more if something else has just dropped it, and the way there and back.
+    let noticed = Duration::from_secs(12) + 4 * CALM.latency;
+    assert!(tally.longest_unnoticed <= noticed, "{tally:?}");
+    assert_eq!(tally.unreported, 0);
+}
+
+#[test]
+fn without_heartbeats_a_lock_that_was_taken_away_is_reported_at_the_end() {
+    let scene = Scene {
+        places: S3.places,
+        people: 100,
+        patience: Patience::For(Duration::from_mins(1)),
+        ..FAIR
+    };
+    let tally = run("robberies over S3", &scene, 200);
+    assert!(tally.robbed > 50);
+    assert_eq!(tally.unreported, 0);
+}

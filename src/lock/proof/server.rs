@@ -1,0 +1,284 @@
+//! The far end: a place for one record with the rules of a real store.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{Hash as _, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
+
+use super::referee::{Party, Referee};
+use crate::lock::record::{LockId, Record};
+use crate::lock::simulation::Simulation;
+use crate::lock::store::{Revision, StoreErrorKind, Stored, Swap};
+
+/// Which store's rules apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// Compares whole items; a refusal brings the holder back.
+    DynamoDb,
+    /// Compares entity tags, is not renewed, and wants a second request to see the holder.
+    S3,
+    /// Files of one machine: nothing is lost on the way.
+    Local,
+}
+
+/// What is asked of a place.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    Read,
+    Swap {
+        expected: Option<Stored>,
+        new: Option<Record>,
+    },
+    /// plain terraform's.
+    DeleteUncompared,
+}
+
+/// A request on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Envelope {
+    pub(super) by: Party,
+    /// Among all that its sender has sent.
+    pub(super) number: u64,
+    pub(super) request: Request,
+    pub(super) sent: Duration,
+    /// What the client's clock said, as its signature does.
+    pub(super) signed: DateTime<Utc>,
+    pub(super) suspended_when_sent: Duration,
+}
+
+impl Envelope {
+    /// All of it in a few bytes.
+    pub(super) fn digest(&self, rules: Rules, hasher: &mut impl Hasher) {
+        (self.by, self.number, self.sent).hash(hasher);
+        (self.signed, self.suspended_when_sent).hash(hasher);
+        name(&self.request).hash(hasher);
+        if let Request::Swap { expected, new } = &self.request {
+            let expected = expected.as_ref().map(|stored| &stored.record);
+            let [expected, new] =
+                [expected, new.as_ref()].map(|one| one.map(|record| revision(rules, record)));
+            (expected, new).hash(hasher);
+        }
+    }
+}
+
+/// An answer, and when it was given.
+pub(super) struct Reply {
+    pub(super) swap: Swap,
+    /// The number of its request in the order of the place.
+    pub(super) at: u64,
+}
+
+/// What a client is told.
+pub(super) type Outcome = Result<Reply, StoreErrorKind>;
+
+/// The record that stands in a place, with its history.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) record: Record,
+    pub(super) id: LockId,
+    revision: Vec<u8>,
+    /// When it was put there where nothing or another's stood: as time, and as the number of the request.
+    pub(super) created: Duration,
+    pub(super) created_at: u64,
+    /// The number of that request among all that its sender has sent.
+    pub(super) created_by: u64,
+    /// When it was last written.
+    pub(super) written: Duration,
+    /// When that last write was sent.
+    pub(super) sent: Duration,
+    /// How long its writer's machine had been suspended by then.
+    pub(super) suspended_when_sent: Duration,
+}
+
+impl Entry {
+    fn stored(&self) -> Stored {
+        Stored {
+            record: self.record.clone(),
+            revision: Revision::Bytes(self.revision.clone()),
+        }
+    }
+}
+
+/// A change of the record, as the referee sees it.
+pub(super) struct Change<'a> {
+    pub(super) place: Place,
+    pub(super) by: Party,
+    pub(super) before: Option<&'a Entry>,
+    pub(super) after: Option<&'a Entry>,
+}
+
+/// Numbers the places of a lock.
+pub(super) type Place = usize;
+
+/// One place for a record.
+pub(super) struct Server {
+    pub(super) place: Place,
+    simulation: Simulation,
+    referee: Referee,
+    pub(super) rules: Rules,
+    entry: RefCell<Option<Entry>>,
+    requests: Cell<u64>,
+}
+
+impl Server {
+    pub(super) fn new(
+        simulation: &Simulation,
+        referee: &Referee,
+        place: Place,
+        rules: Rules,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            place,
+            simulation: simulation.clone(),
+            referee: referee.clone(),
+            rules,
+            entry: RefCell::default(),
+            requests: Cell::default(),
+        })
+    }
+
+    /// What stands there.
+    pub(super) fn entry(&self) -> Option<Entry> {
+        self.entry.borrow().clone()
+    }
+
+    /// Whose lock stands there.
+    pub(super) fn holder(&self) -> Option<LockId> {
+        self.entry.borrow().as_ref().map(|entry| entry.id.clone())
+    }
+
+    /// Which request put there what stands there.
+    pub(super) fn created_at(&self) -> Option<u64> {
+        self.entry.borrow().as_ref().map(|entry| entry.created_at)
+    }
+
+    /// What stands there, in a few bytes.
+    pub(super) fn digest(&self, hasher: &mut impl Hasher) {
+        let entry = self.entry.borrow();
+        let seen = entry.as_ref().map(|entry| {
+            let times = (entry.created, entry.written, entry.sent);
+            let by = (entry.created_by, entry.suspended_when_sent);
+            (&entry.revision, times, by)
+        });
+        seen.hash(hasher);
+    }
+
+    /// How many requests were carried out.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// Does what is asked, at once and as a whole.
+    pub(super) fn carry_out(&self, envelope: &Envelope) -> Reply {
+        self.requests.set(self.requests.get() + 1);
+        let before = self.entry();
+        let current = || before.as_ref().map(Entry::stored);
+        let swap = match &envelope.request {
+            Request::Read => Swap::Refused(current()),
+            Request::DeleteUncompared => {
+                self.change(envelope, before.as_ref(), None);
+                Swap::Done(None)
+            }
+            Request::Swap { expected, new } => {
+                let standing = current().map(|stored| stored.revision);
+                if standing == expected.as_ref().map(|stored| stored.revision.clone()) {
+                    self.change(envelope, before.as_ref(), new.clone());
+                    Swap::Done(self.entry().map(|entry| entry.stored()))
+                } else if self.rules == Rules::S3 {
+                    Swap::Refused(None)
+                } else {
+                    Swap::Refused(current())
+                }
+            }
+        };
+        let by = envelope.by;
+        self.referee.note(|| {
+            format!(
+                "  {} of {by} is carried out: {}",
+                name(&envelope.request),
+                outcome(&swap)
+            )
+        });
+        Reply {
+            swap,
+            at: self.requests.get(),
+        }
+    }
+
+    fn change(&self, envelope: &Envelope, before: Option<&Entry>, new: Option<Record>) {
+        let now = self.simulation.elapsed();
+        let after = new.map(|record| {
+            let id = record.lock_id().unwrap_or_else(|| LockId(String::new()));
+            let same = before.filter(|before| before.id == id);
+            Entry {
+                revision: revision(self.rules, &record),
+                record,
+                created: same.map_or(now, |before| before.created),
+                created_at: same.map_or(self.requests.get(), |before| before.created_at),
+                created_by: same.map_or(envelope.number, |before| before.created_by),
+                id,
+                written: now,
+                sent: envelope.sent,
+                suspended_when_sent: envelope.suspended_when_sent,
+            }
+        });
+        self.entry.replace(after.clone());
+        self.referee.changed(&Change {
+            place: self.place,
+            by: envelope.by,
+            before,
+            after: after.as_ref(),
+        });
+    }
+}
+
+/// What is compared: the contents and nothing else, so that equal contents are equal.
+fn revision(rules: Rules, record: &Record) -> Vec<u8> {
+    let mut bytes = record.info.clone().unwrap_or_default().into_bytes();
+    let lease = record.lease.as_ref().filter(|_| rules != Rules::S3);
+    if let Some(lease) = lease {
+        let child = lease.holder.as_ref().and_then(|holder| holder.child);
+        bytes.extend(lease.heartbeat.unwrap_or(u64::MAX).to_be_bytes());
+        bytes.extend(lease.heartbeat_at.iter().flat_map(|text| text.bytes()));
+        bytes.extend(child.map_or(0, |child| child.start_time).to_be_bytes());
+    }
+    bytes
+}
+
+fn name(request: &Request) -> &'static str {
+    match request {
+        Request::Read => "read",
+        Request::DeleteUncompared => "delete without comparison",
+        Request::Swap { new: None, .. } => "delete",
+        Request::Swap { expected: None, .. } => "put if absent",
+        Request::Swap { .. } => "put if unchanged",
+    }
+}
+
+fn outcome(swap: &Swap) -> String {
+    let (word, stored) = match swap {
+        Swap::Done(stored) => ("done", stored),
+        Swap::Refused(stored) => ("refused", stored),
+    };
+    let Some(Stored { record, .. }) = stored else {
+        return format!("{word}, nothing");
+    };
+    let heartbeat = record.lease.as_ref().and_then(|lease| lease.heartbeat);
+    let id = record.lock_id().map_or_else(String::new, |id| id.0);
+    format!(
+        "{word}, {} with heartbeat {heartbeat:?}",
+        id.get(..8).unwrap_or_default()
+    )
+}
+
+/// Whatever carries requests to a place and answers back, or not.
+pub(super) trait Wire {
+    /// Takes a request; what becomes of it may be told through `answer`.
+    fn send(&self, envelope: Envelope, answer: oneshot::Sender<Outcome>);
+
+    /// The place at the other end.
+    fn server(&self) -> &Server;
+}
