@@ -279,3 +279,6 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Keeping two places at once, in simulated time.
+
+use super::*;
+use crate::lock::record::Record;
+use crate::lock::simulation::{SimulatedHost, Simulation};
+use crate::lock::store::memory::MemoryStore;
+use crate::lock::store::{Heartbeats, Store as _};
+
+/// A lock that is held in an object without heartbeats and in an item with them.
+struct Scene {
+    simulation: Simulation,
+    host: SimulatedHost,
+    object: MemoryStore,
+    item: MemoryStore,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let simulation = Simulation::default();
+        Self {
+            host: simulation.machine().tflock(),
+            simulation,
+            object: MemoryStore::new(Heartbeats::None),
+            item: MemoryStore::new(Heartbeats::Written),
+        }
+    }
+
+    fn hold(&self, stores: &[&MemoryStore], promise: Option<Duration>) -> Keeper {
+        let held = stores.iter().map(|store| {
+            let claim = self.host.claim(promise);
+            let mut lease = claim.lease;
+            lease.heartbeat = (store.heartbeats() == Heartbeats::Written).then_some(0);
+            store.overwrite(Some(Record::new(&claim.info, lease)));
+            let current = store.current().unwrap();
+            let shared = Rc::new((*store).clone());
+            Held::new(
+                shared,
+                self.host.shared(),
+                claim.info.id,
+                current,
+                self.host.now(),
+            )
+        });
+        Keeper::new(held.collect(), self.host.shared())
+    }
+
+    /// Keeps the lock on the machine, for so long.
+    fn keep(&self, mut keeper: Keeper, seconds: u64) -> Vec<News> {
+        let until = self.host.clone();
+        let keeping = async move {
+            let mut news = Vec::new();
+            let mut over = std::pin::pin!(until.sleep(Duration::from_secs(seconds)));
+            loop {
+                tokio::select! {
+                    biased;
+                    one = keeper.next() => news.push(one),
+                    () = &mut over => return news,
+                }
+            }
+        };
+        let (_, news) = self.host.machine().spawn(keeping);
+        self.simulation.run(async { news.await.unwrap() })
+    }
+
+    /// Suspends the machine after a second, for so long.
+    fn suspend_for(&self, seconds: u64) {
+        let (simulation, machine) = (self.simulation.clone(), self.host.machine().clone());
+        // It goes on by itself.
+        let _ = self.simulation.spawn(async move {
+            simulation.sleep(Duration::from_secs(1)).await;
+            machine.suspend();
+            simulation.sleep(Duration::from_secs(seconds)).await;
+            machine.resume();
+        });
+    }
+}
+
+#[test]
+fn an_object_is_not_asked_for_while_the_machine_is_awake() {
+    let scene = Scene::new();
+    let keeper = scene.hold(&[&scene.object], None);
+    assert!(scene.keep(keeper, 3600).is_empty());
+    assert_eq!(scene.object.requests(), 0);
+}
+
+#[test]
+fn an_object_is_looked_at_after_a_suspend() {
+    let scene = Scene::new();
+    let keeper = scene.hold(&[&scene.object], None);
+    scene.suspend_for(60);
+    let news = scene.keep(keeper, 5);
+    assert!(matches!(news[..], [News::Renewed]), "{news:?}");
+    assert_eq!(scene.object.requests(), 1);
+}
+
+#[test]
+fn an_object_that_was_removed_during_a_suspend_is_missed_at_once() {
+    let scene = Scene::new();
+    let keeper = scene.hold(&[&scene.object], None);
+    scene.object.overwrite(None);
+    scene.suspend_for(60);
+    let news = scene.keep(keeper, 5);
+    assert!(matches!(news[..], [News::Lost(_)]), "{news:?}");
+}
+
+#[test]
+fn what_was_in_doubt_is_confirmed_when_each_place_has_been() {
+    let scene = Scene::new();
+    let mut keeper = scene.hold(&[&scene.object, &scene.item], None);
+    assert!(keeper.is_confirmed());
+    scene
+        .simulation
+        .run(scene.host.sleep(Duration::from_secs(1)));
+    keeper.renew_now();
+    for is_confirmed in [false, true] {
+        let news = scene.simulation.run(keeper.next());
+        assert!(matches!(news, News::Renewed), "{news:?}");
+        assert_eq!(keeper.is_confirmed(), is_confirmed);
+    }
+}
+
+#[test]
+fn others_must_stop_the_child_when_three_quarters_of_the_promise_are_over() {
+    let scene = Scene::new();
+    assert_eq!(scene.hold(&[&scene.item], None).time_left(), None);
+    let promise = Some(Duration::from_mins(1));
+    let mut keeper = scene.hold(&[&scene.item], promise);
+    let pass = |seconds| {
+        let pause = scene.host.sleep(Duration::from_secs(seconds));
+        scene.simulation.run(pause);
+    };
+    pass(20);
+    assert_eq!(keeper.time_left(), Some(Duration::from_secs(25)));
+    keeper.renew_now();
+    scene.simulation.run(keeper.next());
+    assert_eq!(keeper.time_left(), Some(Duration::from_secs(45)));
+    pass(100);
+    assert_eq!(keeper.time_left(), Some(Duration::ZERO));
+}
