@@ -20,8 +20,9 @@ pub(super) use self::tally::Tally;
 use self::truth::{Answered, Mark, Truth};
 pub(super) use self::truth::{Candidate, Party};
 use super::server::Place;
+use crate::lock::host::Host as _;
 use crate::lock::record::{LockId, ProcessIdentity};
-use crate::lock::simulation::{SimulatedMachine, Simulation};
+use crate::lock::simulation::{SimulatedHost, SimulatedMachine, Simulation};
 
 /// The most that an acquisition takes beyond its patience when the store stops answering at the last moment: the
 /// outage's ten seconds, five more to take an attempt back, and up to four requests of S3 that run into their time-out.
@@ -69,6 +70,19 @@ impl Referee {
             .truths
             .borrow_mut()
             .insert(party, Truth::new(candidate));
+    }
+
+    /// A plain terraform enters, which promises nothing and stops at once; returns its lock ID.
+    pub(super) fn admit_terraform(&self, party: Party, host: &SimulatedHost) -> LockId {
+        let id = LockId::from_bytes(host.random());
+        let candidate = Candidate {
+            id: id.clone(),
+            host: host.clone(),
+            promise: None,
+            stops_within: Duration::ZERO,
+        };
+        self.admit(party, candidate);
+        id
     }
 
     /// Adds a line to the trace.

@@ -14,7 +14,6 @@ use crate::lock::proof::mutants::Mutation;
 use crate::lock::proof::others::{Insistence, Person, Terraform};
 use crate::lock::proof::referee::{Candidate, Party};
 use crate::lock::proof::witness::Witness;
-use crate::lock::record::LockId;
 use crate::lock::simulation::{SimulatedHost, TaskId};
 use crate::lock::store::Store;
 
@@ -84,19 +83,11 @@ impl World<'_> {
     }
 
     fn terraform(&self, party: Party, host: &SimulatedHost, work: Duration) -> TaskId {
-        let id = LockId::from_bytes(host.random());
-        let candidate = Candidate {
-            id: id.clone(),
-            host: host.clone(),
-            promise: None,
-            stops_within: Duration::ZERO,
-        };
-        self.referee.admit(party, candidate);
         let terraform = Terraform {
             party,
             client: self.client(party, host),
             host: host.clone(),
-            id,
+            id: self.referee.admit_terraform(party, host),
             server: Rc::clone(&self.junction.server),
             referee: self.referee.clone(),
             patience: Duration::from_secs(4),

@@ -14,7 +14,6 @@ use crate::lock::proof::others::{Insistence, Person, Terraform};
 use crate::lock::proof::referee::{Candidate, Party};
 use crate::lock::proof::server::Rules;
 use crate::lock::proof::witness::Witness;
-use crate::lock::record::LockId;
 use crate::lock::simulation::{SimulatedHost, SimulatedMachine};
 use crate::lock::store::Store;
 
@@ -162,19 +161,11 @@ impl World<'_> {
         let party = Party::Terraform(0);
         let machine = self.some_machine();
         let host = machine.tflock();
-        let id = LockId::from_bytes(host.random());
-        let candidate = Candidate {
-            id: id.clone(),
-            host: host.clone(),
-            promise: None,
-            stops_within: Duration::ZERO,
-        };
-        self.referee.admit(party, candidate);
         let terraform = Terraform {
             party,
             client: self.client(party, &host, &self.networks[0]),
             host: host.clone(),
-            id,
+            id: self.referee.admit_terraform(party, &host),
             server: Rc::clone(server),
             referee: self.referee.clone(),
             patience: self.seconds(0, 40),
