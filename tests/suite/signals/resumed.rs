@@ -77,36 +77,41 @@ impl<'a> Suspended<'a> {
     }
 }
 
-#[test]
-fn terraform_goes_on_after_fg_once_the_lock_is_known_to_be_held() {
+/// Suspends a run whose DynamoDB is behind a proxy.
+#[track_caller]
+fn with_table(test: impl FnOnce(&LockTable, &Proxy, Suspended<'_>)) {
     let scene = LockTable::new();
     let proxy = Proxy::before(scene.dynamodb.url());
     let script = stopping_gracefully(&scene.workspace);
     let endpoint = format!("AWS_ENDPOINT_URL_DYNAMODB={}", proxy.url());
     let suspended = Suspended::start(&scene.workspace, &script, &endpoint);
-    let renewing = proxy.on("PutItem").hold();
-    suspended.bring_back();
-    renewing.wait_until_reached();
-    suspended.goes_on_when(|| renewing.open());
-    scene.workspace.let_go();
-    suspended.shell.finish(0);
-    assert_eq!(script.events(), ["begin", "end"]);
-    assert_eq!(scene.table.locks(), Vec::<String>::new());
+    test(&scene, &proxy, suspended);
+}
+
+#[test]
+fn terraform_goes_on_after_fg_once_the_lock_is_known_to_be_held() {
+    with_table(|scene, proxy, suspended| {
+        let renewing = proxy.on("PutItem").hold();
+        suspended.bring_back();
+        renewing.wait_until_reached();
+        suspended.goes_on_when(|| renewing.open());
+        scene.workspace.let_go();
+        suspended.shell.finish(0);
+        assert_eq!(suspended.script.events(), ["begin", "end"]);
+        assert_eq!(scene.table.locks(), Vec::<String>::new());
+    });
 }
 
 #[test]
 fn terraform_that_lost_its_lock_while_it_was_suspended_does_nothing_but_stop() {
-    let scene = LockTable::new();
-    let proxy = Proxy::before(scene.dynamodb.url());
-    let script = stopping_gracefully(&scene.workspace);
-    let endpoint = format!("AWS_ENDPOINT_URL_DYNAMODB={}", proxy.url());
-    let suspended = Suspended::start(&scene.workspace, &script, &endpoint);
-    scene.table.delete(LOCK);
-    let renewing = proxy.on("PutItem").hold();
-    suspended.bring_back();
-    renewing.wait_until_reached();
-    suspended.goes_on_when(|| renewing.open());
-    suspended.stops_because_of_the_loss();
+    with_table(|scene, proxy, suspended| {
+        scene.table.delete(LOCK);
+        let renewing = proxy.on("PutItem").hold();
+        suspended.bring_back();
+        renewing.wait_until_reached();
+        suspended.goes_on_when(|| renewing.open());
+        suspended.stops_because_of_the_loss();
+    });
 }
 
 #[test]
@@ -122,35 +127,29 @@ fn a_lock_object_that_was_lost_meanwhile_is_missed_at_once_too() {
 
 #[test]
 fn terraform_does_not_wait_for_ever_for_a_store_that_is_silent() {
-    let scene = LockTable::new();
-    let proxy = Proxy::before(scene.dynamodb.url());
-    let script = stopping_gracefully(&scene.workspace);
-    let endpoint = format!("AWS_ENDPOINT_URL_DYNAMODB={}", proxy.url());
-    let suspended = Suspended::start(&scene.workspace, &script, &endpoint);
-    let renewing = proxy.on("PutItem").hold();
-    suspended.bring_back();
-    renewing.wait_until_reached();
-    suspended.goes_on_when(|| {});
-    renewing.open();
-    scene.workspace.let_go();
-    suspended.shell.finish(0);
-    assert_eq!(script.events(), ["begin", "end"]);
+    with_table(|scene, proxy, suspended| {
+        let renewing = proxy.on("PutItem").hold();
+        suspended.bring_back();
+        renewing.wait_until_reached();
+        suspended.goes_on_when(|| {});
+        renewing.open();
+        scene.workspace.let_go();
+        suspended.shell.finish(0);
+        assert_eq!(suspended.script.events(), ["begin", "end"]);
+    });
 }
 
 #[test]
 fn ctrl_c_is_heard_though_the_store_is_silent() {
-    let scene = LockTable::new();
-    let proxy = Proxy::before(scene.dynamodb.url());
-    let script = stopping_gracefully(&scene.workspace);
-    let endpoint = format!("AWS_ENDPOINT_URL_DYNAMODB={}", proxy.url());
-    let suspended = Suspended::start(&scene.workspace, &script, &endpoint);
-    let renewing = proxy.on("PutItem").hold();
-    suspended.bring_back();
-    suspended.shell.terminal.press_ctrl_c();
-    wait_until("the end of the script", || {
-        script.events() == ["begin", "INT", "end"]
+    with_table(|scene, proxy, suspended| {
+        let renewing = proxy.on("PutItem").hold();
+        suspended.bring_back();
+        suspended.shell.terminal.press_ctrl_c();
+        wait_until("the end of the script", || {
+            suspended.script.events() == ["begin", "INT", "end"]
+        });
+        renewing.open();
+        suspended.shell.finish(1);
+        assert_eq!(scene.table.locks(), Vec::<String>::new());
     });
-    renewing.open();
-    suspended.shell.finish(1);
-    assert_eq!(scene.table.locks(), Vec::<String>::new());
 }
