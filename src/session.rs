@@ -5,31 +5,29 @@
 
 mod creation;
 pub mod nesting;
+mod running;
 mod taking;
 mod words;
 
-use std::any::Any;
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use self::creation::Creation;
+use self::running::Running;
 use self::taking::Taking;
 use crate::child::{
-    Command, Ending, Event, Output, Phase, Run, Signal, SignalNumber, Signals, StartError,
-    replace_by,
+    Command, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError, replace_by,
 };
 use crate::ci;
 use crate::commands::{Context, variable};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Claim, Patience};
-use crate::lock::host::{Host, Machine, identity_of};
-use crate::lock::keeper::{Keeper, News, Released};
+use crate::lock::host::{Host, Machine};
+use crate::lock::keeper::{Keeper, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
 use crate::target::{Situation, Target};
@@ -64,8 +62,19 @@ pub struct Purpose {
     pub success_codes: &'static [u8],
     /// The words after `tflock` that wait for longer.
     pub longer_wait: String,
+    /// Whether the program works on what was selected when it was started.
+    pub selection: Selection,
     /// The terraform that runs under the lock.
     pub terraform: Option<PathBuf>,
+}
+
+/// Which backend and workspace the program works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Those that are selected when it starts: terraform reads them once.
+    AtStart,
+    /// It may select others itself, and whatever works on them takes their lock.
+    ItsOwn,
 }
 
 /// Runs `child` under the lock of `target`, or under that of a run that we are inside of.
@@ -104,6 +113,8 @@ pub async fn run_under_lock(
         stores: target.stores.clone(),
         success_codes: purpose.success_codes,
         is_unchanged: &|| situation.still_means(&target),
+        selection: purpose.selection,
+        is_astray: Cell::new(false),
         patience: purpose.patience,
         longer_wait: purpose.longer_wait,
         creation: target.created_on_use.as_ref().map(|state| Creation {
@@ -156,15 +167,11 @@ struct Session<'a> {
     longer_wait: String,
     creation: Option<Creation<'a>>,
     success_codes: &'static [u8],
-    /// Whether the lock is still that of what terraform would work on.
-    is_unchanged: &'a dyn Fn() -> bool,
-}
-
-/// How the child's part of a session ended.
-enum Running {
-    Ended(Ending, Output),
-    NotStarted(StartError),
-    Panicked(Box<dyn Any + Send>),
+    /// Whether the lock is still that of what terraform would work on; `None` if that cannot be told.
+    is_unchanged: &'a dyn Fn() -> Option<bool>,
+    selection: Selection,
+    /// Whether what was selected changed while the child may have been reading it.
+    is_astray: Cell<bool>,
 }
 
 impl Session<'_> {
@@ -197,7 +204,7 @@ impl Session<'_> {
             if asked_to_end.is_some() {
                 break (keeper, asked_to_end);
             }
-            if !(self.is_unchanged)() {
+            if (self.is_unchanged)() != Some(true) {
                 let (released, _) = self.release(&mut keeper, signals).await;
                 self.tell_released(&released);
                 return Err(Failure::new(
@@ -241,68 +248,6 @@ impl Session<'_> {
             deliver(output, signals).await;
         }
         self.conclude(running, &keeper, &released)
-    }
-
-    async fn run_child(
-        &self,
-        command: &Command,
-        signals: &mut Signals,
-        keeper: &mut Keeper,
-    ) -> Running {
-        self.ui
-            .detail(|| format!("starting `{}`", command.program.display()));
-        let mut run = match Run::start(command, signals) {
-            Ok(run) => run,
-            Err(error) => return Running::NotStarted(error),
-        };
-        keeper.set_child(identity_of(run.id()));
-        match catching(self.watch(command, &mut run, keeper)).await {
-            Ok(ending) => Running::Ended(ending, run.into_output()),
-            // Whatever it was, the child still runs: the lock is kept until it has ended.
-            Err(panic) => {
-                run.interrupt();
-                while !matches!(run.next().await, Event::Ended(_)) {}
-                Running::Panicked(panic)
-            }
-        }
-    }
-
-    /// Keeps the lock until the child has ended.
-    async fn watch(&self, command: &Command, run: &mut Run<'_>, keeper: &mut Keeper) -> Ending {
-        run.set_limit(keeper.time_left());
-        loop {
-            tokio::select! {
-                biased;
-                event = run.next() => match event {
-                    Event::Ended(ending) => return ending,
-                    // The child stays stopped until `is_confirmed`, or for as long as it can.
-                    Event::Resumed => keeper.renew_now(),
-                    other => self.tell_event(&other),
-                },
-                news = keeper.next() => match news {
-                    News::Renewed => {
-                        self.ui.detail(|| "renewed the lock".to_owned());
-                        run.set_limit(keeper.time_left());
-                        if keeper.is_confirmed() {
-                            run.go_on();
-                        }
-                    }
-                    News::NotRenewed(error) => {
-                        self.ui.detail(|| format!("could not renew the lock: {error}"));
-                    }
-                    News::Lost(loss) => {
-                        self.tell_lost(&loss);
-                        self.tell_stopping(command);
-                        run.interrupt();
-                    }
-                    News::TimeIsUp { key } => {
-                        self.tell_time_is_up(&key);
-                        self.tell_stopping(command);
-                        run.interrupt();
-                    }
-                },
-            }
-        }
     }
 
     /// Signals wait meanwhile: a release takes as long as it takes. The first that wants an end is returned.
@@ -358,6 +303,9 @@ impl Session<'_> {
         if keeper.lost_any() || !released.lost.is_empty() {
             return Err(self.lost(outcome));
         }
+        if self.is_astray.get() {
+            return Err(self.astray(outcome));
+        }
         match outcome {
             Outcome::Exit(code)
                 if self.success_codes.contains(&code) && !released.failed.is_empty() =>
@@ -375,19 +323,6 @@ async fn deliver(output: &mut Output, signals: &mut Signals) {
         () = output.delivered() => {}
         _ = signals.end_requested(Phase::Waiting) => {}
     }
-}
-
-/// The output of `future`, or the panic that ended it.
-async fn catching<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|context| {
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    })
-    .await
 }
 
 #[cfg(test)]

@@ -139,12 +139,6 @@ struct Place {
 }
 
 impl Target {
-    /// The workspace whose state is locked.
-    #[must_use]
-    pub fn workspace(&self) -> &Workspace {
-        &self.workspace
-    }
-
     /// All or none of terraform's own places: with some of them terraform could neither keep its locking, and meet
     /// ours, nor do without, and miss the others.
     fn of(places: Vec<Place>, subject: Subject, s3: Option<&S3Backend>) -> Result<Self, Failure> {
@@ -192,12 +186,11 @@ impl Target {
 
 impl Situation<'_> {
     /// Whether `target` is still what terraform would work on: a wait is long, and `init` or `workspace select` in
-    /// another terminal changes what terraform reads when it starts.
+    /// another terminal changes what terraform reads when it starts. `None` if that cannot be read any more.
     #[must_use]
-    pub fn still_means(&self, target: &Target) -> bool {
-        self.subject().is_ok_and(|subject| {
-            subject.backend == target.backend && subject.workspace == target.workspace
-        })
+    pub fn still_means(&self, target: &Target) -> Option<bool> {
+        let subject = self.subject().ok()?;
+        Some(subject.backend == target.backend && subject.workspace == target.workspace)
     }
 
     fn subject(&self) -> Result<Subject, Failure> {

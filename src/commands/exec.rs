@@ -12,7 +12,7 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::host::{Host as _, Machine};
 use crate::lock::record::LockId;
-use crate::session::{Outcome, Purpose, run_under_lock};
+use crate::session::{Outcome, Purpose, Selection, run_under_lock};
 use crate::stand_in::{self, StandIn};
 use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::lock_disabling_variables;
@@ -72,6 +72,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         patience: context.options.wait,
         prompts: Prompts::Allowed,
         success_codes: &[0],
+        selection: Selection::ItsOwn,
         terraform: context.terraform().ok(),
         longer_wait: format!("--wait 1h exec -- {}", name.to_string_lossy()),
     };

@@ -11,7 +11,7 @@ use crate::cli::Expiry;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
 use crate::session::nesting;
-use crate::session::{Outcome, Purpose, run_under_lock};
+use crate::session::{Outcome, Purpose, Selection, run_under_lock};
 use crate::stand_in;
 use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::{
@@ -93,11 +93,6 @@ async fn locked(
         }
         ChildLocking::TurnedOff => {
             child.environment.extend(command.variables_with_lock_held());
-            // Another terminal may select another one before terraform reads it.
-            let workspace = target.workspace().as_str();
-            child
-                .environment
-                .push(("TF_WORKSPACE".into(), workspace.into()));
             command.arguments_with_lock_held()
         }
     });
@@ -124,6 +119,7 @@ async fn locked(
         longer_wait,
         success_codes: command.success_codes,
         terraform: Some(program.to_owned()),
+        selection: Selection::AtStart,
     };
     // For the command lines that it tells people to type.
     let naming = target

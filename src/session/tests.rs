@@ -2,6 +2,7 @@
 //! in which the lock was taken.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -148,7 +149,9 @@ impl Scene {
                 released: Rc::clone(&self.released),
             })],
             success_codes: &[0],
-            is_unchanged: &|| true,
+            is_unchanged: &|| Some(true),
+            selection: Selection::AtStart,
+            is_astray: Cell::default(),
             patience: Patience::Forever,
             longer_wait: String::new(),
             creation: None,

@@ -156,11 +156,31 @@ impl Session<'_> {
         ));
     }
 
+    pub(super) fn tell_astray(&self) {
+        self.ui.warning(
+            "the backend or the workspace was changed while terraform was starting: it may work on a state that is not \
+             locked",
+        );
+    }
+
+    pub(super) fn astray(&self, outcome: Outcome) -> Failure {
+        let ending = ending(outcome);
+        let selected = self.context.command_line("workspace show");
+        let look = self.context.command_line("plan");
+        Failure::new(
+            exit_code::LOST,
+            format!(
+                "the backend or the workspace was changed while the command was starting ({ending}): it may have worked \
+                 on a state that was not locked"
+            ),
+        )
+        .hint(format!(
+            "see what is selected with `{selected}`, then run `{look}` and read it"
+        ))
+    }
+
     pub(super) fn lost(&self, outcome: Outcome) -> Failure {
-        let ending = match outcome {
-            Outcome::Exit(code) => format!("it ended with exit code {code}"),
-            Outcome::Signal(signal) => format!("it died of {signal}"),
-        };
+        let ending = ending(outcome);
         let look = self.context.command_line("plan");
         Failure::new(
             exit_code::LOST,
@@ -169,5 +189,12 @@ impl Session<'_> {
         .hint(format!(
             "somebody else may have changed the state meanwhile: run `{look}` and read it"
         ))
+    }
+}
+
+fn ending(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Exit(code) => format!("it ended with exit code {code}"),
+        Outcome::Signal(signal) => format!("it died of {signal}"),
     }
 }

@@ -188,11 +188,6 @@ fn the_child_has_the_environment_of_the_caller_and_the_name_of_the_lock() {
     let mut under_lock = environment(scene.tflock("apply", &fake));
     let held = under_lock.remove("TFLOCK_HELD").expect("the lock's name");
     assert!(held.contains(LOCK_ID), "{held}");
-    // So that nobody can select another one before terraform reads it.
-    assert_eq!(
-        under_lock.remove("TF_WORKSPACE").as_deref(),
-        Some("default")
-    );
     assert_eq!(under_lock, direct);
 }
 

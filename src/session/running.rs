@@ -1,0 +1,118 @@
+//! The child's part of a session: the lock is kept until it has ended, and the child stopped if it cannot be kept.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::{Selection, Session};
+use crate::child::{Command, Ending, Event, Output, Run, Signals, StartError};
+use crate::lock::host::identity_of;
+use crate::lock::keeper::{Keeper, News};
+
+/// How long terraform takes at the most until it has read what is selected. Nothing but its word could pin that:
+/// `TF_WORKSPACE` would be seen by all that terraform runs in other directories.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// How the child's part of a session ended.
+pub(super) enum Running {
+    Ended(Ending, Output),
+    NotStarted(StartError),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl Session<'_> {
+    /// Runs the child, and returns when it has ended and nothing is left that holds its place.
+    pub(super) async fn run_child(
+        &self,
+        command: &Command,
+        signals: &mut Signals,
+        keeper: &mut Keeper,
+    ) -> Running {
+        self.ui
+            .detail(|| format!("starting `{}`", command.program.display()));
+        let mut run = match Run::start(command, signals) {
+            Ok(run) => run,
+            Err(error) => return Running::NotStarted(error),
+        };
+        keeper.set_child(identity_of(run.id()));
+        match catching(self.watch(command, &mut run, keeper)).await {
+            Ok(ending) => Running::Ended(ending, run.into_output()),
+            // Whatever it was, the child still runs: the lock is kept until it has ended.
+            Err(panic) => {
+                run.interrupt();
+                while !matches!(run.next().await, Event::Ended(_)) {}
+                Running::Panicked(panic)
+            }
+        }
+    }
+
+    /// Keeps the lock until the child has ended.
+    async fn watch(&self, command: &Command, run: &mut Run<'_>, keeper: &mut Keeper) -> Ending {
+        run.set_limit(keeper.time_left());
+        let mut settled = pin!(self.host.sleep(SETTLED_AFTER));
+        let mut is_settling = self.selection == Selection::AtStart;
+        loop {
+            tokio::select! {
+                biased;
+                event = run.next() => match event {
+                    Event::Ended(ending) => {
+                        if is_settling && (self.is_unchanged)() == Some(false) {
+                            self.is_astray.set(true);
+                        }
+                        return ending;
+                    }
+                    // The child stays stopped until `is_confirmed`, or for as long as it can.
+                    Event::Resumed => keeper.renew_now(),
+                    other => self.tell_event(&other),
+                },
+                () = &mut settled, if is_settling => {
+                    is_settling = false;
+                    if (self.is_unchanged)() == Some(false) {
+                        self.is_astray.set(true);
+                        self.tell_astray();
+                        self.tell_stopping(command);
+                        run.interrupt();
+                    }
+                }
+                news = keeper.next() => match news {
+                    News::Renewed => {
+                        self.ui.detail(|| "renewed the lock".to_owned());
+                        run.set_limit(keeper.time_left());
+                        if keeper.is_confirmed() {
+                            run.go_on();
+                        }
+                    }
+                    News::NotRenewed(error) => {
+                        self.ui.detail(|| format!("could not renew the lock: {error}"));
+                    }
+                    News::Lost(loss) => {
+                        self.tell_lost(&loss);
+                        self.tell_stopping(command);
+                        run.interrupt();
+                    }
+                    News::TimeIsUp { key } => {
+                        self.tell_time_is_up(&key);
+                        self.tell_stopping(command);
+                        run.interrupt();
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// The output of `future`, or the panic that ended it.
+async fn catching<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}

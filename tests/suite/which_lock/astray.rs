@@ -1,0 +1,92 @@
+//! A workspace that is selected by somebody else in the very moment in which terraform reads it.
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::support::backend::{LOCK_ID, LockMode};
+use crate::support::fake_terraform::{FakeTerraform, Script};
+use crate::support::process::Finished;
+use crate::support::scene::Scene;
+
+/// A scripted terraform that begins with another workspace being selected.
+fn led_astray(scene: &Scene, then: impl FnOnce(Script) -> Script) -> FakeTerraform {
+    let selects = Script::new()
+        .catch([Signal::SIGINT])
+        .step("printf stg >.terraform/environment");
+    then(selects).install(scene.workspace.home().join("astray"))
+}
+
+#[track_caller]
+fn apply(scene: &Scene, fake: &FakeTerraform) -> Finished {
+    let run = scene.workspace.tflock(["apply"]);
+    let finished = run.first_on_path(fake.directory()).run().ended_with(76);
+    assert_eq!(scene.remote.locks(), Vec::<String>::new());
+    finished
+}
+
+fn last_words(code: i32) -> String {
+    format!(
+        "error: the backend or the workspace was changed while the command was starting (it ended with exit code \
+         {code}): it may have worked on a state that was not locked\n\
+         hint: see what is selected with `tflock workspace show`, then run `tflock plan` and read it\n"
+    )
+}
+
+#[test]
+fn a_terraform_that_may_work_on_another_state_is_stopped_once() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let fake = led_astray(&scene, |script| {
+        script.wait_for_file_or_signal("never").exit(1)
+    });
+    let words = "warning: the backend or the workspace was changed while terraform was starting: it may work on a \
+                 state that is not locked\n\
+                 warning: `terraform` is asked to stop, once, as by Ctrl-C: terraform then saves its state, without \
+                 the lock\n";
+    let finished = apply(&scene, &fake);
+    assert_eq!(finished.stderr, words.to_owned() + &last_words(1));
+    assert_eq!(fake.events(), ["begin", "INT", "end"]);
+}
+
+#[test]
+fn a_terraform_that_may_have_worked_on_another_state_is_told_of() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let fake = led_astray(&scene, |script| script);
+    assert_eq!(apply(&scene, &fake).stderr, last_words(0));
+}
+
+#[test]
+fn a_workspace_that_is_selected_during_the_wait_is_not_worked_on() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let info = json!({ "ID": "7", "Operation": "OperationTypeApply", "Who": "ben@desk" });
+    scene.remote.table.put_lock(LOCK_ID, &info);
+    let mut waiting = scene.tflock(["apply"]).start();
+    waiting.wait_for_output("is locked, waiting for it");
+    scene.workspace.write(".terraform/environment", "stg");
+    scene.remote.table.delete(LOCK_ID);
+    let words = "error: the backend or the workspace was changed while the lock was being taken\n\
+                 hint: see what is selected with `tflock workspace show`, then run it again\n";
+    let refused = waiting.wait().ended_with(78);
+    assert!(refused.stderr.ends_with(words), "{refused}");
+    assert_eq!(scene.fake.calls(), []);
+    assert_eq!(scene.remote.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_workspace_that_is_selected_later_is_none_of_its_business() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let selects = Script::new()
+        .step("sleep 3")
+        .step("printf stg >.terraform/environment");
+    let fake = selects.install(scene.workspace.home().join("late"));
+    let run = scene.workspace.tflock(["apply"]);
+    let finished = run.first_on_path(fake.directory()).run();
+    assert_eq!(finished, Finished::silent(0));
+}
+
+#[test]
+fn a_program_of_exec_selects_what_it_wants() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let script = "printf stg >.terraform/environment";
+    let run = scene.tflock(["exec", "--", "sh", "-c", script]).run();
+    assert_eq!(run, Finished::silent(0));
+}
