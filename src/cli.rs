@@ -247,16 +247,25 @@ fn with_variables_that_are_set(definition: clap::Command) -> clap::Command {
 ///
 /// # Errors
 /// When the environment's `TFLOCK_` variables are wrong.
-pub fn parse_terraforms(mut arguments: Vec<OsString>) -> Result<Request, Answer> {
+pub fn parse_terraforms(arguments: Vec<OsString>) -> Result<Request, Answer> {
     let mut request = parse(Vec::new())?;
-    let first = arguments.first().and_then(|word| word.to_str());
-    let directory = first.and_then(|word| word.strip_prefix("-chdir="));
-    if let Some(directory) = directory.filter(|directory| !directory.is_empty()) {
-        request.chdir = Some(PathBuf::from(directory));
-        arguments.remove(0);
-    }
+    let (chdir, arguments) = split_chdir(arguments);
+    request.chdir = chdir;
     request.command = Command::Terraform(arguments);
     Ok(request)
+}
+
+/// terraform's `-chdir`, which stands before everything else, and the rest.
+#[must_use]
+pub fn split_chdir(mut arguments: Vec<OsString>) -> (Option<PathBuf>, Vec<OsString>) {
+    let first = arguments.first().and_then(|word| word.to_str());
+    let directory = first.and_then(|word| word.strip_prefix("-chdir="));
+    let directory = directory.filter(|directory| !directory.is_empty());
+    let chdir = directory.map(PathBuf::from);
+    if chdir.is_some() {
+        arguments.remove(0);
+    }
+    (chdir, arguments)
 }
 
 #[cfg(test)]

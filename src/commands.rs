@@ -13,10 +13,8 @@ use crate::child::SpawnError;
 use crate::cli::{Options, Request, StoreChoice};
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::session::nesting;
-use crate::target::{self, ChildLocking, Situation};
-use crate::terraform::command::lock_restoring_variables;
-use crate::terraform::program::{Caller, find_program};
+use crate::stand_in;
+use crate::terraform::program::{Caller, find_program, is_first_on_search_path};
 use crate::ui::{Prompts, Ui, Verbosity};
 
 /// What every command works with.
@@ -30,8 +28,8 @@ pub struct Context {
     pub directory: PathBuf,
     /// terraform's `-chdir`.
     pub chdir: Option<PathBuf>,
-    /// The program that we are to be, if a link of [`StandIn`](crate::stand_in::StandIn) was called.
-    pub stands_in_for: Option<OsString>,
+    /// The program that we are to be, if a link of [`stand_in`] was called.
+    pub stands_in_for: Option<&'static str>,
 }
 
 impl Context {
@@ -39,7 +37,7 @@ impl Context {
     ///
     /// # Errors
     /// When the current directory is gone.
-    pub fn new(request: &Request, stands_in_for: Option<OsString>) -> Result<Self, Failure> {
+    pub fn new(request: &Request, stands_in_for: Option<&'static str>) -> Result<Self, Failure> {
         let options = request.options.clone();
         let verbosity = match (options.quiet, options.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -82,56 +80,39 @@ impl Context {
     /// # Errors
     /// When there is none.
     pub fn terraform(&self) -> Result<PathBuf, Failure> {
-        let chosen = self.options.terraform.as_ref().map(|path| path.as_os_str());
-        self.program(self.stands_in_for.as_deref().or(chosen))
-    }
-
-    /// The program of that name or path, which is not tflock; without one, the terraform on PATH.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn program(&self, named: Option<&OsStr>) -> Result<PathBuf, Failure> {
         let executable = std::env::current_exe().unwrap_or_default();
         let caller = Caller {
             executable: &executable,
             directory: &self.directory,
         };
+        let chosen = self.options.terraform.as_ref().map(|path| path.as_os_str());
+        let named = match self.stands_in_for.map(OsStr::new) {
+            // Outside of the `exec` that name would have meant tflock as well.
+            Some(name) if is_first_on_search_path(name, &variable, caller) => chosen.or(Some(name)),
+            Some(name) => Some(name),
+            None => chosen,
+        };
         Ok(find_program(named, &variable, caller)?)
     }
 
-    /// Variables of a child that keeps its own locking: an `exec` around us has turned that off, which is right only if
-    /// the state that the child works on is locked there.
-    ///
-    /// # Errors
-    /// A store that does not tell.
-    pub async fn variables_with_own_locking(
-        &self,
-        situation: Situation<'_>,
-    ) -> Result<Vec<(OsString, OsString)>, Failure> {
-        if !nesting::is_announced(&variable) {
-            return Ok(Vec::new());
-        }
-        let options = Options {
-            store: StoreChoice::Auto,
-            table: None,
-            lock_id: None,
-            ..self.options.clone()
+    /// Whether there is a program of that name on PATH which is not tflock.
+    #[must_use]
+    pub fn finds(&self, name: &str) -> bool {
+        let executable = std::env::current_exe().unwrap_or_default();
+        let caller = Caller {
+            executable: &executable,
+            directory: &self.directory,
         };
-        let own = target::find(Situation {
-            options: &options,
-            ..situation
-        });
-        let is_held = match own.await {
-            Ok(own) if own.child_locking == ChildLocking::TurnedOff => {
-                nesting::is_held_around(&own.stores, &variable).await?
-            }
-            Ok(_) | Err(_) => false,
-        };
-        Ok(if is_held {
-            Vec::new()
-        } else {
-            lock_restoring_variables(&variable)
-        })
+        find_program(Some(OsStr::new(name)), &variable, caller).is_ok()
+    }
+
+    /// What a child of ours is to see of the environment: if we stand in for it, PATH as it was without us.
+    #[must_use]
+    pub fn variables_of_stand_in(&self) -> Vec<(OsString, OsString)> {
+        let path = self.stands_in_for.and_then(|_| variable("PATH"));
+        path.map(|path| ("PATH".into(), stand_in::path_without(&path)))
+            .into_iter()
+            .collect()
     }
 
     /// A command line of tflock's for the same lock: the options that chose it, and then `words`.

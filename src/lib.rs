@@ -30,8 +30,14 @@ use self::session::Outcome;
 pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcome {
     reporting_bugs(|| {
         let zeroth = arguments.next();
-        let stands_in_for = stand_in::called_as(zeroth.as_deref(), &commands::variable);
-        carry_out(arguments.collect(), stands_in_for)
+        let arguments = arguments.collect();
+        let path = commands::variable("PATH");
+        let stands_in_for = stand_in::called_as(zeroth.as_deref(), path.as_deref());
+        if let (Some(_), Some(zeroth)) = (stands_in_for, zeroth) {
+            // `killall terraform` means the real one, which it reaches by itself.
+            child::rename_this_process(c"tflock", &zeroth);
+        }
+        carry_out(arguments, stands_in_for)
     })
 }
 
@@ -52,7 +58,7 @@ fn plain_ui() -> ui::Ui {
     ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Refused, true)
 }
 
-fn carry_out(arguments: Vec<OsString>, stands_in_for: Option<OsString>) -> Outcome {
+fn carry_out(arguments: Vec<OsString>, stands_in_for: Option<&'static str>) -> Outcome {
     // A shell that completes terraform's words asks terraform, in a way that no option of ours can be part of.
     let completing = commands::variable("COMP_LINE").is_some();
     let request = if completing || stands_in_for.is_some() {

@@ -1,163 +1,154 @@
 //! The `terraform` that a program inside of `tflock exec` finds on PATH before all others: a link to tflock.
 //!
-//! Variables alone (`TF_CLI_ARGS_<command>`) would reach each terraform inside, in whatever directory, and turn its
-//! locking off though we hold another state's lock. As a tflock each of them finds out what it works on: under the lock
-//! that is held around it, it becomes the real terraform; anywhere else it takes that state's lock.
+//! Only so can each terraform inside lock what it really works on: under the lock that is held around it, it becomes the
+//! real terraform, told not to lock; anywhere else it takes that state's lock. A variable (`TF_CLI_ARGS_apply`) would reach
+//! every terraform below, in whatever directory, and turn its locking off. Whatever misses the link locks for itself.
 //!
-//! It must never call itself again: whatever runs inside of it sees PATH as it was before.
+//! The links stay: there is nothing to tidy up, and nothing dangles for whoever outlives the `exec`. They are told by where
+//! they are, because a program may hand on PATH and nothing else. A stand-in must never call itself again: whatever it runs
+//! sees PATH as it was before.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::terraform::{Environment, non_empty};
+use crate::terraform::program::NAMES;
 
-/// Names the directory that was put into PATH.
-pub const VARIABLE: &str = "TFLOCK_STAND_IN";
+/// Above the directories of links, each of which is named like its one link.
+const DIRECTORY: &str = "stand-in";
 
-/// A directory of links to tflock, removed when it is dropped. If tflock is killed it stays.
-#[derive(Debug)]
-pub struct StandIn {
-    directory: PathBuf,
-    names: Vec<OsString>,
+/// Makes sure of the links of these names to `executable` below `base`, which is absolute; returns `path` with them in
+/// front.
+///
+/// # Errors
+/// What the system says; a `base` that cannot be part of a search path.
+pub fn install(
+    base: &Path,
+    names: &[&str],
+    executable: &Path,
+    path: Option<&OsStr>,
+) -> io::Result<OsString> {
+    let mut directories = Vec::new();
+    for name in names {
+        let directory = base.join(DIRECTORY).join(name);
+        std::fs::create_dir_all(&directory)?;
+        link(executable, &directory.join(name))?;
+        directories.push(directory);
+    }
+    directories.extend(path.iter().flat_map(std::env::split_paths));
+    std::env::join_paths(directories).map_err(io::Error::other)
 }
 
-impl StandIn {
-    /// Makes `directory`, with links to `executable` of these names.
-    ///
-    /// # Errors
-    /// What the system says, also if the directory is there.
-    pub fn install(
-        directory: PathBuf,
-        names: Vec<OsString>,
-        executable: &Path,
-    ) -> io::Result<Self> {
-        DirBuilder::new().mode(0o700).create(&directory)?;
-        let stand_in = Self { directory, names };
-        for name in &stand_in.names {
-            symlink(executable, stand_in.directory.join(name))?;
-        }
-        Ok(stand_in)
+/// Replaces whatever link is there in one step: others may be using it.
+fn link(executable: &Path, link: &Path) -> io::Result<()> {
+    if std::fs::read_link(link).is_ok_and(|target| target == executable) {
+        return Ok(());
     }
-
-    /// What the program is to see: the directory before all others on PATH.
-    #[must_use]
-    pub fn variables(&self, environment: Environment<'_>) -> Vec<(OsString, OsString)> {
-        let mut path = self.directory.clone().into_os_string();
-        if let Some(rest) = environment("PATH") {
-            path.push(":");
-            path.push(rest);
-        }
-        vec![
-            ("PATH".into(), path),
-            (VARIABLE.into(), self.directory.clone().into()),
-        ]
-    }
+    let fresh = link.with_extension(std::process::id().to_string());
+    symlink(executable, &fresh)?;
+    std::fs::rename(&fresh, link)
 }
 
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        // Whatever somebody else has put there is left to them.
-        for name in &self.names {
-            let _ = std::fs::remove_file(self.directory.join(name));
-        }
-        let _ = std::fs::remove_dir(&self.directory);
-    }
-}
-
-/// The program that this process stands in for, if it was called as one.
+/// The program that this process stands in for, if it was called as one: by that name, and through a link of ours.
 #[must_use]
-pub fn called_as(zeroth: Option<&OsStr>, environment: Environment<'_>) -> Option<OsString> {
-    non_empty(environment, VARIABLE)?;
-    let name = Path::new(zeroth?).file_name()?;
-    crate::terraform::program::NAMES
-        .iter()
-        .any(|known| name == OsStr::new(known))
-        .then(|| name.to_owned())
-}
-
-/// What whoever is run by a stand-in is to see: PATH without the directory.
-#[must_use]
-pub fn variables_without(environment: Environment<'_>) -> Vec<(OsString, OsString)> {
-    let Some(directory) = non_empty(environment, VARIABLE) else {
-        return Vec::new();
+pub fn called_as(zeroth: Option<&OsStr>, path: Option<&OsStr>) -> Option<&'static str> {
+    let zeroth = Path::new(zeroth?);
+    let name = NAMES
+        .into_iter()
+        .find(|name| zeroth.file_name() == Some(OsStr::new(name)))?;
+    let directory = match zeroth.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => path
+            .iter()
+            .flat_map(std::env::split_paths)
+            .find(|directory| directory.join(name).exists())?,
     };
-    let path = environment("PATH").unwrap_or_default();
-    let others = std::env::split_paths(&path).filter(|one| one.as_os_str() != directory);
+    is_ours(&directory).then_some(name)
+}
+
+/// PATH as it was before.
+#[must_use]
+pub fn path_without(path: &OsStr) -> OsString {
+    let others = std::env::split_paths(path).filter(|directory| !is_ours(directory));
     // What was split at colons has none.
-    let path = std::env::join_paths(others).unwrap_or_default();
-    vec![("PATH".into(), path), (VARIABLE.into(), OsString::new())]
+    std::env::join_paths(others).unwrap_or_default()
+}
+
+/// Whether a directory of PATH is one of those with a link of ours.
+fn is_ours(directory: &Path) -> bool {
+    NAMES.into_iter().any(|name| {
+        directory.ends_with(PathBuf::from(DIRECTORY).join(name))
+            && directory.join(name).is_symlink()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn environment_of(variables: &[(OsString, OsString)]) -> impl Fn(&str) -> Option<OsString> {
-        move |name| {
-            let found = variables.iter().find(|(variable, _)| variable == name);
-            found.map(|(_, value)| value.clone())
-        }
-    }
-
-    fn installed() -> (tempfile::TempDir, StandIn) {
-        let place = tempfile::tempdir().unwrap();
-        let names = vec!["terraform".into(), "tofu".into()];
-        let directory = place.path().join("stand-in");
-        let stand_in = StandIn::install(directory, names, Path::new("/bin/true")).unwrap();
-        (place, stand_in)
+    fn installed(names: &[&str], path: Option<&str>) -> (tempfile::TempDir, OsString) {
+        let base = tempfile::tempdir().unwrap();
+        let path = path.map(OsStr::new);
+        let path = install(base.path(), names, Path::new("/bin/true"), path).unwrap();
+        (base, path)
     }
 
     #[test]
-    fn links_are_there_until_it_is_dropped() {
-        let (_place, stand_in) = installed();
-        let directory = stand_in.directory.clone();
+    fn each_name_has_a_link_in_front_of_path() {
+        let (base, path) = installed(&["terraform", "tofu"], Some("/a:/b c"));
+        let place = base.path().join("stand-in");
+        let expected = format!("{0}/terraform:{0}/tofu:/a:/b c", place.display());
+        assert_eq!(path, OsString::from(expected));
         for name in ["terraform", "tofu"] {
-            let link = std::fs::read_link(directory.join(name)).unwrap();
+            let link = std::fs::read_link(place.join(name).join(name)).unwrap();
             assert_eq!(link, Path::new("/bin/true"));
         }
-        drop(stand_in);
-        assert!(!directory.exists());
     }
 
     #[test]
-    fn a_directory_that_is_there_already_is_not_used() {
-        let (_place, stand_in) = installed();
-        let again = StandIn::install(stand_in.directory.clone(), Vec::new(), Path::new("x"));
-        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert!(stand_in.directory.join("terraform").is_symlink());
+    fn a_link_to_another_tflock_is_replaced() {
+        let (base, _) = installed(&["tofu"], None);
+        install(base.path(), &["tofu"], Path::new("/bin/false"), None).unwrap();
+        let directory = base.path().join("stand-in/tofu");
+        let link = std::fs::read_link(directory.join("tofu")).unwrap();
+        assert_eq!(link, Path::new("/bin/false"));
+        assert_eq!(std::fs::read_dir(directory).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_place_that_cannot_stand_in_a_search_path_is_refused() {
+        let base = tempfile::Builder::new().prefix("a:b").tempdir().unwrap();
+        let refused = install(base.path(), &["tofu"], Path::new("/bin/true"), None);
+        assert!(refused.is_err());
     }
 
     #[test]
     fn whoever_is_run_by_it_sees_path_as_it_was() {
-        let (_place, stand_in) = installed();
-        let before = [(OsString::from("PATH"), OsString::from("/a:/b c"))];
-        let inside = stand_in.variables(&environment_of(&before));
-        assert_eq!(
-            called_as(Some(OsStr::new("/x/tofu")), &environment_of(&inside)),
-            Some("tofu".into())
-        );
-        let after = variables_without(&environment_of(&inside));
-        assert_eq!(after[0], before[0]);
-        assert_eq!(after[1], (VARIABLE.into(), OsString::new()));
-        assert_eq!(
-            called_as(Some(OsStr::new("tofu")), &environment_of(&after)),
-            None
-        );
-        assert_eq!(variables_without(&environment_of(&after)), []);
+        let (_base, path) = installed(&["terraform", "tofu"], Some("/a::/b c"));
+        assert_eq!(path_without(&path), "/a::/b c");
     }
 
     #[test]
-    fn only_the_names_of_terraform_are_stood_in_for() {
-        let (_place, stand_in) = installed();
-        let inside = stand_in.variables(&|_| None);
-        for name in ["tflock", "/x/terraform-1.5", ""] {
-            assert_eq!(
-                called_as(Some(OsStr::new(name)), &environment_of(&inside)),
-                None
-            );
+    fn it_is_told_by_its_name_and_the_first_program_of_that_name() {
+        let (base, path) = installed(&["terraform"], Some("/a"));
+        let called_as =
+            |zeroth: &str, path: &OsStr| called_as(Some(OsStr::new(zeroth)), Some(path));
+        assert_eq!(called_as("terraform", &path), Some("terraform"));
+        let link = base.path().join("stand-in/terraform/terraform");
+        assert_eq!(
+            called_as(link.to_str().unwrap(), OsStr::new("/a")),
+            Some("terraform")
+        );
+        for other in ["tofu", "tflock", "/bin/terraform", "terraform-1.5", ""] {
+            assert_eq!(called_as(other, &path), None, "{other}");
         }
+
+        let earlier = tempfile::tempdir().unwrap();
+        std::fs::write(earlier.path().join("terraform"), "").unwrap();
+        let mut later = earlier.path().as_os_str().to_owned();
+        later.push(":");
+        later.push(&path);
+        assert_eq!(called_as("terraform", &later), None);
     }
 }

@@ -139,6 +139,18 @@ struct Place {
 }
 
 impl Target {
+    /// Whether both are the same places in the same stores.
+    #[must_use]
+    pub fn is_same_lock_as(&self, other: &Self) -> bool {
+        let places = |target: &Self| -> Vec<(String, String)> {
+            let stores = target.stores.iter();
+            stores
+                .map(|store| (store.place(), store.key().to_owned()))
+                .collect()
+        };
+        places(self) == places(other)
+    }
+
     /// All or none of terraform's own places: with some of them terraform could neither keep its locking, and meet
     /// ours, nor do without, and miss the others.
     fn of(places: Vec<Place>, subject: Subject, s3: Option<&S3Backend>) -> Result<Self, Failure> {
@@ -381,7 +393,11 @@ impl Situation<'_> {
         })
     }
 
-    fn local_directory(&self) -> Result<PathBuf, Failure> {
+    /// Where locks of this machine are, and whatever else tflock keeps.
+    ///
+    /// # Errors
+    /// When no variable names a place.
+    pub fn local_directory(&self) -> Result<PathBuf, Failure> {
         let variable = |name: &str| {
             (self.environment)(name)
                 .filter(|value| !value.is_empty())

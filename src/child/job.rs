@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::{Signal as Number, killpg};
+use nix::sys::signal::{Signal as Number, kill, killpg};
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
 use super::group::Left;
 use super::signals::{Kind, Signals};
-use super::terminal::{self, Terminal};
+use super::terminal::{self, HandOver, Terminal};
 
 /// How long a child is left stopped that wants a terminal which nobody can give it.
 const TERMINAL_RETRY: Duration = Duration::from_secs(1);
@@ -34,15 +34,17 @@ pub(super) enum Followed {
 pub(super) struct Job {
     child: Pid,
     terminal: Option<Terminal>,
+    hand_over: HandOver,
     /// When a child that was left stopped goes on.
     pub(super) continue_at: Option<Instant>,
 }
 
 impl Job {
-    pub(super) fn new(child: Pid, terminal: Option<Terminal>) -> Self {
+    pub(super) fn new(child: Pid, terminal: Option<Terminal>, hand_over: HandOver) -> Self {
         Self {
             child,
             terminal,
+            hand_over,
             continue_at: None,
         }
     }
@@ -51,6 +53,16 @@ impl Job {
     /// they do at a terminal. If nobody is left there is nobody to tell.
     pub(super) fn send(&self, signal: Number) {
         let _ = killpg(self.child, signal);
+    }
+
+    /// A key has reached the child, who stands in front because it once wanted the terminal. Without us it would be in one
+    /// group with the rest of ours, which gets the key as well.
+    pub(super) fn share_key(&self, signal: Number) {
+        let is_shared = self.terminal.as_ref().is_some_and(Terminal::was_on_demand);
+        if is_shared {
+            // Our own copy is known by its sender, and means nothing.
+            let _ = kill(Pid::from_raw(0), signal);
+        }
     }
 
     /// Puts the child in front if we stand there.
@@ -95,6 +107,11 @@ impl Job {
             terminal.want();
             if terminal.give_to(self.child) {
                 self.continue_child();
+                return Followed::Quietly;
+            }
+            if self.hand_over == HandOver::OnDemand {
+                // Somebody beside us may have the terminal, who goes on and gives it back.
+                self.continue_at = Some(Instant::now() + TERMINAL_RETRY);
                 return Followed::Quietly;
             }
         }

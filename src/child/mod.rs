@@ -20,6 +20,7 @@ mod run;
 mod signals;
 mod spawn;
 mod terminal;
+mod title;
 mod witness;
 
 pub use ending::{Ending, SignalNumber, die_of};
@@ -32,3 +33,4 @@ pub use run::Run;
 pub use signals::{Kind, Origin, Signal, Signals};
 pub use spawn::{Command, SpawnError, Successors};
 pub use terminal::HandOver;
+pub use title::rename_this_process;

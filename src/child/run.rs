@@ -60,6 +60,8 @@ pub struct Run<'signals> {
     output: Output,
     state: State,
     request: Request,
+    /// When somebody else has to ask the child to stop.
+    limit: Option<Instant>,
     events: VecDeque<Event>,
 }
 
@@ -111,12 +113,13 @@ impl<'signals> Run<'signals> {
             child,
             successors: command.successors,
             stop,
-            job: Job::new(child, terminal),
+            job: Job::new(child, terminal, command.hand_over),
             // Without it signals that reach the child directly go unnoticed. No reason to give up a child that runs.
             witness: Witness::start(duty, output.relays()).ok(),
             output,
             state: State::Running,
             request: Request::None,
+            limit: None,
             events: VecDeque::new(),
         })
     }
@@ -136,7 +139,12 @@ impl<'signals> Run<'signals> {
 
     /// From now on the child is asked to stop, once, unless this is called again within `limit`: even if tflock itself is
     /// stopped or hangs. While the child is suspended as well there is no limit.
-    pub fn set_limit(&self, limit: Option<Duration>) {
+    pub fn set_limit(&mut self, limit: Option<Duration>) {
+        self.limit = limit.map(|limit| Instant::now() + limit);
+        self.tell_witness(limit);
+    }
+
+    fn tell_witness(&self, limit: Option<Duration>) {
         if let Some(witness) = &self.witness {
             witness.set_limit(limit);
         }
@@ -251,6 +259,9 @@ impl<'signals> Run<'signals> {
                         signal,
                         reached: Reached::Directly,
                     });
+                    if signal.origin == Origin::Terminal {
+                        self.job.share_key(signal.kind.to_nix());
+                    }
                 }
                 self.request = Request::Made { at: now };
                 self.job.hurry();
@@ -328,14 +339,16 @@ impl<'signals> Run<'signals> {
                 self.look_for_holders();
                 continue;
             }
-            // A child that is stopped does nothing, and before it goes on the lock is confirmed.
-            self.set_limit(None);
+            // While both are suspended nothing happens, and before the child goes on the lock is confirmed.
+            self.tell_witness(None);
             let stopped = status.stopped_signal();
             if let Some(signal) = stopped.and_then(|raw| Number::try_from(raw).ok())
                 && self.job.follow_stop(signal, self.signals) == Followed::AndResumed
             {
                 self.events.push_back(Event::Resumed);
             }
+            let left = self.limit.map(|limit| limit - Instant::now());
+            self.tell_witness(left.filter(|left| !left.is_zero()));
         }
     }
 

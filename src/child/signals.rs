@@ -2,9 +2,9 @@
 //!
 //! Handlers are installed once, before anything is spawned, and do nothing but note the signal: all decisions are taken
 //! by `policy`, in ordinary code. A signal that was ignored when tflock was started must stay without effect where the
-//! user meant it so: SIGHUP (nohup) and SIGTSTP altogether, SIGINT and SIGQUIT (a job that a script put behind with `&`)
-//! as far as the terminal sends them. Sent by a process they count, because for terraform they do: Go's signal.Notify
-//! takes SIGINT and SIGTERM back into use even if they were inherited as ignored.
+//! user meant it so: SIGHUP (nohup) and SIGTSTP altogether, SIGQUIT (a job that a script put behind with `&`) as far as the
+//! terminal sends it. SIGINT and SIGTERM count, because for terraform they do: Go's signal.Notify takes them back into use
+//! even if they were inherited as ignored.
 
 use std::collections::VecDeque;
 use std::io;
@@ -194,9 +194,8 @@ impl Signals {
         while matches!(self.delivery.get_read().try_read(&mut bytes), Ok(read) if read > 0) {}
         for received in self.delivery.pending() {
             if let Some(signal) = translate(&received) {
-                let typed = signal.origin == Origin::Terminal
-                    && matches!(signal.kind, Kind::Interrupt | Kind::Quit);
-                if !(typed && self.inherited.ignores(signal.kind.to_nix())) {
+                let is_key = signal.origin == Origin::Terminal && signal.kind == Kind::Quit;
+                if !(is_key && self.inherited.ignores(signal.kind.to_nix())) {
                     self.noted.push_back(signal);
                 }
             }

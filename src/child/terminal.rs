@@ -34,6 +34,7 @@ pub(super) struct Terminal {
     device: File,
     own: Pid,
     hand_over: HandOver,
+    was_on_demand: bool,
     /// The child's group was put in front by us, and has not been taken back.
     given: bool,
     modes: Option<Termios>,
@@ -65,6 +66,7 @@ impl Terminal {
             device,
             own: getpgrp(),
             hand_over,
+            was_on_demand: hand_over == HandOver::OnDemand,
             given: false,
             modes,
             watch,
@@ -76,6 +78,11 @@ impl Terminal {
     /// its start and a call of ours Ctrl-C would reach nobody.
     pub(super) fn gives_at_start(&self) -> bool {
         self.hand_over == HandOver::AtOnce && self.is_ours()
+    }
+
+    /// Whether the child did not stand in front from the start.
+    pub(super) fn was_on_demand(&self) -> bool {
+        self.was_on_demand
     }
 
     /// The open terminal, for the forked child to call [`put_in_front`] with.

@@ -10,7 +10,6 @@
 //! it would have to look after, make system calls only, and never outlive both tflock and its purpose.
 
 mod life;
-mod title;
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -27,9 +26,9 @@ use nix::unistd::{ForkResult, Pid, fork, setpgid};
 use tokio::net::UnixStream;
 
 use self::life::keep_watch;
-use self::title::title_area;
 use super::output::Relay;
 use super::signals::{Kind, Origin, Signal};
+use super::title::title_area;
 
 /// What a report looks like: the number of the signal, its `si_code` and the sender's process ID.
 const REPORT: usize = 12;

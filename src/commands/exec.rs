@@ -7,16 +7,15 @@ use anyhow::Context as _;
 
 use super::{Context, block_on, variable};
 use crate::child::{Command, Successors};
-use crate::cli::{ExecArguments, Expiry};
+use crate::cli::{ExecArguments, Expiry, split_chdir};
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::host::{Host as _, Machine};
-use crate::lock::record::LockId;
+use crate::lock::acquire::Patience;
 use crate::session::{Outcome, Purpose, Selection, run_under_lock};
-use crate::stand_in::{self, StandIn};
-use crate::target::{self, ChildLocking, Situation};
-use crate::terraform::command::lock_disabling_variables;
-use crate::terraform::non_empty;
+use crate::stand_in;
+use crate::target::{self, ChildLocking, Situation, Target};
+use crate::terraform::command::{Classified, LockSwitch, classify};
+use crate::terraform::duration::format_duration;
 use crate::terraform::program::NAMES;
 use crate::ui::Prompts;
 
@@ -44,21 +43,11 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
     let mut child = Command::new(program);
     child.arguments = rest.to_vec();
     child.directory = context.chdir.as_ref().map(|_| directory.clone());
-    // Removed when the program has ended.
-    let _stand_in = match target.child_locking {
-        ChildLocking::Kept => {
-            child.environment = context.variables_with_own_locking(situation).await?;
-            None
-        }
-        ChildLocking::TurnedOff => {
-            child.environment = lock_disabling_variables(&variable);
-            child.successors = Successors::All;
-            let stand_in = stand_in(context)?;
-            let variables = stand_in.as_ref().map(|one| one.variables(&variable));
-            child.environment.extend(variables.unwrap_or_default());
-            stand_in
-        }
-    };
+    if target.child_locking == ChildLocking::TurnedOff {
+        child.successors = Successors::All;
+        child.environment = variables(context, situation)?;
+        tell_terraform(context, &target, &mut child).await;
+    }
     let name = Path::new(program)
         .file_name()
         .unwrap_or(OsStr::new(program));
@@ -79,26 +68,83 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
     Ok(run_under_lock(context, situation, target, purpose, child).await?)
 }
 
-/// What the program finds on PATH instead of the terraform that it would find now; none if there is one around us already,
-/// or nothing to stand in for.
-fn stand_in(context: &Context) -> Result<Option<StandIn>, Failure> {
-    let names = NAMES.map(OsString::from).into_iter();
-    let names: Vec<OsString> = names
-        .filter(|name| context.program(Some(name)).is_ok())
-        .collect();
-    if names.is_empty() || non_empty(&variable, stand_in::VARIABLE).is_some() {
-        return Ok(None);
+/// What the program sees: a stand-in for each terraform on PATH, and our options for those.
+fn variables(
+    context: &Context,
+    situation: Situation<'_>,
+) -> Result<Vec<(OsString, OsString)>, Failure> {
+    let options = &context.options;
+    let wait = match options.wait {
+        Patience::For(limit) => format_duration(limit),
+        Patience::Forever => "forever".to_owned(),
+    };
+    let mut variables = vec![
+        ("TFLOCK_WAIT".into(), wait.into()),
+        switch("TFLOCK_NO_INPUT", options.no_input),
+        switch("TFLOCK_QUIET", options.quiet),
+        switch("TFLOCK_LOG", options.verbose),
+    ];
+    let reason = options.reason.as_ref();
+    variables.extend(reason.map(|reason| ("TFLOCK_REASON".into(), reason.into())));
+
+    let path = variable("PATH");
+    let names = NAMES.into_iter();
+    let names: Vec<&str> = names.filter(|name| context.finds(name)).collect();
+    if names.is_empty() {
+        return Ok(variables);
     }
-    let name = format!("tflock-{}", LockId::from_bytes(Machine.random()));
-    let directory = std::env::temp_dir().join(name);
-    let made = std::env::current_exe()
-        .and_then(|executable| StandIn::install(directory.clone(), names, &executable));
-    made.map(Some).map_err(|error| {
-        let directory = directory.display();
+    let base = situation.local_directory()?;
+    let path = std::env::current_exe().and_then(|executable| {
+        let outside = path.map(|path| stand_in::path_without(&path));
+        stand_in::install(&base, &names, &executable, outside.as_deref())
+    });
+    let path = path.map_err(|error| {
         Failure::new(
             exit_code::CONFIGURATION,
-            format!("cannot make `{directory}`: {error}"),
+            format!(
+                "cannot put a link for the terraform inside below `{}`: {error}",
+                base.display()
+            ),
         )
-        .hint("set TMPDIR to a directory that can be written to")
-    })
+        .hint("name a directory that can be written to with TFLOCK_LOCAL_DIR")
+    })?;
+    variables.push(("PATH".into(), path));
+    Ok(variables)
+}
+
+fn switch(name: &str, is_on: bool) -> (OsString, OsString) {
+    (name.into(), is_on.to_string().into())
+}
+
+/// Tells a program not to lock that is a terraform itself, and works on the state that we lock: called by its path it does
+/// not come by a stand-in.
+async fn tell_terraform(context: &Context, target: &Target, child: &mut Command) {
+    let path = Path::new(&child.program);
+    let name = path.file_name().unwrap_or_default();
+    let is_by_path = path.as_os_str() != name;
+    if !is_by_path || !NAMES.iter().any(|known| name == OsStr::new(known)) {
+        return;
+    }
+    let (chdir, words) = split_chdir(child.arguments.clone());
+    let inside = Context {
+        directory: context.working_directory(),
+        chdir,
+        ..context.clone()
+    };
+    let Ok(Classified::Locking(command)) = classify(&words, &variable) else {
+        return;
+    };
+    let directory = inside.working_directory();
+    let own = target::find(Situation {
+        options: &context.options,
+        environment: &variable,
+        directory: &directory,
+        command: Some(&command),
+    });
+    // What cannot be told is left to terraform, which then locks for itself.
+    let is_ours = own.await.is_ok_and(|own| own.is_same_lock_as(target));
+    if is_ours && command.lock != LockSwitch::Skip {
+        child.arguments = inside.with_chdir(command.arguments_with_lock_held());
+        child.environment.extend(command.variables_with_lock_held());
+    }
 }

@@ -10,14 +10,9 @@ use crate::child::{Command, HandOver, replace_by};
 use crate::cli::Expiry;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
-use crate::session::nesting;
 use crate::session::{Outcome, Purpose, Selection, run_under_lock};
-use crate::stand_in;
 use crate::target::{self, ChildLocking, Situation};
-use crate::terraform::command::{
-    Classified, CommandError, Effect, Input, LockSwitch, LockingCommand, before_lock_disabling,
-    classify,
-};
+use crate::terraform::command::{Classified, Effect, Input, LockSwitch, LockingCommand, classify};
 use crate::ui::Prompts;
 
 /// The silence after which a plan may be replaced: it writes no state.
@@ -29,7 +24,7 @@ const PLAN_EXPIRY: std::time::Duration = std::time::Duration::from_mins(1);
 /// Whatever keeps terraform from running under its lock.
 pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcome> {
     let program = context.terraform()?;
-    let command = match classified(&arguments).map_err(Failure::from)? {
+    let command = match classify(&arguments, &variable).map_err(Failure::from)? {
         // A directory that is not there is terraform's to complain about.
         Classified::Locking(command) if context.working_directory().is_dir() => command,
         Classified::Locking(_) | Classified::PassThrough => {
@@ -45,23 +40,11 @@ pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcom
     block_on(locked(context, &program, arguments, &command)).context("starting the runtime")?
 }
 
-/// What the call means. Inside of an `exec` its variables say `-lock=false` to terraform, which is not the user's word
-/// and would let us run without a lock where ours is another one, or where the `exec` is over.
-fn classified(arguments: &[OsString]) -> Result<Classified, CommandError> {
-    if nesting::is_announced(&variable) {
-        classify(arguments, &before_lock_disabling(&variable))
-    } else {
-        classify(arguments, &variable)
-    }
-}
-
 /// Becomes terraform, untouched.
 fn pass_through(context: &Context, program: &Path, arguments: Vec<OsString>) -> Failure {
     let mut command = Command::new(program);
     command.arguments = context.with_chdir(arguments);
-    if context.stands_in_for.is_some() {
-        command.environment = stand_in::variables_without(&variable);
-    }
+    command.environment = context.variables_of_stand_in();
     replace_by(&command).into()
 }
 
@@ -80,17 +63,13 @@ async fn locked(
     };
     let target = target::find(situation).await?;
     let mut child = Command::new(program);
+    child.environment = context.variables_of_stand_in();
     if context.stands_in_for.is_some() {
-        child.environment = stand_in::variables_without(&variable);
         // Whoever called us may run others like us, and wants Ctrl-C to reach all of them.
         child.hand_over = HandOver::OnDemand;
     }
     child.arguments = context.with_chdir(match target.child_locking {
-        ChildLocking::Kept => {
-            let variables = context.variables_with_own_locking(situation).await?;
-            child.environment.extend(variables);
-            arguments
-        }
+        ChildLocking::Kept => arguments,
         ChildLocking::TurnedOff => {
             child.environment.extend(command.variables_with_lock_held());
             command.arguments_with_lock_held()

@@ -45,12 +45,6 @@ pub(super) fn announce<'held>(command: &mut Command, held: impl Iterator<Item = 
         .push((OsString::from(VARIABLE), OsString::from(json)));
 }
 
-/// Whether this process says that it is inside of a run, be it true or not.
-#[must_use]
-pub fn is_announced(environment: Environment<'_>) -> bool {
-    environment(VARIABLE).is_some_and(|value| !parse(&value).is_empty())
-}
-
 /// Whether all of `stores` are held by a run that this process is inside of.
 ///
 /// # Errors

@@ -10,8 +10,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -254,72 +253,6 @@ impl LockingCommand {
     fn inserts_more_than_flags(&self) -> bool {
         scan(&self.inserted).1 != End::OfArguments
     }
-}
-
-/// The variables that turn terraform's own locking off in every locking command of a process and its children, each
-/// with its new value: `-lock=false` before what was there, and no other `-lock` behind it.
-///
-/// `TF_CLI_ARGS` itself is among them only if it has a `-lock` of its own, which would win. A value that terraform
-/// cannot split is left for terraform to refuse.
-#[must_use]
-pub fn lock_disabling_variables(environment: Environment<'_>) -> Vec<(OsString, OsString)> {
-    let mut variables = Vec::new();
-    if let Some(line) = non_empty(environment, ARGUMENTS_FOR_ALL)
-        && let Some(stripped) = without_lock_flag(&line)
-    {
-        variables.push((OsString::from(ARGUMENTS_FOR_ALL), stripped));
-    }
-    for known in &LOCKING {
-        let variable = variable_of(known.name);
-        let mut value = OsString::from(WITHOUT_LOCK);
-        if let Some(line) = non_empty(environment, &variable) {
-            if words::split(&line).is_none() {
-                continue;
-            }
-            value.push(" ");
-            value.push(without_lock_flag(&line).unwrap_or(line));
-        }
-        variables.push((OsString::from(variable), value));
-    }
-    variables
-}
-
-/// The environment as it was before [`lock_disabling_variables`]: without the `-lock=false` that begins the variable of
-/// a locking command.
-pub fn before_lock_disabling(
-    environment: Environment<'_>,
-) -> impl Fn(&str) -> Option<OsString> + '_ {
-    move |name| {
-        let value = environment(name)?;
-        let is_of_command = LOCKING.iter().any(|known| variable_of(known.name) == name);
-        let rest = value
-            .as_bytes()
-            .strip_prefix(WITHOUT_LOCK.as_bytes())
-            .filter(|rest| is_of_command && (rest.is_empty() || rest.starts_with(b" ")));
-        Some(rest.map_or_else(|| value.clone(), |rest| OsString::from_vec(rest.to_vec())))
-    }
-}
-
-/// The variables that [`lock_disabling_variables`] has changed, as they were before; what was not set is empty, which to
-/// terraform is the same.
-#[must_use]
-pub fn lock_restoring_variables(environment: Environment<'_>) -> Vec<(OsString, OsString)> {
-    let before = before_lock_disabling(environment);
-    LOCKING
-        .iter()
-        .filter_map(|known| {
-            let variable = variable_of(known.name);
-            let value = before(&variable)?;
-            (environment(&variable).as_ref() != Some(&value)).then(|| (variable.into(), value))
-        })
-        .collect()
-}
-
-/// A `TF_CLI_ARGS…` line without its `-lock` flags, or `None` if it has none.
-fn without_lock_flag(line: &OsStr) -> Option<OsString> {
-    let words = words::split(line)?;
-    let kept = without_flag(&words, "lock");
-    (kept != words).then(|| words::join(&kept))
 }
 
 /// `TF_CLI_ARGS_state_replace_provider` for `state replace-provider`.

@@ -99,6 +99,20 @@ pub fn find_program(
     }))
 }
 
+/// Whether the first program of that name on PATH, but for the links of [`stand_in`](crate::stand_in), is tflock itself.
+pub fn is_first_on_search_path(
+    name: &OsStr,
+    environment: Environment<'_>,
+    caller: Caller<'_>,
+) -> bool {
+    let path = non_empty(environment, "PATH").unwrap_or_default();
+    let path = crate::stand_in::path_without(&path);
+    std::env::split_paths(&path)
+        .map(|directory| candidate(&caller.directory.join(directory).join(name), caller))
+        .find(|candidate| !matches!(candidate, Candidate::Missing | Candidate::NotExecutable))
+        .is_some_and(|candidate| matches!(candidate, Candidate::Itself))
+}
+
 fn is_path(name: &OsStr) -> bool {
     name.as_encoded_bytes().contains(&b'/')
 }

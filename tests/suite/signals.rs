@@ -5,6 +5,7 @@
 
 mod apply;
 mod around;
+mod beside;
 mod console;
 mod hang_up;
 mod jobs;

@@ -2,6 +2,7 @@
 //!
 //! It must make system calls only: nothing that allocates or locks.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +15,14 @@ use nix::sys::signal::{
 };
 use nix::unistd::{Pid, dup2_stdin, read, setpgid};
 
-use super::title::{TitleArea, rename};
 use super::{Duty, REPORT};
 use crate::child::output::Relay;
+use crate::child::title::{TitleArea, rename};
 use crate::child::{inherited, orphaned};
+
+/// A name of its own, so that `pkill tflock` and `pkill -f 'tflock apply'` mean tflock alone. If the witness were hit as
+/// well that would look as if terraform had got the signal.
+const NAME: &CStr = c"lock-witness";
 
 /// Whether the group was asked to stop: by anybody, tflock included.
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -34,7 +39,7 @@ pub(super) fn keep_watch(
     let ready = dup2_stdin(socket.as_fd()).is_ok() && install(duty).is_ok();
     if ready {
         close_all_but_stdin_and(relays);
-        rename(title);
+        rename(NAME, title);
         let _ = SigSet::empty().thread_set_mask();
         outlast_tflock(duty);
         ask(duty);

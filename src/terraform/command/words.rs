@@ -76,26 +76,6 @@ pub(super) fn split(line: &OsStr) -> Option<Vec<OsString>> {
     inside.is_none().then_some(words)
 }
 
-/// One line of which [`split`] makes these words again.
-pub(super) fn join(words: &[OsString]) -> OsString {
-    let mut line = Vec::new();
-    for word in words {
-        if !line.is_empty() {
-            line.push(b' ');
-        }
-        line.push(b'\'');
-        for &byte in word.as_bytes() {
-            if byte == b'\'' {
-                line.extend_from_slice(br"'\''");
-            } else {
-                line.push(byte);
-            }
-        }
-        line.push(b'\'');
-    }
-    OsString::from_vec(line)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +89,17 @@ mod tests {
                 .map(|word| word.into_string().unwrap())
                 .collect()
         })
+    }
+
+    /// One line of these words, as a shell would want them.
+    fn quoted(words: &[OsString]) -> OsString {
+        let one = |word: &OsString| {
+            let inside = word.as_bytes().split(|&byte| byte == b'\'');
+            let inside = inside.collect::<Vec<_>>().join(&br"'\''"[..]);
+            [b"'", inside.as_slice(), b"'"].concat()
+        };
+        let words: Vec<Vec<u8>> = words.iter().map(one).collect();
+        OsString::from_vec(words.join(&b' '))
     }
 
     #[test]
@@ -185,9 +176,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_joined_is_split_into_the_same_words(words in prop::collection::vec(prop::collection::vec(1..=255_u8, 0..8), 0..5)) {
+        fn what_was_quoted_is_split_into_the_same_words(words in prop::collection::vec(prop::collection::vec(1..=255_u8, 0..8), 0..5)) {
             let words: Vec<OsString> = words.into_iter().map(OsString::from_vec).collect();
-            prop_assert_eq!(split(&join(&words)), Some(words));
+            prop_assert_eq!(split(&quoted(&words)), Some(words));
         }
 
         #[test]

@@ -1,8 +1,6 @@
 //! What a terraform inside locks that works on another state than the one that is held.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -50,15 +48,6 @@ impl Two {
     }
 }
 
-/// What is in the directory for temporary files.
-fn temporary_files(workspace: &Workspace) -> Vec<PathBuf> {
-    let directory = workspace.home().with_file_name("tmp");
-    let entries = fs::read_dir(directory).expect("a directory");
-    entries
-        .map(|entry| entry.expect("an entry").path())
-        .collect()
-}
-
 /// A terraform that records its call and ends.
 fn brief(workspace: &Workspace) -> FakeTerraform {
     Script::new().install(workspace.home().join("brief"))
@@ -91,7 +80,6 @@ fn each_terraform_inside_locks_what_it_works_on() {
     let expected = [(LOCK_ID, "exec sh"), (OTHER, "apply"), (OTHER, "plan")];
     let expected = expected.map(|(lock, command)| (lock.to_owned(), command.to_owned()));
     assert_eq!(taken, expected.into());
-    assert_eq!(temporary_files(&two.workspace), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -123,8 +111,6 @@ fn the_terraform_inside_is_called_as_without_us_but_for_its_lock() {
     let inside = scene.glimpse(inside).call;
     assert_eq!(inside.arguments, alone.arguments);
     assert_eq!(inside.environment["PATH"], alone.environment["PATH"]);
-    assert_eq!(inside.environment["TFLOCK_STAND_IN"], "");
-    assert_eq!(temporary_files(&scene.workspace), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -163,40 +149,77 @@ fn a_wrapper_that_looks_for_the_next_terraform_on_path_does_not_find_us() {
 }
 
 #[test]
-fn a_terraform_inside_whose_lock_is_not_ours_to_take_takes_it_itself() {
+fn what_a_terraform_inside_runs_locks_for_itself() {
+    let two = Two::new();
+    let info =
+        json!({ "ID": "7", "Operation": "OperationTypeApply", "Who": "ben@desk", "Path": OTHER });
+    two.remote.table.put_lock(OTHER, &info);
+    let inside = "terraform -chdir=other apply -auto-approve -no-color";
+    let configuration = Configuration::with_backend(&two.remote.backend(LockMode::DynamodbTable));
+    two.workspace.configure(&configuration.block(&format!(
+        "resource \"terraform_data\" \"one\" {{\n  provisioner \"local-exec\" {{\n    command = \"{inside}\"\n  }}\n}}"
+    )));
+    for script in [
+        "terraform apply -auto-approve -no-color",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/bin:/bin:$PATH; cd other; terraform plan -no-color",
+    ] {
+        let run = two.exec(script).run();
+        run.ended_with(1)
+            .with_stderr("Error acquiring the state lock");
+        assert_eq!(two.remote.table.locks(), [OTHER], "{script}");
+    }
+}
+
+#[test]
+fn a_program_that_is_a_terraform_by_its_path_is_told_not_to_lock() {
     let scene = Scene::new(LockMode::DynamodbTable);
     let fake = brief(&scene.workspace);
+    let program = fake.program();
+    let program = program.to_str().expect("a path that is text");
     scene.workspace.write("files/main.tf", "");
-    for program in ["terraform", env!("CARGO_BIN_EXE_tflock")] {
-        let run = scene.workspace.tflock(["exec", "--", program]);
-        let run = run.args(["-chdir=files", "apply"]);
-        run.first_on_path(fake.directory()).run().succeeded();
-        let environment = fake.calls().pop().expect("a call").environment;
-        assert_eq!(environment["TF_CLI_ARGS_apply"], "", "{program}");
+    let lines: [(&[&str], &[&str]); 4] = [
+        (&["apply", "-lock=true"], &["apply", "-lock=false"]),
+        (
+            &["-chdir=.", "apply"],
+            &["-chdir=.", "apply", "-lock=false"],
+        ),
+        (&["-chdir=files", "apply"], &["-chdir=files", "apply"]),
+        (&["output"], &["output"]),
+    ];
+    for (line, expected) in lines {
+        let run = scene.workspace.tflock(["exec", "--", program]).args(line);
+        run.run().succeeded();
+        let call = fake.calls().pop().expect("a call");
+        assert_eq!(call.arguments, expected);
     }
-    let run = scene.workspace.tflock(["exec", "--", "terraform", "apply"]);
-    run.first_on_path(fake.directory()).run().succeeded();
-    let environment = fake.calls().pop().expect("a call").environment;
-    assert_eq!(environment["TF_CLI_ARGS_apply"], "-lock=false");
 }
 
 #[test]
-fn without_room_for_temporary_files_nothing_is_started() {
+fn the_options_of_exec_hold_for_the_terraforms_inside() {
+    let two = Two::new();
+    let info =
+        json!({ "ID": "7", "Operation": "OperationTypeApply", "Who": "ben@desk", "Path": OTHER });
+    two.remote.table.put_lock(OTHER, &info);
+    let options = ["--wait", "0", "--reason", "moving house", "-q", "exec"];
+    let script = "env | grep ^TFLOCK_REASON; terraform -chdir=other plan";
+    let run = two.workspace.tflock(options).args(["sh", "-c", script]);
+    let run = run.env("TFLOCK_LOG", "1").run().ended_with(75);
+    assert_eq!(run.stdout, "TFLOCK_REASON=moving house\n");
+    assert!(
+        run.stderr.starts_with("error: the state is locked\n"),
+        "{run}"
+    );
+}
+
+#[test]
+fn without_a_place_for_the_links_nothing_is_started() {
     let scene = Scene::new(LockMode::DynamodbTable);
+    scene.workspace.write("file", "");
     let run = scene.tflock(["exec", "--", "terraform", "plan"]);
-    let refused = run.env("TMPDIR", "/nowhere").run().ended_with(78);
+    let refused = run.env("TFLOCK_LOCAL_DIR", "file").run().ended_with(78);
     assert_eq!(
         refused.stderr.lines().last(),
-        Some("hint: set TMPDIR to a directory that can be written to")
+        Some("hint: name a directory that can be written to with TFLOCK_LOCAL_DIR")
     );
     assert_eq!(scene.fake.calls(), []);
-}
-
-#[test]
-fn a_program_that_dies_leaves_no_links_behind() {
-    let scene = Scene::new(LockMode::DynamodbTable);
-    let script = "test -L \"$TFLOCK_STAND_IN/terraform\" && kill -TERM $$";
-    let run = scene.tflock(["exec", "--", "sh", "-c", script]).run();
-    run.died_of(nix::sys::signal::Signal::SIGTERM);
-    assert_eq!(temporary_files(&scene.workspace), Vec::<PathBuf>::new());
 }

@@ -1,12 +1,13 @@
 //! What the program of `exec` is given, and how it ends.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use crate::support::backend::{LOCK_ID, LockMode, Remote};
 use crate::support::configuration::Configuration;
 use crate::support::fake_terraform::Script;
-use crate::support::mid_run::look_during;
-use crate::support::process::{Finished, Status};
+use crate::support::mid_run::{look_during, stopping_script};
+use crate::support::process::{Finished, Invocation, Status};
 use crate::support::proxy::Proxy;
 use crate::support::scene::Scene;
 use crate::support::workspace::Workspace;
@@ -54,56 +55,56 @@ fn two_applies_run_under_one_lock_that_is_held_in_between() {
     assert_eq!(holders.len(), 1, "{holders:?}");
 }
 
-/// Each locking command's own variable, by which a terraform inside is told that its lock is held.
-const VARIABLES: [&str; 11] = [
-    "TF_CLI_ARGS_apply",
-    "TF_CLI_ARGS_destroy",
-    "TF_CLI_ARGS_import",
-    "TF_CLI_ARGS_plan",
-    "TF_CLI_ARGS_refresh",
-    "TF_CLI_ARGS_state_mv",
-    "TF_CLI_ARGS_state_push",
-    "TF_CLI_ARGS_state_replace_provider",
-    "TF_CLI_ARGS_state_rm",
-    "TF_CLI_ARGS_taint",
-    "TF_CLI_ARGS_untaint",
-];
-
 #[test]
-fn every_locking_command_inside_is_told_that_its_lock_is_held_and_nothing_else_is_changed() {
+fn the_program_sees_what_it_was_given_and_a_stand_in_for_terraform() {
     let scene = Scene::new(LockMode::DynamodbTable);
-    let program = scene.fake.program();
-    let program = program.to_str().expect("a path that is text");
-    let run = scene
-        .tflock([
-            "exec",
-            "--",
-            program,
-            "two words\n",
-            "",
-            "-x",
-            "--",
-            "--help",
-        ])
-        .env("TF_CLI_ARGS_plan", "-no-color -lock=true")
-        .env("TF_CLI_ARGS_init", "-upgrade")
-        .env("TF_CLI_ARGS", "-lock=true -input=false");
-    let glimpse = scene.glimpse(run);
-    assert_eq!(glimpse.locks, [LOCK_ID]);
-    assert_eq!(glimpse.finished, Finished::silent(0));
-    let call = glimpse.call;
-    assert_eq!(call.arguments, ["two words\n", "", "-x", "--", "--help"]);
-    let environment = call.environment;
-    for variable in VARIABLES {
-        let expected = match variable {
-            "TF_CLI_ARGS_plan" => "-lock=false '-no-color'",
-            _ => "-lock=false",
-        };
-        assert_eq!(environment[variable], expected, "{variable}");
+    let recorder = stopping_script().install(scene.workspace.home().join("recorder"));
+    let arguments = ["two words\n", "", "-x", "--", "--help"];
+    let odd = |run: Invocation| {
+        let run = run.env("TF_CLI_ARGS_plan", "-no-color -lock=true");
+        run.first_on_path(scene.fake.directory())
+    };
+    let program = scene.workspace.home().join("recorder/recorder");
+    fs::rename(recorder.program(), &program).expect("another name");
+    let look = |run: Invocation| {
+        let (locks, finished) = look_during(&scene.workspace, run, |_| scene.remote.locks());
+        assert_eq!(finished, Finished::silent(0));
+        (locks, recorder.calls().pop().expect("a call"))
+    };
+    let alone = odd(scene.workspace.invocation(&program)).args(arguments);
+    let (_, alone) = look(alone);
+    let inside = scene.workspace.tflock(["exec", "--"]).arg(&program);
+    let (locks, mut inside) = look(odd(inside).args(arguments));
+    assert_eq!(locks, [LOCK_ID]);
+    assert_eq!(inside.arguments, arguments);
+
+    let path = inside.environment.remove("PATH").expect("a path");
+    let stand_in = scene
+        .workspace
+        .state_home()
+        .join("tflock/stand-in/terraform");
+    assert!(
+        path.starts_with(&format!("{}:", stand_in.display())),
+        "{path}"
+    );
+    assert!(
+        path.ends_with(&format!(":{}", alone.environment["PATH"])),
+        "{path}"
+    );
+    let held = inside.environment.remove("TFLOCK_HELD");
+    assert!(held.is_some_and(|held| held.contains(LOCK_ID)));
+    for (option, value) in [
+        ("NO_INPUT", "false"),
+        ("QUIET", "false"),
+        ("LOG", "false"),
+        ("WAIT", "15m"),
+    ] {
+        let set = inside.environment.remove(&format!("TFLOCK_{option}"));
+        assert_eq!(set.as_deref(), Some(value), "{option}");
     }
-    assert_eq!(environment["TF_CLI_ARGS"], "'-input=false'");
-    assert_eq!(environment["TF_CLI_ARGS_init"], "-upgrade");
-    assert!(environment["TFLOCK_HELD"].contains(LOCK_ID));
+    let mut before = alone.environment;
+    before.remove("PATH");
+    assert_eq!(inside.environment, before);
 }
 
 #[test]
@@ -112,12 +113,10 @@ fn a_terraform_inside_keeps_its_own_lock_where_ours_is_another() {
     let program = scene.fake.program();
     let program = program.to_str().expect("a path that is text");
     for options in [["--lock-id", "team"], ["--store", "local"]] {
-        let run = scene.tflock(options).args(["exec", program]);
-        let environment = scene.glimpse(run).call.environment;
-        let set = environment
-            .keys()
-            .filter(|name| name.starts_with("TF_CLI_ARGS"));
-        assert_eq!(set.count(), 0, "{options:?}");
+        let run = scene.tflock(options).args(["exec", program, "apply"]);
+        let call = scene.glimpse(run).call;
+        assert!(!call.environment["PATH"].contains("stand-in"), "{call:?}");
+        assert_eq!(call.arguments, ["apply"], "{call:?}");
     }
 }
 

@@ -1,6 +1,6 @@
-//! The name under which the witness is shown.
-//!
-//! [`rename`] runs in the forked witness and must make system calls only.
+//! The name under which a process is shown, and found by `pkill`.
+
+use std::ffi::CStr;
 
 /// Where the arguments of this process are kept: address and length.
 pub(super) type TitleArea = (usize, usize);
@@ -18,14 +18,14 @@ pub(super) fn title_area() -> Option<TitleArea> {
     (start != 0 && end > start).then(|| (start, end - start))
 }
 
-/// Takes a name of its own, so that `pkill tflock` and `pkill -f 'tflock apply'` mean tflock alone. If the witness were
-/// hit as well that would look as if terraform had got the signal.
-pub(super) fn rename(title: Option<TitleArea>) {
+/// Shows this process as `name`, instead of what stands in `area`. The forked witness calls it: it must make system calls
+/// only.
+pub(super) fn rename(name: &CStr, area: Option<TitleArea>) {
     #[cfg(target_os = "linux")]
-    let _ = nix::sys::prctl::set_name(NAME);
-    if let Some((start, length)) = title {
+    let _ = nix::sys::prctl::set_name(name);
+    if let Some((start, length)) = area {
         let area: *mut u8 = std::ptr::with_exposed_provenance_mut(start);
-        let shown = NAME.to_bytes();
+        let shown = name.to_bytes();
         // SAFETY: the kernel placed the arguments in this range of our memory, writable, and says so itself; this
         // process reads them no more.
         unsafe {
@@ -35,4 +35,11 @@ pub(super) fn rename(title: Option<TitleArea>) {
     }
 }
 
-const NAME: &std::ffi::CStr = c"lock-witness";
+/// Shows this process as `name` instead of the `called`, by which it was called; its arguments stay. To be called when those
+/// have been read, before there are threads.
+pub fn rename_this_process(name: &CStr, called: &std::ffi::OsStr) {
+    let zeroth = title_area()
+        .filter(|(_, length)| !called.is_empty() && *length > called.len())
+        .map(|(start, _)| (start, called.len() + 1));
+    rename(name, zeroth);
+}
