@@ -169,14 +169,31 @@ fn pid_namespace() -> Option<u64> {
 struct Stat {
     /// Field 6.
     session: i32,
+    /// From field 9: kernel threads have no environment.
+    is_kernel_thread: bool,
     /// Field 22.
     start_time: u64,
+    /// Fields 50 and 51: where the environment begins and ends. Both are 0 in the middle of an exec.
+    environment: (u64, u64),
+}
+
+impl Stat {
+    /// `PF_KTHREAD` of the Linux source.
+    const KERNEL_THREAD: u64 = 0x0020_0000;
+
+    /// Whether there is nothing in its environment for good, and not only because it is about to become another program.
+    fn has_no_environment(&self) -> bool {
+        let (start, end) = self.environment;
+        self.is_kernel_thread || (start == end && start != 0)
+    }
 }
 
 /// Counted after the closing parenthesis, because the name may hold blanks. A zombie has ended: it holds nothing any
 /// more.
 fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // A name need not be UTF-8.
+    let line = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(&String::from_utf8_lossy(&line))
 }
 
 fn parse_stat(line: &str) -> Option<Stat> {
@@ -184,9 +201,16 @@ fn parse_stat(line: &str) -> Option<Stat> {
     if matches!(*fields.first()?, "Z" | "X" | "x") {
         return None;
     }
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
     Some(Stat {
         session: fields.get(3)?.parse().ok()?,
-        start_time: fields.get(19)?.parse().ok()?,
+        is_kernel_thread: number(9)? & Stat::KERNEL_THREAD != 0,
+        start_time: number(22)?,
+        // Not there before Linux 3.5.
+        environment: (
+            number(50).unwrap_or_default(),
+            number(51).unwrap_or_default(),
+        ),
     })
 }
 
@@ -202,8 +226,8 @@ enum Existence {
 }
 
 fn existence_of(process: ProcessIdentity) -> Existence {
-    if let Ok(line) = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)) {
-        return match parse_stat(&line) {
+    if let Ok(line) = std::fs::read(format!("/proc/{}/stat", process.pid)) {
+        return match parse_stat(&String::from_utf8_lossy(&line)) {
             Some(stat) if stat.start_time == process.start_time => Existence::Exists,
             _ => Existence::Absent,
         };
@@ -239,13 +263,19 @@ fn descendants_of(id: &LockId, holder: &HolderProcess) -> Option<Descendants> {
         };
         // Whatever the holder started, it started later. That leaves out the many old processes that keep their
         // environment to themselves, such as an ssh-agent.
-        let Some(stat) = stat(pid) else {
+        let Some(before) = stat(pid) else {
             continue;
         };
-        if pid == std::process::id() || stat.start_time < holder.process.start_time {
+        if pid == std::process::id() || before.start_time < holder.process.start_time {
             continue;
         }
         match std::fs::read(entry.path().join("environ")) {
+            // Looked at again, because it may have become another program in between.
+            Ok(environment) if environment.is_empty() => {
+                if stat(pid).is_some_and(|now| !now.has_no_environment()) {
+                    return None;
+                }
+            }
             Ok(environment) => {
                 if environment
                     .windows(wanted.len())
@@ -258,7 +288,7 @@ fn descendants_of(id: &LockId, holder: &HolderProcess) -> Option<Descendants> {
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let owner = entry.metadata().map(|metadata| metadata.uid());
                 let same_user = owner.is_ok_and(|owner| owner == holder.uid);
-                if same_user || holder.session == Some(stat.session) {
+                if same_user || holder.session == Some(before.session) {
                     return None;
                 }
             }
@@ -354,6 +384,7 @@ mod tests {
 
     #[test]
     fn a_child_that_no_record_knows_is_found_by_its_environment() {
+        use std::io::{Read as _, Write as _};
         use std::process::{Command, Stdio};
         let id = id();
         let mut holder = Machine.this_process().unwrap();
@@ -361,13 +392,39 @@ mod tests {
         let mut child = Command::new("cat")
             .env("TFLOCK_HELD", &id.0)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        // It is that program once it answers.
+        child.stdin.as_mut().unwrap().write_all(b"!").unwrap();
+        let mut answer = [0];
+        let output = child.stdout.as_mut().unwrap();
+        output.read_exact(&mut answer).unwrap();
         assert_eq!(Machine.fate_of(&holder, &id), ProcessFate::Running);
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(Machine.fate_of(&holder, &id), ProcessFate::Ended);
+    }
+
+    #[test]
+    fn a_process_that_is_about_to_become_another_program_is_not_taken_for_a_stranger() {
+        let line = |flags: u64, environment: (u64, u64)| {
+            let mut fields = std::array::from_fn::<_, 52, _>(|_| "0".to_owned());
+            fields[2] = "R".to_owned();
+            fields[8] = flags.to_string();
+            (fields[49], fields[50]) = (environment.0.to_string(), environment.1.to_string());
+            format!("77 (a) b) {}", fields[2..].join(" "))
+        };
+        let kernel_thread = 0x0420_8040;
+        for (flags, environment, is_settled) in [
+            (0x0040_0100, (0, 0), false),
+            (0x0040_0100, (4096, 5000), false),
+            (0x0040_0100, (4096, 4096), true),
+            (kernel_thread, (0, 0), true),
+        ] {
+            let stat = parse_stat(&line(flags, environment)).unwrap();
+            assert_eq!(stat.has_no_environment(), is_settled, "{environment:?}");
+        }
     }
 
     #[test]
