@@ -21,14 +21,9 @@ const TERMINAL_RETRY: Duration = Duration::from_secs(1);
 /// not answer must not keep a terraform from going on that would go on without an answer as well.
 const CONFIRMATION_LIMIT: Duration = Duration::from_secs(3);
 
-/// What became of tflock when the child was stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Followed {
-    /// It was stopped as well, and both go on now.
-    AndResumed,
-    /// Nothing to speak of: it was not stopped, or the signal that continued it is still to be looked at.
-    Quietly,
-}
+/// How long a stop is waited for that may not concern us: in a session without a shell, or if somebody above us is stopped in
+/// our stead, as with the first process of a container. Their shell takes the terminal meanwhile.
+const SECOND_LOOK: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
 pub(super) struct Job {
@@ -91,33 +86,33 @@ impl Job {
         }
     }
 
-    /// Goes on after a suspension that did not last.
+    /// Goes on with the terminal, if that is ours to give.
     pub(super) fn resume(&mut self) {
         self.offer_terminal();
         self.continue_child();
     }
 
     /// The child has been stopped by `signal`: follow it, if there is a terminal to have jobs.
-    pub(super) fn follow_stop(&mut self, signal: Number, signals: &mut Signals) -> Followed {
+    pub(super) fn follow_stop(&mut self, signal: Number, signals: &mut Signals) {
         let Some(terminal) = &mut self.terminal else {
-            return Followed::Quietly;
+            return;
         };
         let for_terminal = matches!(signal, Number::SIGTTIN | Number::SIGTTOU);
         if for_terminal {
             terminal.want();
             if terminal.give_to(self.child) {
                 self.continue_child();
-                return Followed::Quietly;
+                return;
             }
             if self.hand_over == HandOver::OnDemand {
                 // Somebody beside us may have the terminal, who goes on and gives it back.
                 self.continue_at = Some(Instant::now() + TERMINAL_RETRY);
-                return Followed::Quietly;
+                return;
             }
         }
         // SIGSTOP is no key. It counts only if it leaves nobody in front, as bash's `suspend` does.
         if signal == Number::SIGSTOP && !terminal.is_in_front(self.child) {
-            return Followed::Quietly;
+            return;
         }
         terminal.take_back_from(self.child);
         let stop = if signal == Number::SIGSTOP {
@@ -129,15 +124,15 @@ impl Job {
         terminal::suspend_group(stop);
 
         if signals.has_noted(Kind::Continue) || signal == Number::SIGSTOP {
-            return Followed::Quietly;
+            return;
         }
-        if for_terminal {
-            // Nobody suspends an orphaned job, and to continue the child at once would only make it ask again.
-            self.continue_at = Some(Instant::now() + TERMINAL_RETRY);
-            return Followed::Quietly;
-        }
-        self.resume();
-        Followed::AndResumed
+        // Nobody suspends an orphaned job. To continue a child at once that wants the terminal would only make it ask again.
+        let pause = if for_terminal {
+            TERMINAL_RETRY
+        } else {
+            SECOND_LOOK
+        };
+        self.continue_at = Some(Instant::now() + pause);
     }
 
     /// Returns once the terminal is gone and the child concerned.

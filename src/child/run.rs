@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::ending::wait_for;
 use super::event::{Event, Reached, StartError};
 use super::group::{self, Found, Holders, Left};
-use super::job::{Followed, Job};
+use super::job::Job;
 use super::output::{self, Output};
 use super::policy::{Action, Phase, Place, decide};
 use super::request::{Request, SETTLING};
@@ -304,7 +304,7 @@ impl<'signals> Run<'signals> {
             });
         }
         if self.job.continue_at.is_some_and(|at| at <= now) {
-            self.job.continue_child();
+            self.job.resume();
         }
         match &mut self.state {
             State::Group { look_at, .. } if *look_at <= now => self.look_for_holders(),
@@ -342,10 +342,8 @@ impl<'signals> Run<'signals> {
             // While both are suspended nothing happens, and before the child goes on the lock is confirmed.
             self.tell_witness(None);
             let stopped = status.stopped_signal();
-            if let Some(signal) = stopped.and_then(|raw| Number::try_from(raw).ok())
-                && self.job.follow_stop(signal, self.signals) == Followed::AndResumed
-            {
-                self.events.push_back(Event::Resumed);
+            if let Some(signal) = stopped.and_then(|raw| Number::try_from(raw).ok()) {
+                self.job.follow_stop(signal, self.signals);
             }
             let left = self.limit.map(|limit| limit - Instant::now());
             self.tell_witness(left.filter(|left| !left.is_zero()));

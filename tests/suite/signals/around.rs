@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 use super::apply::{ARGUMENTS, Apply, line_of};
 use super::console::{Console, is_installed};
 use super::processes::{children_of, wait_for_end};
+use super::shell::{Kind, Shell};
 use crate::support::process::Status;
 use crate::support::workspace::terraform_program;
 
@@ -208,6 +209,30 @@ fn only_child_of(parent: Pid) -> Pid {
         panic!("not one child of {parent}: {children:?}");
     };
     child
+}
+
+#[test]
+fn a_suspended_container_leaves_the_terminal_to_the_shell() {
+    let apply = Apply::local();
+    let shell = Shell::start(Kind::Bash, &apply.workspace);
+    // The echo of what is typed shows the halves apart.
+    let inside = "sh -c \"echo beg''un.; while [ ! -e go ]; do sleep 0.1; done\"";
+    shell.enter(&format!(
+        "{} {} exec -- {inside}",
+        unshare(&apply),
+        env!("CARGO_BIN_EXE_tflock")
+    ));
+    shell.terminal.wait_for_output("begun.");
+    shell.terminal.send(b"\x1a");
+    shell.wait_until_told_of_suspension();
+    // Long enough for tflock to look twice: the first process of a container cannot be stopped.
+    shell.enter("sleep 0.5");
+    shell.settle();
+    let front = shell.terminal.foreground_group();
+    assert_eq!(front, Some(shell.terminal.pid()));
+    apply.workspace.write("go", "");
+    shell.enter("fg");
+    shell.finish(0);
 }
 
 #[test]
