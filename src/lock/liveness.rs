@@ -15,7 +15,7 @@ use super::record::Record;
 /// How often a holder renews its record.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// Silence after which a holder is worth a remark: two heartbeats are missing.
-const SILENT_AFTER: Duration = Duration::from_secs(30);
+pub const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Silence after which a lock is stale: six heartbeats are missing.
 const STALE_AFTER: Duration = Duration::from_mins(1);
 /// The most that two clocks differ if AWS takes the first signatures of both: five minutes each.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Local, Utc};
 
-use crate::lock::liveness::{Assessment, Liveness, Proof, Replacement};
+use crate::lock::liveness::{Assessment, Liveness, Proof, Replacement, SILENT_AFTER};
 use crate::lock::record::{LockInfo, Record};
 
 /// The rows that describe a holder, as of `now`.
@@ -27,6 +27,18 @@ pub fn rows(
     let mut rows = vec![("held by", summary(record, &info, now))];
     rows.push(("holder", liveness(assessment)));
     let lease = record.lease.as_ref();
+    if let Some(holder) = lease.and_then(|lease| lease.holder.as_ref())
+        && is_silent_here(assessment)
+    {
+        let own = holder.process.pid;
+        rows.push((
+            "process",
+            match holder.child {
+                Some(child) => format!("{own}, its command {}", child.pid),
+                None => own.to_string(),
+            },
+        ));
+    }
     if let Some(reason) = lease.and_then(|lease| lease.reason.as_deref()) {
         rows.push(("reason", printable(reason)));
     }
@@ -85,11 +97,13 @@ pub fn liveness(assessment: &Assessment) -> String {
         return format!("silent, {beat}, its time is up");
     }
     match (assessment.liveness, beat) {
-        (Liveness::Alive, Some(beat)) => format!("alive, {beat}"),
+        (Liveness::Alive, Some(beat)) if is_silent_here(assessment) => {
+            format!("alive on this machine, but suspended or killed: {beat}")
+        }
         (Liveness::Alive, None) => "alive on this machine".to_owned(),
-        (Liveness::Silent, Some(beat)) => format!("silent, {beat}"),
-        (Liveness::Stale, Some(beat)) => format!("stale, {beat}"),
-        (Liveness::Silent | Liveness::Stale, None) => "silent".to_owned(),
+        (Liveness::Alive | Liveness::Silent | Liveness::Stale, Some(beat)) => {
+            format!("{}, {beat}", word(assessment))
+        }
         (Liveness::Gone(Proof::Ended), _) => {
             "gone: it ran on this machine and its process has ended".to_owned()
         }
@@ -97,7 +111,26 @@ pub fn liveness(assessment: &Assessment) -> String {
             "gone: it ran on this machine before the last boot".to_owned()
         }
         (Liveness::Unknown, _) => "unknown: this lock gives no heartbeat".to_owned(),
+        (Liveness::Silent | Liveness::Stale, None) => word(assessment).to_owned(),
     }
+}
+
+/// The same in one word.
+#[must_use]
+pub fn word(assessment: &Assessment) -> &'static str {
+    match assessment.liveness {
+        Liveness::Alive => "alive",
+        Liveness::Silent => "silent",
+        Liveness::Stale => "stale",
+        Liveness::Gone(_) => "gone",
+        Liveness::Unknown => "unknown",
+    }
+}
+
+/// Whether processes of the holder exist on this machine although it gives no sign of life.
+fn is_silent_here(assessment: &Assessment) -> bool {
+    let silence = assessment.silence.unwrap_or_default();
+    assessment.liveness == Liveness::Alive && silence >= SILENT_AFTER
 }
 
 /// A duration in its largest unit, or two where one says too little.

@@ -157,20 +157,37 @@ impl<'a> Waiting<'a> {
             || "somebody".to_owned(),
             |info| holder::printable(&info.who),
         );
-        // The end of it is cut off where a terminal is narrow.
+        let time = format!("{}{}", duration(observed.waited), self.limit());
         let line = format!(
-            "waiting for {who} ({}{}): {}",
-            duration(observed.waited),
-            self.limit(),
-            holder::liveness(&observed.assessment),
+            "waiting for {who} ({time}): {}",
+            holder::liveness(&observed.assessment)
         );
         if self.can_move() {
-            self.show(line);
+            let word = holder::word(&observed.assessment);
+            self.show(self.fitting([
+                line,
+                format!("waiting for {who} ({time}): {word}"),
+                format!("waiting ({time}): {word}"),
+            ]));
         } else if observed.waited >= self.next_line {
             self.ui.notice(&line);
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             self.next_line = observed.waited + self.pause;
         }
+    }
+
+    /// The first line for which the terminal is wide enough, else the last: cut off in the middle of a number it would say
+    /// another one.
+    fn fitting<const N: usize>(&self, lines: [String; N]) -> String {
+        // The spinner and a blank stand before it.
+        let room = usize::from(self.ui.stderr.size().1).saturating_sub(2);
+        let mut rest = lines.into_iter().peekable();
+        while let Some(line) = rest.next() {
+            if console::measure_text_width(&line) <= room || rest.peek().is_none() {
+                return line;
+            }
+        }
+        String::new()
     }
 
     fn ask_to_take_over(&mut self, observed: &Observed, now: DateTime<Utc>) {

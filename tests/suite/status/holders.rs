@@ -1,6 +1,7 @@
 //! What is said of each kind of holder, and with which exit code.
 
-use chrono::TimeDelta;
+use chrono::{SecondsFormat, TimeDelta, Utc};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::backend::{LockMode, Remote};
@@ -149,6 +150,25 @@ fn a_silence_that_a_wrong_clock_may_explain_is_only_remarked() {
         .run()
         .ended_with(75)
         .with_stdout("  holder   silent, last heartbeat 5 min ago\n");
+}
+
+#[test]
+fn a_holder_of_this_machine_that_is_silent_is_named_by_its_processes() {
+    let scene = LockTable::new();
+    let run = scene.hold(["apply"]);
+    run.signal(Signal::SIGSTOP);
+    let mut item = scene.table.item(LOCK).expect("the lock");
+    let before = Utc::now() - TimeDelta::seconds(46);
+    item["HeartbeatAt"]["S"] = before.to_rfc3339_opts(SecondsFormat::Secs, true).into();
+    scene.table.put(&item);
+    let shown = scene.tflock(["status", "--exit-code"]).run().ended_with(75);
+    let process = format!("  process  {}\n", run.pid());
+    shown
+        .with_stdout("alive on this machine, but suspended or killed: last heartbeat 4")
+        .with_stdout(&process);
+    run.signal(Signal::SIGCONT);
+    scene.workspace.let_go();
+    run.wait().succeeded();
 }
 
 #[test]
