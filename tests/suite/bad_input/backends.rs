@@ -96,14 +96,16 @@ fn lock_items_need_a_table() {
 
 #[test]
 fn a_region_that_nobody_names_is_a_configuration_error() {
-    Bench::with_s3(json!({ "region": null })).refuses(
-        |tflock| tflock.arg("plan"),
-        &Refusal {
-            code: 78,
-            error: "no AWS region is set",
-            hint: "set `region` in the backend and run `tflock init`, or set AWS_REGION",
-        },
-    );
+    for (variable, value) in [("ODD", "1"), ("AWS_REGION", "")] {
+        Bench::with_s3(json!({ "region": null })).refuses(
+            |tflock| tflock.arg("plan").env(variable, value),
+            &Refusal {
+                code: 78,
+                error: "no AWS region is set",
+                hint: "set `region` in the backend and run `tflock init`, or set AWS_REGION",
+            },
+        );
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_config::Region;
 use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
+use aws_config::meta::region::ProvideRegion as _;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_credential_types::Credentials;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
@@ -134,10 +134,13 @@ impl AwsSettings {
         if let Some(name) = &self.profile {
             profile = profile.profile_name(name);
         }
-        RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(profile.build())
-            .region()
-            .await
+        // A variable that is set to nothing is how CI systems leave one out.
+        let is_set = |region: &Region| !region.as_ref().is_empty();
+        let variable = EnvironmentVariableRegionProvider::new().region().await;
+        match variable.filter(is_set) {
+            Some(region) => Some(region),
+            None => profile.build().region().await.filter(is_set),
+        }
     }
 }
 
