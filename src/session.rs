@@ -9,7 +9,8 @@ mod running;
 mod taking;
 mod words;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
@@ -115,6 +116,7 @@ pub async fn run_under_lock(
         is_unchanged: &|| situation.still_means(&target),
         selection: purpose.selection,
         is_astray: Cell::new(false),
+        not_passed_on: RefCell::default(),
         patience: purpose.patience,
         longer_wait: purpose.longer_wait,
         creation: target.created_on_use.as_ref().map(|state| Creation {
@@ -172,6 +174,8 @@ struct Session<'a> {
     selection: Selection,
     /// Whether what was selected changed while the child may have been reading it.
     is_astray: Cell<bool>,
+    /// The signals of which it was said that they are not passed on.
+    not_passed_on: RefCell<BTreeSet<i32>>,
 }
 
 impl Session<'_> {
@@ -302,6 +306,9 @@ impl Session<'_> {
         };
         if keeper.lost_any() || !released.lost.is_empty() {
             return Err(self.lost(outcome));
+        }
+        if keeper.gave_up_any() {
+            return Err(self.not_kept(outcome));
         }
         if self.is_astray.get() {
             return Err(self.astray(outcome));

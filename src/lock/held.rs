@@ -112,6 +112,13 @@ impl Held {
         Some(Instant(self.confirmed.0 + self.promise()? * 3 / 4))
     }
 
+    /// Whether we have been silent for longer than we promised.
+    #[must_use]
+    pub fn is_promise_over(&self) -> bool {
+        let silence = self.host.now().since(self.confirmed);
+        self.promise().is_some_and(|promise| silence >= promise)
+    }
+
     /// Asks for a renewal at once, because time may have passed unnoticed.
     pub fn renew_now(&mut self) {
         self.next_renewal = Some(self.host.now());

@@ -66,6 +66,17 @@ pub struct Loss {
     pub key: String,
     /// What stands in its place now.
     pub now: Option<Stored>,
+    /// Whether others had the right to take it.
+    pub promise: Promise,
+}
+
+/// What our promise to be replaceable was worth when a place was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// There was none, or it held still.
+    Good,
+    /// We had been silent for longer.
+    Over,
 }
 
 /// What came of a release.
@@ -142,12 +153,20 @@ impl Keeper {
         Some(first.since(self.host.now()))
     }
 
-    /// Whether the child ran without the lock, or might have.
+    /// Whether the child ran without the lock.
     #[must_use]
     pub fn lost_any(&self) -> bool {
-        self.places
-            .iter()
-            .any(|place| place.standing != Standing::Ours)
+        self.any_is(Standing::Lost)
+    }
+
+    /// Whether the child might have run without the lock, because our promise came first.
+    #[must_use]
+    pub fn gave_up_any(&self) -> bool {
+        self.any_is(Standing::GivenUp)
+    }
+
+    fn any_is(&self, standing: Standing) -> bool {
+        self.places.iter().any(|place| place.standing == standing)
     }
 
     /// Whether the lock is ours beyond doubt, so that something may be started under it: if so much time has passed
@@ -276,6 +295,11 @@ impl Place {
         Loss {
             key: self.held.store().key().to_owned(),
             now,
+            promise: if self.held.is_promise_over() {
+                Promise::Over
+            } else {
+                Promise::Good
+            },
         }
     }
 }

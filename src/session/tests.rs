@@ -152,6 +152,7 @@ impl Scene {
             is_unchanged: &|| Some(true),
             selection: Selection::AtStart,
             is_astray: Cell::default(),
+            not_passed_on: RefCell::default(),
             patience: Patience::Forever,
             longer_wait: String::new(),
             creation: None,

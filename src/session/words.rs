@@ -6,7 +6,7 @@ use crate::commands::quoted_for_shell;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
-use crate::lock::keeper::{Loss, NotReleased, Released};
+use crate::lock::keeper::{Loss, NotReleased, Promise, Released};
 use crate::lock::liveness::{Liveness, Replacement};
 use crate::lock::store::{StoreError, StoreErrorKind};
 use crate::terraform::duration::format_duration;
@@ -76,10 +76,20 @@ impl Session<'_> {
             Event::StopRequested { signal, .. } => self
                 .ui
                 .detail(|| format!("asked to stop by {}", signal.kind.number())),
-            Event::AlreadyStopping(signal) => self.ui.notice(&format!(
-                "{} not passed on: terraform is stopping already, and a second one would lose its state",
-                signal.kind.number()
-            )),
+            Event::AlreadyStopping(signal) => {
+                // One of each kind is enough: some supervisors repeat themselves many times a second.
+                if self
+                    .not_passed_on
+                    .borrow_mut()
+                    .insert(signal.kind.number().0)
+                {
+                    self.ui.notice(&format!(
+                        "{} not passed on: the command has been asked to stop already, and asked twice terraform drops \
+                         its state",
+                        signal.kind.number()
+                    ));
+                }
+            }
             Event::WaitingFor(processes) => {
                 let list: Vec<String> = processes
                     .iter()
@@ -98,7 +108,7 @@ impl Session<'_> {
         let next = if error.kind.is_about_credentials() {
             "log in again, it is tried for a minute"
         } else {
-            "trying again"
+            "trying again for a minute, please leave it running"
         };
         self.ui
             .warning(&format!("the lock is not released yet: {error}; {next}"));
@@ -131,6 +141,9 @@ impl Session<'_> {
     pub(super) fn tell_lost(&self, loss: &Loss) {
         let key = &loss.key;
         self.ui.warning(&match &loss.now {
+            None if loss.promise == Promise::Over => format!(
+                "the lock `{key}` is gone: it could not be renewed for as long as was promised, and somebody took it over"
+            ),
             None => format!("the lock `{key}` is gone: somebody removed it while it was ours"),
             Some(stored) => {
                 let who = stored.record.lock_info().map_or_else(
@@ -179,14 +192,24 @@ impl Session<'_> {
         ))
     }
 
+    /// Its time was up, and whether anybody took the lock is not known.
+    pub(super) fn not_kept(&self, outcome: Outcome) -> Failure {
+        let ending = ending(outcome);
+        self.run_without_lock(format!(
+            "the lock could not be renewed in time while the command ran ({ending})"
+        ))
+    }
+
     pub(super) fn lost(&self, outcome: Outcome) -> Failure {
         let ending = ending(outcome);
+        self.run_without_lock(format!(
+            "the lock was lost while the command ran ({ending})"
+        ))
+    }
+
+    fn run_without_lock(&self, message: String) -> Failure {
         let look = self.context.command_line("plan");
-        Failure::new(
-            exit_code::LOST,
-            format!("the lock was lost while the command ran ({ending})"),
-        )
-        .hint(format!(
+        Failure::new(exit_code::LOST, message).hint(format!(
             "somebody else may have changed the state meanwhile: run `{look}` and read it"
         ))
     }

@@ -48,6 +48,9 @@ impl ProgramError {
                 "install terraform or OpenTofu, or name the program with `--terraform PATH`"
                     .to_owned()
             }
+            Self::NotExecutable { path } if path.is_dir() => {
+                "it is a directory: name the program in it".to_owned()
+            }
             Self::NotExecutable { path } => format!("run `chmod +x {}`", path.display()),
             Self::Itself { .. } => "name the real program with `--terraform PATH`".to_owned(),
         }

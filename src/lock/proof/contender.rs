@@ -118,7 +118,7 @@ impl Contender {
         };
         self.run_child(&mut keeper, stop.subscribe()).await;
         let released = self.release(&mut keeper).await;
-        let lost = keeper.lost_any() || !released.lost.is_empty();
+        let lost = keeper.lost_any() || keeper.gave_up_any() || !released.lost.is_empty();
         if !lost {
             self.referee.lost_nothing(self.party);
         }

@@ -112,7 +112,11 @@ fn trouble_that_lasts_for_seconds_is_one_word_and_then_a_release() {
                 let run = lock.run([]).run().succeeded();
                 let words = "warning: the lock is not released yet: DeleteItem on ";
                 assert!(run.stderr.starts_with(words), "{run}");
-                assert!(run.stderr.ends_with("; trying again\n"), "{run}");
+                assert!(
+                    run.stderr
+                        .ends_with("; trying again for a minute, please leave it running\n"),
+                    "{run}"
+                );
                 assert_eq!(run.stderr.lines().count(), 1, "{run}");
                 assert!(!lock.is_held());
             });

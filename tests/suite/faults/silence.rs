@@ -52,7 +52,7 @@ fn a_request_without_an_answer_is_given_up_after_ten_seconds_or_in_time_for_a_pr
             scope.spawn(|| {
                 let error = no_answer("DeleteItem");
                 let words =
-                    format!("warning: the lock is not released yet: {error}; trying again\n");
+                    format!("warning: the lock is not released yet: {error}; trying again for a minute, please leave it running\n");
                 ends_with_a_word("DeleteItem", deletion, words);
             });
             scope.spawn(|| is_renewed_in_time(fault));

@@ -88,6 +88,24 @@ fn a_stopped_holder_is_replaced_when_its_child_has_stopped_and_notices_when_it_w
 }
 
 #[test]
+fn a_lock_that_was_taken_by_promise_and_given_back_is_not_said_to_be_stolen() {
+    let scene = Scene::new();
+    let holder = scene.hold(["--expire-after", "3s", "plan"]);
+    holder.signal(Signal::SIGSTOP);
+    let next = Next::start(&scene);
+    next.wait_until_started(&scene);
+    next.finish(&scene);
+    holder.signal(Signal::SIGCONT);
+    let words = format!(
+        "warning: the lock `{LOCK}` is gone: it could not be renewed for as long as was promised, and somebody took it \
+         over\n"
+    );
+    let lost = holder.wait().ended_with(76);
+    assert!(lost.stderr.starts_with(&words), "{lost}");
+    scene.was_stopped_once();
+}
+
+#[test]
 fn a_holder_that_cannot_renew_stops_its_child_before_its_time_is_up() {
     let scene = Scene::new();
     let holder = scene.hold(["--expire-after", "5s", "plan"]);

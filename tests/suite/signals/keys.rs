@@ -62,7 +62,7 @@ fn while_stopping(then: impl FnOnce(&Apply, &Console<'_>)) -> (Apply, String) {
     kill(tflock, Signal::SIGTERM).expect("a living process");
     console
         .terminal
-        .wait_for_output("SIGTERM not passed on: terraform is stopping");
+        .wait_for_output("SIGTERM not passed on: the command");
     saving.open();
     let output = console.finish(1);
     (apply, output)

@@ -76,7 +76,7 @@ fn send_while_saving(signals: &[Signal], pause: Duration) {
     apply.stopped_once_as_one(&running.wait());
 }
 
-const NOT_PASSED_ON: &str = "not passed on: terraform is stopping already";
+const NOT_PASSED_ON: &str = "not passed on: the command has been asked to stop already";
 
 #[test]
 fn sigterm_seven_and_a_half_seconds_after_sigint_is_not_passed_on() {
