@@ -22,7 +22,7 @@ use super::terminal::{self, HandOver, Terminal};
 pub enum Successors {
     /// Those that are terraform: a daemon that a provisioner started is none of the lock's business.
     Terraform,
-    /// All: each of them may still start a terraform that takes no lock of its own.
+    /// All: each of them may be at work on what is locked.
     All,
 }
 

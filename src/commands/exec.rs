@@ -1,4 +1,5 @@
-//! `tflock exec`: the lock round any program. A terraform inside of it runs under our lock and takes none of its own.
+//! `tflock exec`: the lock round any program. Each terraform inside runs under our lock where it works on the state that is
+//! locked, and takes its own anywhere else.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
