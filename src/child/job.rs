@@ -53,11 +53,15 @@ impl Job {
     /// A key has reached the child, who stands in front because it once wanted the terminal. Without us it would be in one
     /// group with the rest of ours, which gets the key as well.
     pub(super) fn share_key(&self, signal: Number) {
-        let is_shared = self.terminal.as_ref().is_some_and(Terminal::was_on_demand);
-        if is_shared {
+        if self.shares_keys() {
             // Our own copy is known by its sender, and means nothing.
             let _ = kill(Pid::from_raw(0), signal);
         }
+    }
+
+    /// Whether others of our group want the keys of the child.
+    pub(super) fn shares_keys(&self) -> bool {
+        self.terminal.as_ref().is_some_and(Terminal::was_on_demand)
     }
 
     /// Puts the child in front if we stand there.

@@ -375,6 +375,13 @@ impl<'signals> Run<'signals> {
         }
 
         let ending = *ending;
+        if self.job.shares_keys()
+            && let Some(witness) = &mut self.witness
+        {
+            for signal in witness.last_words() {
+                self.act(Place::Child, signal);
+            }
+        }
         self.dismiss_witness();
         self.job.end(left);
         self.request = Request::Made { at: Instant::now() };

@@ -12,17 +12,18 @@
 mod life;
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 #[cfg(target_os = "linux")]
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal as Number, kill, killpg};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, fork, setpgid};
+use nix::unistd::{ForkResult, Pid, fork, read, setpgid};
 use tokio::net::UnixStream;
 
 use self::life::keep_watch;
@@ -35,6 +36,12 @@ const REPORT: usize = 12;
 
 /// What tflock sends where it has no limit to set; others are milliseconds.
 const NO_LIMIT: i32 = -1;
+
+/// What tflock sends to hear of everything that the group has got so far: the answer is a report of no signal.
+const TELL_ALL: i32 = -2;
+
+/// How long that answer is waited for. The witness may be stopped, or the machine busy.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The running witness, as tflock sees it.
 #[derive(Debug)]
@@ -106,15 +113,47 @@ impl Witness {
 
     /// From now on the witness asks the group to stop by itself, once, unless it hears of another limit within this one.
     pub(super) fn set_limit(&self, limit: Option<Duration>) {
-        let milliseconds = limit.map_or(NO_LIMIT, |limit| {
+        self.tell(limit.map_or(NO_LIMIT, |limit| {
             i32::try_from(limit.as_millis()).unwrap_or(i32::MAX)
-        });
+        }));
+    }
+
+    fn tell(&self, word: i32) {
         // Fails if it has ended, or if it was stopped for long and with it its group.
         let _ = send(
             self.socket.as_raw_fd(),
-            &milliseconds.to_ne_bytes(),
+            &word.to_ne_bytes(),
             MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
         );
+    }
+
+    /// What the group got and was not told yet: a child that ends at once can be faster than the word of why.
+    pub(super) fn last_words(&mut self) -> Vec<Signal> {
+        self.tell(TELL_ALL);
+        let until = Instant::now() + LAST_WORDS;
+        let mut signals = Vec::new();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            let mut readable = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut readable, timeout) {
+                Err(Errno::EINTR) => continue,
+                Ok(1) => {}
+                _ => return signals,
+            }
+            match read(self.socket.as_fd(), &mut self.report[self.filled..]) {
+                Err(Errno::EINTR) => {}
+                Ok(0) | Err(_) => return signals,
+                Ok(count) => self.filled += count,
+            }
+            if self.filled == REPORT {
+                self.filled = 0;
+                match translate(self.report) {
+                    Some(signal) => signals.push(signal),
+                    None => return signals,
+                }
+            }
+        }
     }
 
     /// The next signal that the group got, or none if the witness has died. Nothing is lost if the future is dropped.

@@ -13,9 +13,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{
     SaFlags, SigAction, SigHandler, SigSet, Signal as Number, killpg, sigaction,
 };
-use nix::unistd::{Pid, dup2_stdin, read, setpgid};
+use nix::unistd::{Pid, dup2_stdin, read, setpgid, write};
 
-use super::{Duty, REPORT};
+use super::{Duty, REPORT, TELL_ALL};
 use crate::child::output::Relay;
 use crate::child::title::{TitleArea, rename};
 use crate::child::{inherited, orphaned};
@@ -126,6 +126,10 @@ fn outlast_tflock(duty: Duty) {
         let mut milliseconds = [0; 4];
         match read(socket, &mut milliseconds) {
             Ok(0) => return,
+            Ok(_) if i32::from_ne_bytes(milliseconds) == TELL_ALL => {
+                // Whatever signal was waiting has been reported: its handler has run by now.
+                let _ = write(socket, &[0; REPORT]);
+            }
             Ok(_) => {
                 let milliseconds = u64::try_from(i32::from_ne_bytes(milliseconds));
                 limit = milliseconds
