@@ -80,30 +80,33 @@ impl Context {
     /// # Errors
     /// When there is none.
     pub fn terraform(&self) -> Result<PathBuf, Failure> {
-        let executable = std::env::current_exe().unwrap_or_default();
-        let caller = Caller {
-            executable: &executable,
-            directory: &self.directory,
-        };
         let chosen = self.options.terraform.as_ref().map(|path| path.as_os_str());
-        let named = match self.stands_in_for.map(OsStr::new) {
-            // Outside of the `exec` that name would have meant tflock as well.
-            Some(name) if is_first_on_search_path(name, &variable, caller) => chosen.or(Some(name)),
-            Some(name) => Some(name),
-            None => chosen,
-        };
-        Ok(find_program(named, &variable, caller)?)
+        let program = self.as_caller(|caller| {
+            let named = match self.stands_in_for.map(OsStr::new) {
+                // Outside of the `exec` that name would have meant tflock as well.
+                Some(name) if is_first_on_search_path(name, &variable, caller) => {
+                    chosen.or(Some(name))
+                }
+                Some(name) => Some(name),
+                None => chosen,
+            };
+            find_program(named, &variable, caller)
+        });
+        Ok(program?)
     }
 
     /// Whether there is a program of that name on PATH which is not tflock.
     #[must_use]
     pub fn finds(&self, name: &str) -> bool {
+        self.as_caller(|caller| find_program(Some(OsStr::new(name)), &variable, caller).is_ok())
+    }
+
+    fn as_caller<T>(&self, look: impl FnOnce(Caller<'_>) -> T) -> T {
         let executable = std::env::current_exe().unwrap_or_default();
-        let caller = Caller {
+        look(Caller {
             executable: &executable,
             directory: &self.directory,
-        };
-        find_program(Some(OsStr::new(name)), &variable, caller).is_ok()
+        })
     }
 
     /// What a child of ours is to see of the environment: if we stand in for it, PATH as it was without us.
