@@ -209,8 +209,7 @@ impl Session<'_> {
                 break (keeper, asked_to_end);
             }
             if (self.is_unchanged)() != Some(true) {
-                let (released, _) = self.release(&mut keeper, signals).await;
-                self.tell_released(&released);
+                self.give_back(&mut keeper, signals).await;
                 return Err(Failure::new(
                     exit_code::CONFIGURATION,
                     "the backend or the workspace was changed while the lock was being taken",
@@ -220,9 +219,7 @@ impl Session<'_> {
             // Once more, because the one we waited for may have created it.
             match creation.take().filter(|_| is_missing) {
                 Some(creation) if creation.state.is_missing().await => {
-                    let (released, asked_to_end) = self.release(&mut keeper, signals).await;
-                    self.tell_released(&released);
-                    if let Some(signal) = asked_to_end {
+                    if let Some(signal) = self.give_back(&mut keeper, signals).await {
                         return Ok(Outcome::Signal(signal.kind.number()));
                     }
                     creation.carry_out(self.context);
@@ -232,9 +229,7 @@ impl Session<'_> {
                     self.ui.notice(
                         "the lock was lost again before anything was started: taking it anew",
                     );
-                    let (released, asked_to_end) = self.release(&mut keeper, signals).await;
-                    self.tell_released(&released);
-                    if let Some(signal) = asked_to_end {
+                    if let Some(signal) = self.give_back(&mut keeper, signals).await {
                         return Ok(Outcome::Signal(signal.kind.number()));
                     }
                 }
@@ -252,6 +247,13 @@ impl Session<'_> {
             deliver(output, signals).await;
         }
         self.conclude(running, &keeper, &released)
+    }
+
+    /// Releases a lock under which nothing was started. The first signal that wanted an end meanwhile is returned.
+    async fn give_back(&self, keeper: &mut Keeper, signals: &mut Signals) -> Option<Signal> {
+        let (released, asked_to_end) = self.release(keeper, signals).await;
+        self.tell_released(&released);
+        asked_to_end
     }
 
     /// Signals wait meanwhile: a release takes as long as it takes. The first that wants an end is returned.

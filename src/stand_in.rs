@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::terraform::program::NAMES;
+use crate::terraform::program::{NAMES, known_name};
 
 /// Above the directories of links, each of which is named like its one link.
 const DIRECTORY: &str = "stand-in";
@@ -54,9 +54,7 @@ fn link(executable: &Path, link: &Path) -> io::Result<()> {
 #[must_use]
 pub fn called_as(zeroth: Option<&OsStr>, path: Option<&OsStr>) -> Option<&'static str> {
     let zeroth = Path::new(zeroth?);
-    let name = NAMES
-        .into_iter()
-        .find(|name| zeroth.file_name() == Some(OsStr::new(name)))?;
+    let name = known_name(zeroth)?;
     let directory = match zeroth.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => path

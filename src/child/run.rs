@@ -345,7 +345,9 @@ impl<'signals> Run<'signals> {
             if let Some(signal) = stopped.and_then(|raw| Number::try_from(raw).ok()) {
                 self.job.follow_stop(signal, self.signals);
             }
-            let left = self.limit.map(|limit| limit - Instant::now());
+            let left = self
+                .limit
+                .map(|limit| limit.saturating_duration_since(Instant::now()));
             self.tell_witness(left.filter(|left| !left.is_zero()));
         }
     }

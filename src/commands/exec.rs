@@ -17,7 +17,7 @@ use crate::stand_in;
 use crate::target::{self, ChildLocking, Situation, Target};
 use crate::terraform::command::{Classified, LockSwitch, classify};
 use crate::terraform::duration::format_duration;
-use crate::terraform::program::NAMES;
+use crate::terraform::program::{NAMES, known_name};
 use crate::ui::Prompts;
 
 /// Runs the program under the lock.
@@ -121,9 +121,8 @@ fn switch(name: &str, is_on: bool) -> (OsString, OsString) {
 /// not come by a stand-in.
 async fn tell_terraform(context: &Context, target: &Target, child: &mut Command) {
     let path = Path::new(&child.program);
-    let name = path.file_name().unwrap_or_default();
-    let is_by_path = path.as_os_str() != name;
-    if !is_by_path || !NAMES.iter().any(|known| name == OsStr::new(known)) {
+    let is_by_path = known_name(path).is_some_and(|name| path.as_os_str() != name);
+    if !is_by_path {
         return;
     }
     let (chdir, words) = split_chdir(child.arguments.clone());

@@ -164,13 +164,7 @@ fn holder_as_json(stored: &Stored, assessment: &Assessment) -> Value {
     let info = stored.record.lock_info();
     let lease = stored.record.lease.as_ref();
     json!({
-        "liveness": match assessment.liveness {
-            Liveness::Alive => "alive",
-            Liveness::Silent => "silent",
-            Liveness::Stale => "stale",
-            Liveness::Gone(_) => "gone",
-            Liveness::Unknown => "unknown",
-        },
+        "liveness": assessment.liveness.word(),
         "silent_for_seconds": assessment.silence.map(|silence| silence.as_secs()),
         "info": info.as_ref().map(|info| json!(info)),
         "raw_info": stored.record.info.as_ref().filter(|_| info.is_none()),

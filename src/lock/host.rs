@@ -191,9 +191,13 @@ impl Stat {
 /// Counted after the closing parenthesis, because the name may hold blanks. A zombie has ended: it holds nothing any
 /// more.
 fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&stat_line(pid).ok()?)
+}
+
+fn stat_line(pid: u32) -> std::io::Result<String> {
     // A name need not be UTF-8.
-    let line = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(&String::from_utf8_lossy(&line))
+    let line = std::fs::read(format!("/proc/{pid}/stat"))?;
+    Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
 fn parse_stat(line: &str) -> Option<Stat> {
@@ -226,8 +230,8 @@ enum Existence {
 }
 
 fn existence_of(process: ProcessIdentity) -> Existence {
-    if let Ok(line) = std::fs::read(format!("/proc/{}/stat", process.pid)) {
-        return match parse_stat(&String::from_utf8_lossy(&line)) {
+    if let Ok(line) = stat_line(process.pid) {
+        return match parse_stat(&line) {
             Some(stat) if stat.start_time == process.start_time => Existence::Exists,
             _ => Existence::Absent,
         };

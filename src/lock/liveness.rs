@@ -38,6 +38,20 @@ pub enum Liveness {
     Unknown,
 }
 
+impl Liveness {
+    /// In one word: what `status --json` says, and whatever has no room for more.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Silent => "silent",
+            Self::Stale => "stale",
+            Self::Gone(_) => "gone",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// How a holder of this machine was proven to have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {

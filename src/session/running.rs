@@ -59,7 +59,7 @@ impl Session<'_> {
                 biased;
                 event = run.next() => match event {
                     Event::Ended(ending) => {
-                        if is_settling && (self.is_unchanged)() == Some(false) {
+                        if is_settling && self.is_led_astray() {
                             self.is_astray.set(true);
                         }
                         return ending;
@@ -70,11 +70,10 @@ impl Session<'_> {
                 },
                 () = &mut settled, if is_settling => {
                     is_settling = false;
-                    if (self.is_unchanged)() == Some(false) {
+                    if self.is_led_astray() {
                         self.is_astray.set(true);
                         self.tell_astray();
-                        self.tell_stopping(command);
-                        run.interrupt();
+                        self.stop(command, run);
                     }
                 }
                 news = keeper.next() => match news {
@@ -90,17 +89,25 @@ impl Session<'_> {
                     }
                     News::Lost(loss) => {
                         self.tell_lost(&loss);
-                        self.tell_stopping(command);
-                        run.interrupt();
+                        self.stop(command, run);
                     }
                     News::TimeIsUp { key } => {
                         self.tell_time_is_up(&key);
-                        self.tell_stopping(command);
-                        run.interrupt();
+                        self.stop(command, run);
                     }
                 },
             }
         }
+    }
+
+    fn stop(&self, command: &Command, run: &mut Run<'_>) {
+        self.tell_stopping(command);
+        run.interrupt();
+    }
+
+    /// Whether another backend or workspace is selected than the one whose lock we hold.
+    fn is_led_astray(&self) -> bool {
+        (self.is_unchanged)() == Some(false)
     }
 }
 

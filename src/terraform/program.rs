@@ -16,6 +16,13 @@ use super::{Environment, non_empty};
 /// The programs that are looked for where none was named.
 pub const NAMES: [&str; 2] = ["terraform", "tofu"];
 
+/// Which of these programs `path` names, whatever directory it is in.
+#[must_use]
+pub fn known_name(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?;
+    NAMES.into_iter().find(|known| name == OsStr::new(known))
+}
+
 /// Why there is no program to run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProgramError {

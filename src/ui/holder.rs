@@ -101,8 +101,8 @@ pub fn liveness(assessment: &Assessment) -> String {
             format!("alive on this machine, but suspended or killed: {beat}")
         }
         (Liveness::Alive, None) => "alive on this machine".to_owned(),
-        (Liveness::Alive | Liveness::Silent | Liveness::Stale, Some(beat)) => {
-            format!("{}, {beat}", word(assessment))
+        (known @ (Liveness::Alive | Liveness::Silent | Liveness::Stale), Some(beat)) => {
+            format!("{}, {beat}", known.word())
         }
         (Liveness::Gone(Proof::Ended), _) => {
             "gone: it ran on this machine and its process has ended".to_owned()
@@ -111,19 +111,7 @@ pub fn liveness(assessment: &Assessment) -> String {
             "gone: it ran on this machine before the last boot".to_owned()
         }
         (Liveness::Unknown, _) => "unknown: this lock gives no heartbeat".to_owned(),
-        (Liveness::Silent | Liveness::Stale, None) => word(assessment).to_owned(),
-    }
-}
-
-/// The same in one word.
-#[must_use]
-pub fn word(assessment: &Assessment) -> &'static str {
-    match assessment.liveness {
-        Liveness::Alive => "alive",
-        Liveness::Silent => "silent",
-        Liveness::Stale => "stale",
-        Liveness::Gone(_) => "gone",
-        Liveness::Unknown => "unknown",
+        (known @ (Liveness::Silent | Liveness::Stale), None) => known.word().to_owned(),
     }
 }
 

@@ -163,7 +163,7 @@ impl<'a> Waiting<'a> {
             holder::liveness(&observed.assessment)
         );
         if self.can_move() {
-            let word = holder::word(&observed.assessment);
+            let word = observed.assessment.liveness.word();
             self.show(self.fitting([
                 line,
                 format!("waiting for {who} ({time}): {word}"),

@@ -35,6 +35,16 @@ fn stopped_once_unseen(apply: &Apply) {
     apply.stopped_once(&apply.workspace.read(OUTPUT));
 }
 
+/// Closes the terminal of an apply, and fails unless that saved its state and gave its lock back.
+#[track_caller]
+fn close_and_look(apply: &Apply, mut console: Console<'_>) {
+    let tflock = apply.process();
+    console.terminal.close();
+    wait_for_end(tflock);
+    assert_eq!(apply.saved(), ["first"]);
+    assert_eq!(apply.locks(), Vec::<String>::new());
+}
+
 #[test]
 fn a_closed_terminal_is_one_graceful_stop() {
     let apply = Apply::local();
@@ -48,12 +58,7 @@ fn a_closed_terminal_is_one_graceful_stop() {
 #[test]
 fn a_closed_terminal_that_terraform_writes_to_is_one_graceful_stop() {
     let apply = Apply::remote();
-    let mut console = Console::start_apply(&apply);
-    let tflock = apply.process();
-    console.terminal.close();
-    wait_for_end(tflock);
-    assert_eq!(apply.saved(), ["first"]);
-    assert_eq!(apply.locks(), Vec::<String>::new());
+    close_and_look(&apply, Console::start_apply(&apply));
 }
 
 #[test]
@@ -117,12 +122,7 @@ fn a_suspended_apply_whose_terminal_closes_is_stopped_gracefully_too() {
 fn a_pipeline_whose_terminal_closes_is_stopped_gracefully_too() {
     let apply = Apply::remote();
     let line = format!("{} | cat", Apply::line());
-    let mut console = Console::start(&apply.workspace, &line);
-    let tflock = apply.process();
-    console.terminal.close();
-    wait_for_end(tflock);
-    assert_eq!(apply.saved(), ["first"]);
-    assert_eq!(apply.locks(), Vec::<String>::new());
+    close_and_look(&apply, Console::start(&apply.workspace, &line));
 }
 
 #[test]
