@@ -13,6 +13,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use crate::lock::store::local::create_private_directory;
 use crate::terraform::program::{NAMES, known_name};
 
 /// Above the directories of links, each of which is named like its one link.
@@ -29,6 +30,7 @@ pub fn install(
     executable: &Path,
     path: Option<&OsStr>,
 ) -> io::Result<OsString> {
+    create_private_directory(base)?;
     let mut directories = Vec::new();
     for name in names {
         let directory = base.join(DIRECTORY).join(name);
@@ -102,6 +104,16 @@ mod tests {
             let link = std::fs::read_link(place.join(name).join(name)).unwrap();
             assert_eq!(link, Path::new("/bin/true"));
         }
+    }
+
+    #[test]
+    fn the_place_is_for_this_user_alone_as_it_is_for_locks() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let above = tempfile::tempdir().unwrap();
+        let base = above.path().join("state/tflock");
+        install(&base, &["tofu"], Path::new("/bin/true"), None).unwrap();
+        let mode = base.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl LocalStore {
     async fn guard(&self) -> io::Result<File> {
         let guard = match open_guard(&self.guard) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_directory(self.guard.parent().unwrap_or(Path::new("/")))?;
+                create_private_directory(self.guard.parent().unwrap_or(Path::new("/")))?;
                 open_guard(&self.guard)?
             }
             guard => guard?,
@@ -201,8 +201,12 @@ impl LocalStore {
     }
 }
 
-/// Only the last one is for this user alone: those above it may be wanted by others.
-fn create_directory(directory: &Path) -> io::Result<()> {
+/// Makes sure of a directory for local locks and whatever else tflock keeps. Only the last one is for this user alone: those
+/// above it may be wanted by others.
+///
+/// # Errors
+/// What the system says.
+pub fn create_private_directory(directory: &Path) -> io::Result<()> {
     if let Some(above) = directory.parent() {
         std::fs::create_dir_all(above)?;
     }
