@@ -13,7 +13,9 @@ use crate::child::SpawnError;
 use crate::cli::{Options, Request, StoreChoice};
 use crate::exit_code;
 use crate::failure::Failure;
+use crate::lock::host::Machine;
 use crate::stand_in;
+use crate::state_directory;
 use crate::terraform::program::{Caller, find_program, is_first_on_search_path};
 use crate::ui::{Prompts, Ui, Verbosity};
 
@@ -64,6 +66,14 @@ impl Context {
             chdir: request.chdir.clone(),
             stands_in_for,
         })
+    }
+
+    /// This machine, as the lock protocol sees it.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        Machine {
+            runs: state_directory::runs(&variable),
+        }
     }
 
     /// Where terraform works: the `-chdir` directory, else the current one.

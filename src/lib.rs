@@ -13,6 +13,8 @@ pub mod failure;
 pub mod lock;
 pub mod session;
 pub mod stand_in;
+pub mod state_directory;
+pub mod system;
 pub mod target;
 pub mod terraform;
 pub mod ui;

@@ -11,7 +11,7 @@ mod words;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,10 +27,11 @@ use crate::commands::{Context, variable};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Claim, Patience};
-use crate::lock::host::{Host, Machine};
+use crate::lock::host::Host;
 use crate::lock::keeper::{Keeper, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
+use crate::system::run_file::{Run, RunFile};
 use crate::target::{Situation, Target};
 use crate::ui::{Prompts, Ui};
 
@@ -105,11 +106,13 @@ pub async fn run_under_lock(
         Prompts::Allowed => context.ui.clone(),
         Prompts::Refused => context.ui.without_prompts(),
     };
-    let host: Rc<dyn Host> = Rc::new(Machine);
+    let host: Rc<dyn Host> = Rc::new(context.machine());
+    let claim = claim(context, &target, &purpose, host.as_ref());
+    let run_file = run_file(context, situation.directory, &claim, &child);
     let session = Session {
         context,
         ui: &ui,
-        claim: claim(context, &target, &purpose, host.as_ref()),
+        claim,
         host,
         stores: target.stores.clone(),
         success_codes: purpose.success_codes,
@@ -126,7 +129,31 @@ pub async fn run_under_lock(
     };
     let mut signals = Signals::install()
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))?;
-    session.run(child, &mut signals).await
+    session.run(child, &mut signals, run_file).await
+}
+
+/// The trace of the run, from before its lock is asked for. Where none can be left, nothing can be proven of the run later.
+fn run_file(
+    context: &Context,
+    directory: &Path,
+    claim: &Claim,
+    child: &Command,
+) -> Option<RunFile> {
+    let runs = context.machine().runs?;
+    let directories = [context.directory.clone(), directory.to_owned()];
+    let run = Run::of_this_process(&claim.info.id.0, &child.arguments, &directories)?;
+    match RunFile::create(&runs, run) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            context.ui.detail(|| {
+                let runs = runs.display();
+                format!(
+                    "no trace of this run in `{runs}`, so that its death cannot be proven: {error}"
+                )
+            });
+            None
+        }
+    }
 }
 
 fn claim(context: &Context, target: &Target, purpose: &Purpose, host: &dyn Host) -> Claim {
@@ -138,7 +165,7 @@ fn claim(context: &Context, target: &Target, purpose: &Purpose, host: &dyn Host)
     let own_version = format!("tflock {}", env!("CARGO_PKG_VERSION"));
     Claim {
         info: LockInfo {
-            id: LockId::from_bytes(host.random()),
+            id: LockId::from_bytes(host.unique()),
             operation: purpose.operation.clone(),
             info: words.join(" "),
             who: format!("{user}@{hostname}"),
@@ -183,7 +210,12 @@ impl Session<'_> {
     ///
     /// # Errors
     /// Whatever kept the command from running, or the lock from being given back.
-    async fn run(&self, mut command: Command, signals: &mut Signals) -> Result<Outcome, Failure> {
+    async fn run(
+        &self,
+        mut command: Command,
+        signals: &mut Signals,
+        mut run_file: Option<RunFile>,
+    ) -> Result<Outcome, Failure> {
         let mut creation = self.creation.as_ref();
         let (mut keeper, asked_to_end) = loop {
             // Looked for while the lock is taken, so that it costs no time.
@@ -196,8 +228,14 @@ impl Session<'_> {
             let ((taking, asked_to_end), is_missing) = tokio::join!(self.take(signals), is_missing);
             let held = match taking {
                 Taking::Held(held) => held,
-                Taking::TimedOut { key, observed } => return Err(self.locked(key, &observed)),
+                Taking::TimedOut { key, observed } => {
+                    forget(run_file);
+                    return Err(self.locked(key, &observed));
+                }
                 Taking::Failed(error) => {
+                    if error.maybe_left.is_none() {
+                        forget(run_file);
+                    }
                     return Err(Failure::not_acquired(error, |words| {
                         self.context.command_line(words)
                     }));
@@ -238,9 +276,15 @@ impl Session<'_> {
         nesting::announce(&mut command, keeper.held());
         let mut running = match asked_to_end {
             Some(signal) => Running::NotStarted(StartError::EndRequested(signal)),
-            None => self.run_child(&command, signals, &mut keeper).await,
+            None => {
+                self.run_child(&command, signals, &mut keeper, run_file.as_mut())
+                    .await
+            }
         };
         let (released, asked_to_end) = self.release(&mut keeper, signals).await;
+        if released.failed.is_empty() {
+            forget(run_file);
+        }
         if let Running::Ended(_, output) = &mut running
             && asked_to_end.is_none()
         {
@@ -323,6 +367,13 @@ impl Session<'_> {
             }
             outcome => Ok(outcome),
         }
+    }
+}
+
+/// Nothing of the run is left in the store.
+fn forget(run_file: Option<RunFile>) {
+    if let Some(run_file) = run_file {
+        run_file.remove();
     }
 }
 

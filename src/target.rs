@@ -15,6 +15,7 @@ use crate::lock::store::aws::AwsAccess;
 use crate::lock::store::dynamodb::DynamoDbStore;
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::s3::{ObjectSettings, S3Store};
+use crate::state_directory;
 use crate::terraform::Environment;
 use crate::terraform::backend::{Backend, BackendRecordError, S3Backend, read_record};
 use crate::terraform::command::{LockingCommand, StateFlagScope};
@@ -411,19 +412,14 @@ impl Situation<'_> {
                 )
             });
         }
-        // Relative values are to be ignored: XDG Base Directory Specification.
-        variable("XDG_STATE_HOME")
-            .filter(|directory| directory.is_absolute())
-            .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
-            .map(|directory| directory.join("tflock"))
-            .ok_or_else(|| {
-                Failure::new(
-                    exit_code::CONFIGURATION,
-                    "there is no directory for local locks: neither TFLOCK_LOCAL_DIR, \
+        state_directory::of_this_user(self.environment).ok_or_else(|| {
+            Failure::new(
+                exit_code::CONFIGURATION,
+                "there is no directory for local locks: neither TFLOCK_LOCAL_DIR, \
                      XDG_STATE_HOME nor HOME is set",
-                )
-                .hint("set TFLOCK_LOCAL_DIR, or lock in a table with `--table NAME`")
-            })
+            )
+            .hint("set TFLOCK_LOCAL_DIR, or lock in a table with `--table NAME`")
+        })
     }
 
     async fn aws(&self, s3: Option<&S3Backend>) -> Result<AwsAccess, Failure> {

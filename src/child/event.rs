@@ -2,6 +2,7 @@
 
 use super::spawn::SpawnError;
 use super::{Ending, Process, Signal};
+use crate::system::run_file::Sighting;
 
 /// What the session wants to know of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Event {
     /// tflock goes on after a suspension. Much time may have passed: the lock wants renewing at once. The child waits for
     /// that a little, see [`super::Run::go_on`].
     Resumed,
+    /// Whether the program that does the work is among the processes of this machine: what is known of that has changed.
+    Sighted(Sighting),
     /// The child has ended, these have not. Told again whenever it changes.
     WaitingFor(Vec<Process>),
 }

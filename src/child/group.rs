@@ -2,6 +2,8 @@
 
 use nix::unistd::Pid;
 
+use crate::system::process::{self, Stat};
+
 /// A process that still holds the child's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -24,19 +26,15 @@ pub(super) enum Left {
 
 /// The living processes in `group`, without the witness. None where there is no /proc.
 pub(super) fn living(group: Pid, witness: Option<Pid>) -> Vec<Process> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|&id| Some(Pid::from_raw(id)) != witness)
-        .filter_map(|id| {
-            let status = Status::of(id)?;
-            let is_living = !matches!(status.state, 'Z' | 'X');
-            (status.group == group.as_raw() && is_living).then_some(Process {
+    let pids = process::all().unwrap_or_default();
+    pids.into_iter()
+        .filter_map(|pid| Stat::read(pid).ok())
+        .filter(|stat| stat.group == group.as_raw() && !stat.has_ended())
+        .filter_map(|stat| {
+            let id = i32::try_from(stat.pid).ok()?;
+            (Some(Pid::from_raw(id)) != witness).then_some(Process {
                 id,
-                name: status.name,
+                name: stat.name,
             })
         })
         .collect()
@@ -97,49 +95,9 @@ fn holds_place(name: &str, left: Left) -> bool {
     left != Left::Orderly || is_terraform || matches!(name, "terragrunt" | "tflock")
 }
 
-/// What `proc_pid_stat(5)` tells of a process.
-#[derive(Debug, PartialEq, Eq)]
-struct Status {
-    name: String,
-    state: char,
-    group: i32,
-}
-
-impl Status {
-    fn of(id: i32) -> Option<Self> {
-        // A name need not be UTF-8.
-        Self::parse(&String::from_utf8_lossy(
-            &std::fs::read(format!("/proc/{id}/stat")).ok()?,
-        ))
-    }
-
-    fn parse(line: &str) -> Option<Self> {
-        // The name stands in parentheses and may hold any character, parentheses and blanks included.
-        let (start, rest) = line.rsplit_once(')')?;
-        let (_, name) = start.split_once('(')?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        Some(Self {
-            name: name.to_owned(),
-            state: fields.first()?.chars().next()?,
-            group: fields.get(2)?.parse().ok()?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_with_parentheses_and_blanks_is_read_whole() {
-        let line = "77 (a) R (b c) S 1 70 60 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
-        let expected = Status {
-            name: "a) R (b c".to_owned(),
-            state: 'S',
-            group: 70,
-        };
-        assert_eq!(Status::parse(line), Some(expected));
-    }
 
     #[test]
     fn terraform_holds_its_place_and_daemons_do_not() {

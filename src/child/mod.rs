@@ -17,6 +17,7 @@ mod output;
 mod policy;
 mod request;
 mod run;
+mod sighting;
 mod signals;
 mod spawn;
 mod terminal;

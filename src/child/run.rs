@@ -5,6 +5,7 @@
 //! insists, and it is never killed.
 
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
@@ -19,10 +20,12 @@ use super::job::Job;
 use super::output::{self, Output};
 use super::policy::{Action, Phase, Place, decide};
 use super::request::{Request, SETTLING};
+use super::sighting::Watch;
 use super::spawn::{Command, Successors, spawn};
 use super::terminal::{HandOver, Terminal};
 use super::witness::{Duty, Witness};
 use super::{Ending, Kind, Origin, Signal, Signals};
+use crate::system::run_file::Sighting;
 
 /// How often the group is looked through while somebody in it is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -54,6 +57,7 @@ pub struct Run<'signals> {
     signals: &'signals mut Signals,
     child: Pid,
     successors: Successors,
+    sighting: Watch,
     stop: Number,
     job: Job,
     witness: Option<Witness>,
@@ -75,11 +79,16 @@ enum Wake {
 }
 
 impl<'signals> Run<'signals> {
-    /// Starts `command`. On the runtime's only thread, and with the lock held.
+    /// Starts `command`. On the runtime's only thread, and with the lock held. The child and its witness keep the descriptor
+    /// `kept` open for as long as they live.
     ///
     /// # Errors
     /// If the end was requested before, or the program cannot be started.
-    pub fn start(command: &Command, signals: &'signals mut Signals) -> Result<Self, StartError> {
+    pub fn start(
+        command: &Command,
+        signals: &'signals mut Signals,
+        kept: Option<BorrowedFd<'_>>,
+    ) -> Result<Self, StartError> {
         if let Some(signal) = signals.end_requested_already(Phase::Starting) {
             return Err(StartError::EndRequested(signal));
         }
@@ -91,7 +100,7 @@ impl<'signals> Run<'signals> {
             command.hand_over
         });
 
-        let child = spawn(command, &inherited, terminal.as_mut(), &mut output)?;
+        let child = spawn(command, &inherited, terminal.as_mut(), &mut output, kept)?;
         // A program that was started with SIGINT ignored need not hear it; terraform counts both alike.
         let stop = if inherited.ignores(Number::SIGINT) {
             Number::SIGTERM
@@ -112,10 +121,11 @@ impl<'signals> Run<'signals> {
             signals,
             child,
             successors: command.successors,
+            sighting: Watch::new(command, child),
             stop,
             job: Job::new(child, terminal, command.hand_over),
             // Without it signals that reach the child directly go unnoticed. No reason to give up a child that runs.
-            witness: Witness::start(duty, output.relays()).ok(),
+            witness: Witness::start(duty, output.relays(), kept).ok(),
             output,
             state: State::Running,
             request: Request::None,
@@ -128,6 +138,12 @@ impl<'signals> Run<'signals> {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.as_raw().unsigned_abs()
+    }
+
+    /// Whether the program that does the work has been seen, as far as is known now.
+    #[must_use]
+    pub fn sighting(&mut self) -> Sighting {
+        self.sighting.current()
     }
 
     /// Asks the child to stop, because the lock was lost: the one request, unless it was made already.
@@ -227,7 +243,11 @@ impl<'signals> Run<'signals> {
             State::Draining { stalled_at, .. } => Some(*stalled_at),
             State::Running | State::Over(_) => None,
         };
-        [state, self.request.due(), self.job.continue_at]
+        let look = self
+            .sighting
+            .due()
+            .filter(|_| matches!(self.state, State::Running));
+        [state, self.request.due(), self.job.continue_at, look]
             .into_iter()
             .flatten()
             .min()
@@ -305,6 +325,11 @@ impl<'signals> Run<'signals> {
         }
         if self.job.continue_at.is_some_and(|at| at <= now) {
             self.job.resume();
+        }
+        if matches!(self.state, State::Running)
+            && let Some(sighting) = self.sighting.look(now)
+        {
+            self.events.push_back(Event::Sighted(sighting));
         }
         match &mut self.state {
             State::Group { look_at, .. } if *look_at <= now => self.look_for_holders(),

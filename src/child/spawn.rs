@@ -4,12 +4,13 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::Pid;
 
@@ -87,7 +88,7 @@ impl Command {
             }
             io::ErrorKind::NotFound => SpawnError::NotFound { program },
             io::ErrorKind::PermissionDenied => SpawnError::NotExecutable { program, source },
-            _ if source.raw_os_error() == Some(nix::libc::ENOEXEC) => {
+            _ if source.raw_os_error() == Some(libc::ENOEXEC) => {
                 SpawnError::NotExecutable { program, source }
             }
             _ => SpawnError::Other { program, source },
@@ -140,12 +141,14 @@ pub enum SpawnError {
     },
 }
 
-/// Starts `command`, and returns once it has become the program. Its process ID is its group's as well.
+/// Starts `command`, and returns once it has become the program. Its process ID is its group's as well. The descriptor `kept`
+/// stays open in it.
 pub(super) fn spawn(
     command: &Command,
     inherited: &Inherited,
     terminal: Option<&mut Terminal>,
     output: &mut Output,
+    kept: Option<BorrowedFd<'_>>,
 ) -> Result<Pid, SpawnError> {
     let mut prepared = command.to_std();
     prepared.process_group(0);
@@ -163,7 +166,12 @@ pub(super) fn spawn(
         .map(File::from);
     let inherited = *inherited;
     let tflock = Pid::this();
+    let kept = kept.map(|kept| kept.as_raw_fd());
     let before_exec = move || {
+        if let Some(kept) = kept {
+            // SAFETY: a system call that takes numbers; the descriptor is open in whoever called `spawn`.
+            unsafe { libc::fcntl(kept, libc::F_SETFD, 0) };
+        }
         if let Some(device) = &device {
             // If the terminal has gone meanwhile, the child goes without.
             let _ = terminal::put_in_front(device);
@@ -206,7 +214,7 @@ mod tests {
 
     fn failure(command: &Command) -> SpawnError {
         let inherited = Inherited::read().unwrap();
-        spawn(command, &inherited, None, &mut Output::default()).unwrap_err()
+        spawn(command, &inherited, None, &mut Output::default(), None).unwrap_err()
     }
 
     #[test]

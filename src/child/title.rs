@@ -2,19 +2,14 @@
 
 use std::ffi::CStr;
 
+use crate::system::process::Stat;
+
 /// Where the arguments of this process are kept: address and length.
 pub(super) type TitleArea = (usize, usize);
 
-/// Fields 48 and 49 of `proc_pid_stat(5)`.
+/// That of this process.
 pub(super) fn title_area() -> Option<TitleArea> {
-    let line = std::fs::read("/proc/self/stat").ok()?;
-    let line = String::from_utf8_lossy(&line);
-    let (_, rest) = line.rsplit_once(')')?;
-    let mut fields = rest
-        .split_ascii_whitespace()
-        .skip(45)
-        .map(str::parse::<usize>);
-    let (start, end) = (fields.next()?.ok()?, fields.next()?.ok()?);
+    let (start, end) = Stat::read(std::process::id()).ok()?.arguments;
     (start != 0 && end > start).then(|| (start, end - start))
 }
 

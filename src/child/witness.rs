@@ -6,13 +6,13 @@
 //! is killed: `timeout -k`, GitLab and Jenkins send SIGTERM and then SIGKILL, and the parent-death signal cannot be called
 //! off between the two. It also asks when tflock lets a time limit pass that it has set: it hangs, or was stopped.
 //!
-//! The witness is forked and never becomes another program. It must hold no descriptor but its socket and the pipes that
-//! it would have to look after, make system calls only, and never outlive both tflock and its purpose.
+//! The witness is forked and never becomes another program. It must hold no descriptor but its socket, the pipes that
+//! it would have to look after and the trace of the run, make system calls only, and never outlive both tflock and its purpose.
 
 mod life;
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
 use std::time::{Duration, Instant};
 
@@ -64,8 +64,13 @@ pub(super) struct Duty {
 }
 
 impl Witness {
-    /// Forks it into the child's group, which must exist. `relays` is the output that it takes over if tflock is killed.
-    pub(super) fn start(duty: Duty, relays: &[Relay]) -> io::Result<Self> {
+    /// Forks it into the child's group, which must exist. `relays` is the output that it takes over if tflock is killed, and
+    /// `kept` a descriptor that it holds open for as long as it lives.
+    pub(super) fn start(
+        duty: Duty,
+        relays: &[Relay],
+        kept: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Self> {
         let (ours, theirs) = Socket::pair()?;
         let theirs = OwnedFd::from(theirs);
         ours.set_nonblocking(true)?;
@@ -76,7 +81,7 @@ impl Witness {
         // SAFETY: the forked process makes system calls only, on values prepared before, until it ends by `_exit`.
         let forked = unsafe { fork() };
         if matches!(forked, Ok(ForkResult::Child)) {
-            keep_watch(&theirs, duty, relays, title);
+            keep_watch(&theirs, duty, relays, kept, title);
         }
         held_back.thread_set_mask()?;
         let ForkResult::Parent { child: id } = forked? else {

@@ -7,7 +7,7 @@ use super::{Context, block_on};
 use crate::cli::ForceUnlockArguments;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::host::{Host as _, Machine};
+use crate::lock::host::Host as _;
 use crate::lock::liveness::{Assessment, Liveness};
 use crate::lock::removal::{Removal, remove};
 use crate::lock::store::{Store, Stored};
@@ -42,7 +42,7 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
         return Ok(Outcome::Exit(0));
     }
     for (store, stored, assessment) in &held {
-        let rows = holder::rows(&stored.record, assessment, Machine.wall());
+        let rows = holder::rows(&stored.record, assessment, context.machine().wall());
         let title = format!("`{}` is locked in {}", store.key(), store.place());
         if arguments.yes {
             context.ui.notice_with_rows(&title, &rows);
@@ -134,7 +134,7 @@ async fn remove_shown(
     let id = shown.record.lock_id();
     let mut shown = shown.clone();
     loop {
-        match remove(store, &Machine, &shown).await? {
+        match remove(store, &context.machine(), &shown).await? {
             Removal::Removed | Removal::Changed(None) => return Ok(()),
             Removal::Changed(Some(now))
                 if arguments.force && id.is_some() && now.record.lock_id() == id =>

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::rc::Rc;
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{Context, block_on, variable};
@@ -11,7 +12,7 @@ use crate::cli::StatusArguments;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
-use crate::lock::host::{Host, Machine};
+use crate::lock::host::Host as _;
 use crate::lock::liveness::{Assessment, Liveness, Observer};
 use crate::lock::removal::{Removal, remove};
 use crate::lock::store::{Store, Stored};
@@ -70,7 +71,7 @@ async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<
         return Ok(outcome(&seen, arguments));
     }
     for place in &seen {
-        ui::print(&as_text(place))?;
+        ui::print(&as_text(place, context.machine().wall()))?;
     }
     // With stdout in a pipe the answer goes to a program, which nobody should have to wait for.
     let can_ask = context.ui.can_ask() && std::io::stdout().is_terminal();
@@ -96,7 +97,7 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
     let mut seen = Vec::new();
     for store in target.stores {
         let held = store.read().await?.map(|stored| {
-            let assessment = Observer::default().assess(&Machine, &stored.record);
+            let assessment = Observer::default().assess(&context.machine(), &stored.record);
             (stored, assessment)
         });
         seen.push(Seen { store, held });
@@ -122,7 +123,7 @@ fn outcome(seen: &[Seen], arguments: &StatusArguments) -> Outcome {
     })
 }
 
-fn as_text(place: &Seen) -> String {
+fn as_text(place: &Seen, now: DateTime<Utc>) -> String {
     let word = Standing::of(place.held.as_ref()).word();
     let style = match Standing::of(place.held.as_ref()) {
         Standing::Free => console::Style::new().green(),
@@ -136,7 +137,7 @@ fn as_text(place: &Seen) -> String {
     )];
     let mut rows = vec![("in", place.store.place())];
     if let Some((stored, assessment)) = &place.held {
-        rows.extend(holder::rows(&stored.record, assessment, Machine.wall()));
+        rows.extend(holder::rows(&stored.record, assessment, now));
     }
     lines.extend(ui::stdout_rows(&rows));
     lines.push(String::new());
@@ -201,7 +202,7 @@ async fn release(context: &Context, place: &Seen) -> Result<(), Failure> {
     let Some((shown, _)) = &place.held else {
         return Ok(());
     };
-    match remove(place.store.as_ref(), &Machine, shown).await? {
+    match remove(place.store.as_ref(), &context.machine(), shown).await? {
         Removal::Removed => Ok(()),
         Removal::Changed(_) => Err(changed(context, place.store.as_ref())),
     }
@@ -222,18 +223,19 @@ pub(super) fn changed(context: &Context, store: &dyn Store) -> Failure {
 }
 
 async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Failure> {
-    let started = Machine.now();
+    let machine = context.machine();
+    let started = machine.now();
     let mut observer = Observer::default();
     let mut waiting = Waiting::new(
         &context.ui,
         store.key(),
         context.options.wait,
-        Machine.wall(),
+        machine.wall(),
     );
     while let Some(stored) = store.read().await? {
         let look = Observed {
-            assessment: observer.assess(&Machine, &stored.record),
-            waited: Machine.now().since(started),
+            assessment: observer.assess(&machine, &stored.record),
+            waited: machine.now().since(started),
             stored,
         };
         if let Patience::For(limit) = context.options.wait
@@ -244,8 +246,8 @@ async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Fai
             return Err(Failure::new(exit_code::HELD, "the lock is still held")
                 .hint(format!("wait longer with `{longer}`")));
         }
-        waiting.held(&look, Machine.wall());
-        Machine.sleep(Machine.jittered(LOOK_EVERY)).await;
+        waiting.held(&look, machine.wall());
+        machine.sleep(machine.jittered(LOOK_EVERY)).await;
     }
     Ok(())
 }

@@ -110,18 +110,23 @@ impl Observer {
             (Some(holder), Some(id)) => host.fate_of(holder, id),
             _ => ProcessFate::Elsewhere,
         };
-        let fate = match fate {
-            // Whoever gave a sign of life since this machine was booted runs on another one that is like it.
-            ProcessFate::Rebooted if !is_before_boot(host, record) => ProcessFate::Elsewhere,
-            fate => fate,
-        };
         if lease.heartbeat.is_none() {
+            // Nothing tells whether it lives on a machine that this one is a copy of.
+            let fate = match fate {
+                ProcessFate::Rebooted => ProcessFate::Elsewhere,
+                fate => fate,
+            };
             return Assessment {
                 silence: None,
                 ..by_fate(fate, Liveness::Unknown, Replacement::No)
             };
         }
         let observed = self.unchanged_for(host.now(), record);
+        let fate = match fate {
+            // This may be a copy of the holder's disk: a living one would have renewed by then.
+            ProcessFate::Rebooted if observed < SILENT_AFTER => ProcessFate::Elsewhere,
+            fate => fate,
+        };
         let claimed = lease
             .heartbeat_at
             .as_deref()
@@ -161,18 +166,6 @@ impl Observer {
             }
         }
     }
-}
-
-/// Whether the last sign of life in `record` is older than this boot, both by clocks of what is said to be one machine.
-fn is_before_boot(host: &dyn Host, record: &Record) -> bool {
-    let heartbeat = record
-        .lease
-        .as_ref()
-        .and_then(|lease| lease.heartbeat_at.as_deref())
-        .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
-        .map(|time| time.with_timezone(&Utc));
-    let last_sign = heartbeat.or_else(|| record.lock_info()?.created_at());
-    last_sign.is_some_and(|sign| sign <= host.wall() - host.now().0)
 }
 
 /// A proof beats what the heartbeats say; a promise is still good while a process is only stopped.

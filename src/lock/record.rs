@@ -10,6 +10,8 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use crate::system::process::ProcessIdentity;
+
 /// The ID that one holder gives its lock: terraform's `ID`, unique for each acquisition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -129,16 +131,6 @@ impl serde_json::ser::Formatter for GoFormatter {
         }
         writer.write_all(rest.as_bytes())
     }
-}
-
-/// A process, told from any later one that gets the same number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ProcessIdentity {
-    /// Process ID in its PID namespace.
-    pub pid: u32,
-    /// When it started, in clock ticks since boot (`/proc/<pid>/stat`, field 22).
-    pub start_time: u64,
 }
 
 /// Where a holder runs: what another process of the same machine needs to prove it dead.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::{Selection, Session};
 use crate::child::{Command, Ending, Event, Output, Run, Signals, StartError};
-use crate::lock::host::identity_of;
 use crate::lock::keeper::{Keeper, News};
+use crate::system::process::ProcessIdentity;
+use crate::system::run_file::{RunFile, Sighting};
 
 /// How long terraform takes at the most until it has read what is selected. Nothing but its word could pin that:
 /// `TF_WORKSPACE` would be seen by all that terraform runs in other directories.
@@ -30,15 +31,26 @@ impl Session<'_> {
         command: &Command,
         signals: &mut Signals,
         keeper: &mut Keeper,
+        mut run_file: Option<&mut RunFile>,
     ) -> Running {
         self.ui
             .detail(|| format!("starting `{}`", command.program.display()));
-        let mut run = match Run::start(command, signals) {
+        let place = run_file.as_ref().map(|file| file.place());
+        let mut run = match Run::start(command, signals, place) {
             Ok(run) => run,
             Err(error) => return Running::NotStarted(error),
         };
-        keeper.set_child(identity_of(run.id()));
-        match catching(self.watch(command, &mut run, keeper)).await {
+        // Before all else: from here on somebody keeps our promise even if we are stopped.
+        run.set_limit(keeper.time_left());
+        let child = ProcessIdentity::of(run.id());
+        keeper.set_child(child);
+        let mut sighted = |sighting| {
+            if let Some(file) = &mut run_file {
+                file.note_child(child, sighting);
+            }
+        };
+        sighted(run.sighting());
+        match catching(self.watch(command, &mut run, keeper, &mut sighted)).await {
             Ok(ending) => Running::Ended(ending, run.into_output()),
             // Whatever it was, the child still runs: the lock is kept until it has ended.
             Err(panic) => {
@@ -50,8 +62,13 @@ impl Session<'_> {
     }
 
     /// Keeps the lock until the child has ended.
-    async fn watch(&self, command: &Command, run: &mut Run<'_>, keeper: &mut Keeper) -> Ending {
-        run.set_limit(keeper.time_left());
+    async fn watch(
+        &self,
+        command: &Command,
+        run: &mut Run<'_>,
+        keeper: &mut Keeper,
+        sighted: &mut impl FnMut(Sighting),
+    ) -> Ending {
         let mut settled = pin!(self.host.sleep(SETTLED_AFTER));
         let mut is_settling = self.selection == Selection::AtStart;
         loop {
@@ -66,6 +83,7 @@ impl Session<'_> {
                     }
                     // The child stays stopped until `is_confirmed`, or for as long as it can.
                     Event::Resumed => keeper.renew_now(),
+                    Event::Sighted(sighting) => sighted(sighting),
                     other => self.tell_event(&other),
                 },
                 () = &mut settled, if is_settling => {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::cli;
-use crate::lock::host::{Instant, ProcessFate};
+use crate::lock::host::{Instant, Machine, ProcessFate};
 use crate::lock::record::{HolderProcess, Record};
 use crate::lock::store::memory::MemoryStore;
 use crate::lock::store::{Answer, Heartbeats, Stored, Swap};
@@ -29,12 +29,12 @@ struct Breaking {
 
 impl Host for Breaking {
     fn now(&self) -> Instant {
-        Instant(Machine.now().0 * 100)
+        Instant(Machine::default().now().0 * 100)
     }
 
     fn wall(&self) -> DateTime<Utc> {
         assert!(!self.sign.exists(), "the clock is broken");
-        Machine.wall()
+        Machine::default().wall()
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>> {
@@ -42,15 +42,15 @@ impl Host for Breaking {
     }
 
     fn random(&self) -> [u8; 16] {
-        Machine.random()
+        Machine::default().random()
     }
 
     fn this_process(&self) -> Option<HolderProcess> {
-        Machine.this_process()
+        Machine::default().this_process()
     }
 
     fn fate_of(&self, holder: &HolderProcess, id: &LockId) -> ProcessFate {
-        Machine.fate_of(holder, id)
+        Machine::default().fate_of(holder, id)
     }
 }
 
@@ -164,7 +164,7 @@ impl Scene {
         let ran = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
                 let mut signals = Signals::install().unwrap();
-                let ran = session.run(child(self.directory.path()), &mut signals);
+                let ran = session.run(child(self.directory.path()), &mut signals, None);
                 let limit = Duration::from_secs(30);
                 tokio::time::timeout(limit, ran).await.expect("in time")
             })
@@ -176,7 +176,7 @@ impl Scene {
 fn claim() -> Claim {
     Claim {
         info: LockInfo {
-            id: LockId::from_bytes(Machine.random()),
+            id: LockId::from_bytes(Machine::default().random()),
             ..LockInfo::default()
         },
         lease: Lease {
@@ -187,7 +187,7 @@ fn claim() -> Claim {
             heartbeat: None,
             heartbeat_at: None,
             expire_after: None,
-            holder: Machine.this_process(),
+            holder: Machine::default().this_process(),
         },
     }
 }

@@ -100,7 +100,7 @@ impl Session<'_> {
                     list.join(", ")
                 ));
             }
-            Event::StopRepeated(_) | Event::Ended(_) | Event::Resumed => {}
+            Event::StopRepeated(_) | Event::Ended(_) | Event::Resumed | Event::Sighted(_) => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! Runs that meet a held lock: how they wait, what they say meanwhile, and how the wait ends.
 
+mod copies;
 mod dead_holders;
 mod display;
 mod giving_up;

@@ -32,13 +32,14 @@ pub(super) fn keep_watch(
     socket: &OwnedFd,
     duty: Duty,
     relays: &[Relay],
+    kept: Option<BorrowedFd<'_>>,
     title: Option<TitleArea>,
 ) -> ! {
     // Both sides do it, so that neither has to wait for the other. On failure tflock ends us.
     let _ = setpgid(Pid::from_raw(0), duty.group);
     let ready = dup2_stdin(socket.as_fd()).is_ok() && install(duty).is_ok();
     if ready {
-        close_all_but_stdin_and(relays);
+        close_all_but_stdin_and(relays, kept);
         rename(NAME, title);
         let _ = SigSet::empty().thread_set_mask();
         outlast_tflock(duty);
@@ -150,14 +151,15 @@ fn ask(duty: Duty) {
 }
 
 /// Locked files, connections and other pipes of tflock's must not stay open because of the witness.
-fn close_all_but_stdin_and(relays: &[Relay]) {
+fn close_all_but_stdin_and(relays: &[Relay], kept: Option<BorrowedFd<'_>>) {
     let ends = |relay: &Relay| [relay.source.as_raw_fd(), relay.target.as_raw_fd()];
     let mut first: RawFd = 1;
-    // There are four at the most: looking for the next one costs less than a sorted list, which would have to live
+    // There are five at the most: looking for the next one costs less than a sorted list, which would have to live
     // somewhere.
     while let Some(kept) = relays
         .iter()
         .flat_map(ends)
+        .chain(kept.map(|kept| kept.as_raw_fd()))
         .filter(|&one| one >= first)
         .min()
     {

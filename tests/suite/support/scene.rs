@@ -64,7 +64,14 @@ impl Scene {
     /// What is locked while that run is in its middle. Fails if anything is locked afterwards.
     #[track_caller]
     pub fn glimpse(&self, run: Invocation) -> Glimpse {
+        self.glimpse_while(run, || {})
+    }
+
+    /// The same, with something that happens meanwhile.
+    #[track_caller]
+    pub fn glimpse_while(&self, run: Invocation, meanwhile: impl FnOnce()) -> Glimpse {
         let ((locks, on_this_machine), finished) = look_during(&self.workspace, run, |_| {
+            meanwhile();
             (self.remote.locks(), local_locks(&self.workspace))
         });
         assert_eq!(self.remote.locks(), Vec::<String>::new(), "afterwards");

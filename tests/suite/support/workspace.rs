@@ -127,6 +127,13 @@ impl Workspace {
         self.write(GO, "");
     }
 
+    /// The next waiting resource starts and waits as if there had been none.
+    pub fn take_back(&self) {
+        for marker in [STARTED, GO] {
+            fs::remove_file(self.file(marker)).expect("a marker");
+        }
+    }
+
     /// The real terraform in this directory.
     #[track_caller]
     pub fn terraform<const N: usize>(&self, arguments: [&str; N]) -> Invocation {

@@ -58,7 +58,7 @@ fn a_killed_holder_whose_child_lives_is_waited_for() {
 }
 
 #[test]
-fn a_holder_from_before_a_reboot_is_replaced_at_once() {
+fn a_holder_from_before_a_reboot_is_replaced_once_it_would_have_renewed() {
     let (dead, next, machine) = neighbours();
     let (_, seen) = dead.simulation.run(async {
         dead.held().await;
@@ -67,6 +67,7 @@ fn a_holder_from_before_a_reboot_is_replaced_at_once() {
         next.held().await
     });
     assert_eq!(replaced(seen).1, Replacement::ByProof(Proof::Rebooted));
+    assert!(dead.simulation.elapsed() >= Duration::from_secs(31));
 }
 
 #[test]

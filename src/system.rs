@@ -1,0 +1,17 @@
+//! The ground floor: what the operating system tells of this machine and its processes, and the traces that runs leave.
+//!
+//! It knows nothing of locks, terraform or terminals, and decides nothing.
+
+pub mod machine;
+pub mod process;
+pub mod run_file;
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,427 @@
+//! Processes as `/proc` shows them: the one place that reads it.
+//!
+//! A look that fails is an error, never an absence: whoever wants to prove that a process has ended must know.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+/// A process, told from any later one that gets the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ProcessIdentity {
+    /// Process ID in its PID namespace.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (`/proc/<pid>/stat`, field 22).
+    pub start_time: u64,
+}
+
+impl ProcessIdentity {
+    /// The process of that number; `None` if there is none that has not ended.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = Stat::read(pid).ok()?;
+        (!stat.has_ended()).then_some(Self {
+            pid,
+            start_time: stat.start_time,
+        })
+    }
+
+    /// Whether it still exists.
+    #[must_use]
+    pub fn existence(self) -> Existence {
+        match Stat::read(self.pid) {
+            Ok(stat) if stat.start_time == self.start_time && !stat.has_ended() => {
+                Existence::Exists
+            }
+            Ok(_) => Existence::Absent,
+            Err(_) => unseen(self.pid),
+        }
+    }
+}
+
+/// Whether a process exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existence {
+    /// It does.
+    Exists,
+    /// It does not.
+    Absent,
+    /// There is a process of that number, and it may not be looked at (`hidepid`).
+    Hidden,
+}
+
+/// Whether there is any process of that number.
+#[must_use]
+pub fn existence_of(pid: u32) -> Existence {
+    match Stat::read(pid) {
+        Ok(stat) if !stat.has_ended() => Existence::Exists,
+        Ok(_) => Existence::Absent,
+        Err(_) => unseen(pid),
+    }
+}
+
+fn unseen(pid: u32) -> Existence {
+    match nix::sys::signal::kill(pid_of(pid), None) {
+        Err(Errno::ESRCH) => Existence::Absent,
+        _ => Existence::Hidden,
+    }
+}
+
+/// What `proc_pid_stat(5)` tells of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Its process ID, as it was asked for.
+    pub pid: u32,
+    /// Its name as the kernel knows it: at most 15 bytes.
+    pub name: String,
+    /// Field 3: `Z` and `X` have ended, or their first thread has.
+    pub state: char,
+    /// Field 5.
+    pub group: i32,
+    /// Field 6.
+    pub session: i32,
+    /// From field 9: kernel threads have neither arguments nor environment.
+    pub is_kernel_thread: bool,
+    /// Field 22, in clock ticks since boot.
+    pub start_time: u64,
+    /// Fields 48 and 49: where the arguments begin and end.
+    pub arguments: (usize, usize),
+    /// Fields 50 and 51: where the environment begins and ends. Both are 0 in the middle of an exec.
+    pub environment: (usize, usize),
+}
+
+impl Stat {
+    /// `PF_KTHREAD` of the Linux source.
+    const KERNEL_THREAD: u64 = 0x0020_0000;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// There is no such process, or it may not be looked at.
+    pub fn read(pid: u32) -> io::Result<Self> {
+        Self::read_from(pid, &format!("/proc/{pid}/stat"))
+    }
+
+    fn read_from(pid: u32, path: &str) -> io::Result<Self> {
+        // A name need not be UTF-8.
+        let line = std::fs::read(path)?;
+        Self::parse(pid, &String::from_utf8_lossy(&line))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a line of /proc"))
+    }
+
+    /// The name stands in parentheses and may hold any character, parentheses and blanks included.
+    fn parse(pid: u32, line: &str) -> Option<Self> {
+        let (start, rest) = line.rsplit_once(')')?;
+        let (_, name) = start.split_once('(')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3).copied();
+        let number = |at: usize| field(at)?.parse::<u64>().ok();
+        // Not there before Linux 3.5.
+        let address = |at: usize| {
+            let value = number(at).and_then(|value| usize::try_from(value).ok());
+            value.unwrap_or_default()
+        };
+        Some(Self {
+            pid,
+            name: name.to_owned(),
+            state: field(3)?.chars().next()?,
+            group: field(5)?.parse().ok()?,
+            session: field(6)?.parse().ok()?,
+            is_kernel_thread: number(9)? & Self::KERNEL_THREAD != 0,
+            start_time: number(22)?,
+            arguments: (address(48), address(49)),
+            environment: (address(50), address(51)),
+        })
+    }
+
+    /// Whether it holds nothing any more. The first thread may have ended while others work.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match self.state {
+            'X' | 'x' => true,
+            'Z' => !has_living_threads(self.pid),
+            _ => false,
+        }
+    }
+
+    /// Whether there is nothing in its environment for good, and not only because it is about to become another program.
+    fn has_no_environment(&self) -> bool {
+        let (start, end) = self.environment;
+        self.is_kernel_thread || (start == end && start != 0)
+    }
+}
+
+fn has_living_threads(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    threads
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter_map(|thread| Stat::read_from(pid, &format!("/proc/{pid}/task/{thread}/stat")).ok())
+        .any(|stat| !matches!(stat.state, 'Z' | 'X' | 'x'))
+}
+
+/// The numbers of all processes that can be seen.
+///
+/// # Errors
+/// There is no `/proc`, or no descriptor left to read it with.
+pub fn all() -> io::Result<Vec<u32>> {
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        pids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    Ok(pids)
+}
+
+/// Whether processes are hidden from us: where the first cannot be seen, others may be hidden too.
+#[must_use]
+pub fn are_hidden() -> bool {
+    Stat::read(1).is_err()
+}
+
+/// What a process carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// The text stands in its environment.
+    Yes,
+    /// It does not.
+    No,
+    /// That cannot be told: it keeps its environment to itself, or is about to become another program.
+    Hidden,
+}
+
+/// Whether `text` stands in the environment of a process that has not ended.
+#[must_use]
+pub fn carries(pid: u32, text: &[u8]) -> Carries {
+    match std::fs::read(format!("/proc/{pid}/environ")) {
+        // Looked at again, because it may have become another program in between.
+        Ok(environment) if environment.is_empty() => match Stat::read(pid) {
+            Ok(now) if !now.has_no_environment() && !now.has_ended() => Carries::Hidden,
+            _ => Carries::No,
+        },
+        Ok(environment) if environment.windows(text.len()).any(|part| part == text) => Carries::Yes,
+        Err(error) if is_about_looking(&error) => Carries::Hidden,
+        Ok(_) | Err(_) => Carries::No,
+    }
+}
+
+/// Whether it was the look that failed, and not the process that was gone.
+fn is_about_looking(error: &io::Error) -> bool {
+    !matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::ENOENT | Errno::ESRCH)
+    )
+}
+
+/// Who owns a process.
+///
+/// # Errors
+/// It is gone, or cannot be looked at.
+pub fn owner(pid: u32) -> io::Result<u32> {
+    Ok(std::fs::metadata(format!("/proc/{pid}"))?.uid())
+}
+
+/// The command line of a process, its program first; nothing for kernel threads and what has ended.
+///
+/// # Errors
+/// It is gone, or cannot be looked at.
+pub fn command_line(pid: u32) -> io::Result<Vec<OsString>> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline"))?;
+    let words = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(words
+        .split(|byte| *byte == 0)
+        .map(|word| OsString::from_vec(word.to_vec()))
+        .collect())
+}
+
+/// The directory that a process works in.
+///
+/// # Errors
+/// It is gone, or keeps that to itself.
+pub fn directory(pid: u32) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/cwd"))
+}
+
+/// Whether a process runs the same program file as this one.
+#[must_use]
+pub fn is_same_program(pid: u32) -> bool {
+    let program = |pid: &str| {
+        let status = std::fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+        Some((status.dev(), status.ino()))
+    };
+    let own = program("self");
+    own.is_some() && own == program(&pid.to_string())
+}
+
+/// Whether `arguments`, without the program, are exactly those of a command line.
+#[must_use]
+pub fn has_arguments(command_line: &[OsString], arguments: &[OsString]) -> bool {
+    command_line
+        .split_first()
+        .is_some_and(|(_, own)| own == arguments)
+}
+
+/// Whether a command line is that of an interpreter which runs the script `program` with exactly these arguments.
+#[must_use]
+pub fn interprets(command_line: &[OsString], program: &OsStr, arguments: &[OsString]) -> bool {
+    let Some(before) = command_line.len().checked_sub(arguments.len()) else {
+        return false;
+    };
+    let (interpreter, own) = command_line.split_at(before);
+    // The interpreter, at most one option of its own, and the script (execve(2)).
+    own == arguments
+        && (2..=3).contains(&interpreter.len())
+        && interpreter.last().is_some_and(|script| {
+            script == program
+                || script
+                    .as_bytes()
+                    .ends_with(&[b"/", program.as_bytes()].concat())
+        })
+}
+
+fn pid_of(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_name_with_parentheses_and_blanks_is_read_whole() {
+        let line = "77 (a) R (b c) S 1 70 60 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        let stat = Stat::parse(77, line).unwrap();
+        assert_eq!((stat.name.as_str(), stat.state), ("a) R (b c", 'S'));
+        assert_eq!((stat.group, stat.session, stat.start_time), (70, 60, 4711));
+        assert_eq!(stat.environment, (0, 0));
+    }
+
+    #[test]
+    fn this_process_exists_and_one_of_another_start_time_does_not() {
+        let mut own = ProcessIdentity::of(std::process::id()).unwrap();
+        assert_eq!(own.existence(), Existence::Exists);
+        own.start_time += 1;
+        assert_eq!(own.existence(), Existence::Absent);
+        own.pid = u32::MAX;
+        assert_eq!(own.existence(), Existence::Absent);
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_has_not_ended() {
+        use nix::libc;
+        extern "C" fn work(_: *mut libc::c_void) -> *mut libc::c_void {
+            loop {
+                // SAFETY: it waits for a signal.
+                unsafe { libc::pause() };
+            }
+        }
+        // SAFETY: the forked process starts one thread on prepared values, ends its first, and is killed below.
+        let forked = unsafe { libc::fork() };
+        if forked == 0 {
+            unsafe {
+                let mut thread: libc::pthread_t = std::mem::zeroed();
+                libc::pthread_create(
+                    &raw mut thread,
+                    std::ptr::null(),
+                    work,
+                    std::ptr::null_mut(),
+                );
+                libc::syscall(libc::SYS_exit, 0);
+            }
+        }
+        let pid = u32::try_from(forked).unwrap();
+        let state = || Stat::read(pid).unwrap().state;
+        while state() != 'Z' {
+            std::thread::yield_now();
+        }
+        assert!(!Stat::read(pid).unwrap().has_ended());
+        let child = pid_of(pid);
+        nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
+        while Stat::read(pid).unwrap().state == 'Z' && has_living_threads(pid) {
+            std::thread::yield_now();
+        }
+        assert!(Stat::read(pid).unwrap().has_ended());
+        nix::sys::wait::waitpid(child, None).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_is_about_to_become_another_program_is_not_taken_for_a_stranger() {
+        let line = |flags: u64, environment: (u64, u64)| {
+            let mut fields = std::array::from_fn::<_, 52, _>(|_| "0".to_owned());
+            fields[2] = "R".to_owned();
+            fields[8] = flags.to_string();
+            (fields[49], fields[50]) = (environment.0.to_string(), environment.1.to_string());
+            format!("77 (a) b) {}", fields[2..].join(" "))
+        };
+        let kernel_thread = 0x0420_8040;
+        for (flags, environment, is_settled) in [
+            (0x0040_0100, (0, 0), false),
+            (0x0040_0100, (4096, 5000), false),
+            (0x0040_0100, (4096, 4096), true),
+            (kernel_thread, (0, 0), true),
+        ] {
+            let stat = Stat::parse(77, &line(flags, environment)).unwrap();
+            assert_eq!(stat.has_no_environment(), is_settled, "{environment:?}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_those_behind_the_program_whatever_its_name() {
+        let ours = words("apply -auto-approve");
+        assert!(has_arguments(
+            &words("terraform apply -auto-approve"),
+            &ours
+        ));
+        assert!(has_arguments(
+            &words(".terraform-wrapped apply -auto-approve"),
+            &ours
+        ));
+        for other in [
+            "terraform apply",
+            "sh terraform apply -auto-approve",
+            "terraform",
+        ] {
+            assert!(!has_arguments(&words(other), &ours), "{other}");
+        }
+        assert!(!has_arguments(&[], &[]));
+    }
+
+    #[test]
+    fn a_script_is_told_by_its_name_behind_the_interpreter() {
+        let ours = words("apply");
+        let is_script = |line: &str| interprets(&words(line), OsStr::new("terraform"), &ours);
+        assert!(is_script("/bin/sh /opt/bin/terraform apply"));
+        assert!(is_script("/usr/bin/env bash terraform apply"));
+        for other in [
+            "/bin/sh /opt/bin/other apply",
+            "terraform apply",
+            "sh -c terraform x apply",
+        ] {
+            assert!(!is_script(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_own_command_line_and_directory_can_be_seen() {
+        let own = std::process::id();
+        assert!(!command_line(own).unwrap().is_empty());
+        assert_eq!(directory(own).unwrap(), std::env::current_dir().unwrap());
+        assert!(all().unwrap().contains(&own));
+    }
+}

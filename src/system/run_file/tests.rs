@@ -1,0 +1,212 @@
+//! What the traces of a run prove, and what keeps them from proving anything.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use super::*;
+
+const ID: &str = "62d1ec43-aa57-55e6-d9b5-0461699f1699";
+
+/// A run that was here, and whose processes have ended.
+struct Scene {
+    directory: tempfile::TempDir,
+    run: Run,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let arguments = ["tflock-test-arguments".into()];
+        let directories = [std::env::current_dir().unwrap()];
+        let mut run = Run::of_this_process(ID, &arguments, &directories).unwrap();
+        // As if it had been a process with another start.
+        run.tflock.pid = u32::MAX;
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            run,
+        }
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.directory.path().join("runs")
+    }
+
+    /// Leaves the trace of a run that was killed.
+    fn dead(&self, change: impl FnOnce(&mut Run)) -> Traces {
+        let mut run = self.run.clone();
+        change(&mut run);
+        drop(RunFile::create(&self.runs(), run).unwrap());
+        self.traces()
+    }
+
+    fn traces(&self) -> Traces {
+        traces_of(&self.runs(), ID, self.run.tflock)
+    }
+}
+
+#[test]
+fn a_run_whose_every_trace_agrees_has_ended() {
+    let scene = Scene::new();
+    assert_eq!(scene.dead(|_| {}), Traces::Ended);
+    let seen = scene.dead(|run| {
+        run.child = Some(run.tflock);
+        run.sighting = Sighting::Seen;
+    });
+    assert_eq!(seen, Traces::Ended);
+}
+
+#[test]
+fn without_a_file_nothing_is_proven() {
+    let scene = Scene::new();
+    assert_eq!(scene.traces(), Traces::Inconclusive);
+    make_private(&scene.runs()).unwrap();
+    assert_eq!(scene.traces(), Traces::Inconclusive);
+}
+
+#[test]
+fn a_run_lives_as_long_as_somebody_keeps_its_place() {
+    let scene = Scene::new();
+    let file = RunFile::create(&scene.runs(), scene.run.clone()).unwrap();
+    let copy = file.place().try_clone_to_owned().unwrap();
+    assert_eq!(scene.traces(), Traces::Living);
+    drop(file);
+    assert_eq!(scene.traces(), Traces::Living);
+    drop(copy);
+    assert_eq!(scene.traces(), Traces::Ended);
+}
+
+#[test]
+fn a_run_that_has_given_its_lock_back_leaves_no_trace() {
+    let scene = Scene::new();
+    RunFile::create(&scene.runs(), scene.run.clone())
+        .unwrap()
+        .remove();
+    assert_eq!(std::fs::read_dir(scene.runs()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_process_that_the_file_names_lives() {
+    let scene = Scene::new();
+    let own = ProcessIdentity::of(std::process::id());
+    assert_eq!(scene.dead(|run| run.child = own), Traces::Living);
+}
+
+#[test]
+fn whatever_differs_refutes() {
+    let scene = Scene::new();
+    let differences: [(&str, fn(&mut Run)); 6] = [
+        ("lock ID", |run| run.tflock.pid = 77),
+        ("machine", |run| run.machine = Some("another".into())),
+        ("PID namespace", |run| run.pid_namespace = 1),
+        ("time namespace", |run| run.time_namespace = Some(1)),
+        ("user", |run| run.uid += 1),
+        ("never seen", |run| run.sighting = Sighting::Unseen),
+    ];
+    for (what, change) in differences {
+        assert_eq!(scene.dead(change), Traces::Inconclusive, "{what}");
+    }
+}
+
+#[test]
+fn another_boot_is_told_apart_and_proves_nothing_inside_of_a_container() {
+    let scene = Scene::new();
+    let traces = scene.dead(|run| run.boot_id = "another".into());
+    let expected = match scene.run.machine {
+        Some(_) => Traces::EndedBeforeBoot,
+        None => Traces::Inconclusive,
+    };
+    assert_eq!(traces, expected);
+}
+
+#[test]
+fn a_process_that_carries_the_lock_id_keeps_its_run_from_being_proven_dead() {
+    use std::io::{Read as _, Write as _};
+    use std::process::{Command, Stdio};
+    let scene = Scene::new();
+    let mut child = Command::new("cat")
+        .env("TFLOCK_HELD", ID)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It is that program once it answers.
+    child.stdin.as_mut().unwrap().write_all(b"!").unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    assert_eq!(scene.dead(|_| {}), Traces::Inconclusive);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert_eq!(scene.traces(), Traces::Ended);
+}
+
+#[test]
+fn a_process_with_the_child_s_arguments_in_its_directory_keeps_its_run_from_being_proven_dead() {
+    use std::io::{Read as _, Write as _};
+    use std::process::{Command, Stdio};
+    let scene = Scene::new();
+    let start = |directory: &Path| {
+        let mut child = Command::new("cat")
+            .arg("-")
+            .env_clear()
+            .current_dir(directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"!").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        child
+    };
+    let here = scene.directory.path().to_owned();
+    let elsewhere = tempfile::tempdir().unwrap();
+    for (directory, expected) in [
+        (here.as_path(), Traces::Inconclusive),
+        (elsewhere.path(), Traces::Ended),
+    ] {
+        let mut child = start(directory);
+        let traces = scene.dead(|run| {
+            run.arguments = hash_of([OsStr::new("-")].into_iter());
+            run.directories = vec![text_of(&here)];
+        });
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(traces, expected);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_or_is_a_link_proves_nothing() {
+    let scene = Scene::new();
+    assert_eq!(scene.dead(|_| {}), Traces::Ended);
+    let path = path_of(&scene.runs(), ID).unwrap();
+    let text = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &text[..text.len() / 2]).unwrap();
+    assert_eq!(scene.traces(), Traces::Inconclusive);
+    let elsewhere = scene.directory.path().join("elsewhere");
+    std::fs::write(&elsewhere, &text).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    symlink(&elsewhere, &path).unwrap();
+    assert_eq!(scene.traces(), Traces::Inconclusive);
+}
+
+#[test]
+fn a_directory_that_others_can_write_takes_no_file_and_proves_nothing() {
+    let scene = Scene::new();
+    assert_eq!(scene.dead(|_| {}), Traces::Ended);
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(scene.runs(), open).unwrap();
+    assert_eq!(scene.traces(), Traces::Inconclusive);
+    assert!(RunFile::create(&scene.runs(), scene.run.clone()).is_err());
+}
+
+#[test]
+fn a_lock_id_that_leads_elsewhere_names_no_file() {
+    for id in ["", "../../etc/passwd", "a b", "é", &"a".repeat(65)] {
+        assert!(path_of(Path::new("/runs"), id).is_err(), "{id}");
+    }
+    assert!(path_of(Path::new("/runs"), ID).is_ok());
+}
+
+#[test]
+fn secrets_among_the_arguments_are_not_written() {
+    let arguments = ["-var=password=hunter2".into()];
+    let run = Run::of_this_process(ID, &arguments, &[]).unwrap();
+    assert!(!serde_json::to_string(&run).unwrap().contains("hunter2"));
+}
