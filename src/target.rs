@@ -140,18 +140,6 @@ struct Place {
 }
 
 impl Target {
-    /// Whether both are the same places in the same stores.
-    #[must_use]
-    pub fn is_same_lock_as(&self, other: &Self) -> bool {
-        let places = |target: &Self| -> Vec<(String, String)> {
-            let stores = target.stores.iter();
-            stores
-                .map(|store| (store.place(), store.key().to_owned()))
-                .collect()
-        };
-        places(self) == places(other)
-    }
-
     /// All or none of terraform's own places: with some of them terraform could neither keep its locking, and meet
     /// ours, nor do without, and miss the others.
     fn of(places: Vec<Place>, subject: Subject, s3: Option<&S3Backend>) -> Result<Self, Failure> {

@@ -1,5 +1,5 @@
 //! `tflock exec`: the lock round any program. Each terraform inside runs under our lock where it works on the state that is
-//! locked, and takes its own anywhere else.
+//! locked, and takes its own anywhere else; one that is called by its path locks for itself.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -14,11 +14,12 @@ use crate::failure::Failure;
 use crate::lock::acquire::Patience;
 use crate::session::{Outcome, Purpose, Selection, run_under_lock};
 use crate::stand_in;
-use crate::target::{self, ChildLocking, Situation, Target};
+use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::{Classified, LockSwitch, classify};
 use crate::terraform::duration::format_duration;
 use crate::terraform::program::{NAMES, known_name};
 use crate::ui::Prompts;
+use crate::ui::holder::printable;
 
 /// Runs the program under the lock.
 ///
@@ -47,7 +48,13 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
     if target.child_locking == ChildLocking::TurnedOff {
         child.successors = Successors::All;
         child.environment = variables(context, situation)?;
-        tell_terraform(context, &target, &mut child).await;
+        if let Some(name) = terraform_by_path(program, rest) {
+            context.ui.notice(&format!(
+                "`{}` locks for itself, and on the state that is locked here it would be refused: call it by its name, \
+                 `{name}`",
+                printable(&program.to_string_lossy())
+            ));
+        }
     }
     let name = Path::new(program)
         .file_name()
@@ -67,6 +74,17 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         longer_wait: format!("--wait 1h exec -- {}", name.to_string_lossy()),
     };
     Ok(run_under_lock(context, situation, target, purpose, child).await?)
+}
+
+/// The name of a terraform that takes a lock and does not come by its stand-in.
+fn terraform_by_path(program: &OsStr, arguments: &[OsString]) -> Option<&'static str> {
+    let name = known_name(Path::new(program)).filter(|name| program != *name)?;
+    let (_, words) = split_chdir(arguments.to_vec());
+    let takes_lock = matches!(
+        classify(&words, &variable),
+        Ok(Classified::Locking(command)) if command.lock == LockSwitch::Take
+    );
+    takes_lock.then_some(name)
 }
 
 /// What the program sees: a stand-in for each terraform on PATH, and our options for those.
@@ -115,36 +133,4 @@ fn variables(
 
 fn switch(name: &str, is_on: bool) -> (OsString, OsString) {
     (name.into(), is_on.to_string().into())
-}
-
-/// Tells a program not to lock that is a terraform itself, and works on the state that we lock: called by its path it does
-/// not come by a stand-in.
-async fn tell_terraform(context: &Context, target: &Target, child: &mut Command) {
-    let path = Path::new(&child.program);
-    let is_by_path = known_name(path).is_some_and(|name| path.as_os_str() != name);
-    if !is_by_path {
-        return;
-    }
-    let (chdir, words) = split_chdir(child.arguments.clone());
-    let inside = Context {
-        directory: context.working_directory(),
-        chdir,
-        ..context.clone()
-    };
-    let Ok(Classified::Locking(command)) = classify(&words, &variable) else {
-        return;
-    };
-    let directory = inside.working_directory();
-    let own = target::find(Situation {
-        options: &context.options,
-        environment: &variable,
-        directory: &directory,
-        command: Some(&command),
-    });
-    // What cannot be told is left to terraform, which then locks for itself.
-    let is_ours = own.await.is_ok_and(|own| own.is_same_lock_as(target));
-    if is_ours && command.lock != LockSwitch::Skip {
-        child.arguments = inside.with_chdir(command.arguments_with_lock_held());
-        child.environment.extend(command.variables_with_lock_held());
-    }
 }

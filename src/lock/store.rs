@@ -12,7 +12,30 @@ pub mod s3;
 use std::future::Future;
 use std::pin::Pin;
 
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::host::hex;
 use super::record::Record;
+
+/// What tells one lock's place from every other: service, endpoint, region, table or bucket, and name, byte for byte. To be
+/// compared, never shown: a digest, because an endpoint may bear a password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(String);
+
+impl Identity {
+    /// Of all that the place is told by, always in the same order.
+    #[must_use]
+    pub fn of(parts: &[&str]) -> Self {
+        let mut digest = Sha256::new();
+        for part in parts {
+            digest.update(part.len().to_be_bytes());
+            digest.update(part);
+        }
+        Self(hex(&digest.finalize()))
+    }
+}
 
 /// What a store knows of a record beyond its contents, so that a swap can compare it.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +95,9 @@ pub trait Store {
 
     /// The lock's name in the store: what `--lock-id` names.
     fn key(&self) -> &str;
+
+    /// What tells it from every other lock.
+    fn identity(&self) -> Identity;
 
     /// Where it is, for people: ``DynamoDB table `locks` ``.
     fn place(&self) -> String;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::child::Command;
 use crate::lock::held::Held;
 use crate::lock::record::LockId;
-use crate::lock::store::{Store, StoreError};
+use crate::lock::store::{Identity, Store, StoreError};
 use crate::terraform::Environment;
 
 /// Names the locks that a process runs under, as JSON.
@@ -20,7 +20,8 @@ pub const VARIABLE: &str = "TFLOCK_HELD";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 struct Announced {
-    place: String,
+    place: Identity,
+    /// For people; compared is the place, which it is part of.
     key: String,
     id: LockId,
 }
@@ -34,7 +35,7 @@ pub(super) fn announce<'held>(command: &mut Command, held: impl Iterator<Item = 
         .map(|(_, value)| parse(value))
         .unwrap_or_default();
     announced.extend(held.map(|held| Announced {
-        place: held.store().place(),
+        place: held.store().identity(),
         key: held.store().key().to_owned(),
         id: held.id().clone(),
     }));
@@ -59,7 +60,7 @@ pub async fn is_held_around(
     for store in stores {
         let same = announced
             .iter()
-            .rfind(|held| held.place == store.place() && held.key == store.key());
+            .rfind(|held| held.place == store.identity());
         let Some(same) = same else {
             return Ok(false);
         };

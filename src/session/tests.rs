@@ -17,7 +17,7 @@ use crate::cli;
 use crate::lock::host::{Instant, Machine, ProcessFate};
 use crate::lock::record::{HolderProcess, Record};
 use crate::lock::store::memory::MemoryStore;
-use crate::lock::store::{Answer, Heartbeats, Stored, Swap};
+use crate::lock::store::{Answer, Heartbeats, Identity, Stored, Swap};
 
 /// Signals are the whole process's: there can be one session at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -100,6 +100,10 @@ impl Store for Watched {
 
     fn key(&self) -> &str {
         self.store.key()
+    }
+
+    fn identity(&self) -> Identity {
+        self.store.identity()
     }
 
     fn place(&self) -> String {

@@ -12,7 +12,9 @@ use super::server::{Envelope, Request, Rules, Wire};
 use crate::lock::host::Host as _;
 use crate::lock::record::Record;
 use crate::lock::simulation::{SimulatedHost, Simulation};
-use crate::lock::store::{Answer, Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
+use crate::lock::store::{
+    Answer, Heartbeats, Identity, Store, StoreError, StoreErrorKind, Stored, Swap,
+};
 
 /// How long a client waits for an answer: what the AWS clients are set to.
 const TIME_OUT: Duration = Duration::from_secs(10);
@@ -132,6 +134,10 @@ impl Store for Client {
 
     fn key(&self) -> &'static str {
         "lock"
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::of(&[self.kind()])
     }
 
     fn place(&self) -> String {

@@ -14,7 +14,7 @@ use super::schedules::{DYNAMODB, LOCAL, PROMISES};
 use crate::lock::host::{Host, Instant, ProcessFate};
 use crate::lock::record::{HolderProcess, LockId, LockInfo, Record};
 use crate::lock::simulation::SimulatedHost;
-use crate::lock::store::{Answer, Heartbeats, Store, Stored, Swap};
+use crate::lock::store::{Answer, Heartbeats, Identity, Store, Stored, Swap};
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +131,10 @@ impl Store for BrokenStore {
 
     fn key(&self) -> &str {
         self.inner.key()
+    }
+
+    fn identity(&self) -> Identity {
+        self.inner.identity()
     }
 
     fn place(&self) -> String {

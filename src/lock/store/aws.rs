@@ -29,6 +29,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one request may take; the lock's requests take milliseconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The services that keep locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// A table.
+    DynamoDb,
+    /// A bucket.
+    S3,
+}
+
 /// Configuration and endpoints for the clients of one run.
 #[derive(Clone)]
 pub struct AwsAccess {
@@ -73,6 +82,23 @@ impl AwsAccess {
     #[must_use]
     pub fn region(&self) -> &Region {
         &self.region
+    }
+
+    /// What tells the endpoint of a service from others: its address where it is not the region's own.
+    #[must_use]
+    pub fn endpoint_of(&self, service: Service) -> String {
+        let own = match service {
+            Service::DynamoDb => &self.settings.dynamodb_endpoint,
+            Service::S3 => &self.settings.s3_endpoint,
+        };
+        let general = self.config.endpoint_url();
+        let address = own.as_deref().or(general).unwrap_or_default();
+        let is = |set: Option<bool>| set.unwrap_or_default();
+        format!(
+            "{address} fips={} dualstack={}",
+            is(self.config.use_fips()),
+            is(self.config.use_dual_stack())
+        )
     }
 
     /// A DynamoDB client that tries each request once.

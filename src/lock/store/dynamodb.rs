@@ -15,8 +15,10 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Map, Number, Value};
 
-use super::aws::{self, AwsAccess, Connection};
-use super::{Answer, Heartbeats, Revision, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::aws::{self, AwsAccess, Connection, Service};
+use super::{
+    Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
+};
 use crate::lock::record::{Lease, Record};
 
 type Item = HashMap<String, AttributeValue>;
@@ -46,6 +48,7 @@ pub struct DynamoDbStore {
     table: String,
     key: String,
     region: String,
+    identity: Identity,
 }
 
 impl DynamoDbStore {
@@ -57,6 +60,13 @@ impl DynamoDbStore {
             table: table.to_owned(),
             key: key.to_owned(),
             region: access.region().to_string(),
+            identity: Identity::of(&[
+                "dynamodb",
+                &access.endpoint_of(Service::DynamoDb),
+                access.region().as_ref(),
+                table,
+                key,
+            ]),
         }
     }
 
@@ -355,6 +365,10 @@ impl Store for DynamoDbStore {
 
     fn key(&self) -> &str {
         &self.key
+    }
+
+    fn identity(&self) -> Identity {
+        self.identity.clone()
     }
 
     fn place(&self) -> String {

@@ -13,7 +13,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Answer, Heartbeats, Revision, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::{
+    Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
+};
 use crate::lock::host::hex;
 use crate::lock::record::{Lease, Record};
 
@@ -259,6 +261,10 @@ impl Store for LocalStore {
 
     fn key(&self) -> &str {
         &self.key
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::of(&[self.kind(), &self.record.to_string_lossy()])
     }
 
     fn place(&self) -> String {

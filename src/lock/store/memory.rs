@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::{Answer, Heartbeats, Revision, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::{
+    Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
+};
 use crate::lock::record::Record;
 
 /// What happens to one request.
@@ -148,6 +150,10 @@ impl Store for MemoryStore {
 
     fn key(&self) -> &'static str {
         "lock"
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::of(&[self.kind()])
     }
 
     fn place(&self) -> String {

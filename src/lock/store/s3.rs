@@ -12,9 +12,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectCannedAcl, ServerSideEncryption};
 use md5::{Digest as _, Md5};
 
-use super::aws::{self, AwsAccess, Connection};
+use super::aws::{self, AwsAccess, Connection, Service};
 use super::{
-    Answer, Heartbeats, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
+    Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
 use crate::lock::record::{Lease, Record};
 
@@ -66,6 +66,7 @@ pub struct S3Store {
     object: String,
     key: String,
     settings: ObjectSettings,
+    identity: Identity,
 }
 
 /// What came of a conditional request.
@@ -89,6 +90,13 @@ impl S3Store {
             object: object.to_owned(),
             key: format!("{bucket}/{object}"),
             settings,
+            identity: Identity::of(&[
+                "s3",
+                &access.endpoint_of(Service::S3),
+                access.region().as_ref(),
+                bucket,
+                object,
+            ]),
         }
     }
 
@@ -358,6 +366,10 @@ impl Store for S3Store {
 
     fn key(&self) -> &str {
         &self.key
+    }
+
+    fn identity(&self) -> Identity {
+        self.identity.clone()
     }
 
     fn place(&self) -> String {

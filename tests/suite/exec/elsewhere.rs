@@ -10,7 +10,7 @@ use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::process::Invocation;
 use crate::support::proxy::Proxy;
 use crate::support::scene::Scene;
-use crate::support::workspace::Workspace;
+use crate::support::workspace::{Workspace, terraform_program};
 
 /// The lock of the state in `other`.
 const OTHER: &str = "states/prod/other.tfstate";
@@ -171,27 +171,54 @@ fn what_a_terraform_inside_runs_locks_for_itself() {
 }
 
 #[test]
-fn a_program_that_is_a_terraform_by_its_path_is_told_not_to_lock() {
+fn a_program_that_is_a_terraform_by_its_path_locks_for_itself() {
     let scene = Scene::new(LockMode::DynamodbTable);
     let fake = brief(&scene.workspace);
     let program = fake.program();
     let program = program.to_str().expect("a path that is text");
     scene.workspace.write("files/main.tf", "");
-    let lines: [(&[&str], &[&str]); 4] = [
-        (&["apply", "-lock=true"], &["apply", "-lock=false"]),
-        (
-            &["-chdir=.", "apply"],
-            &["-chdir=.", "apply", "-lock=false"],
-        ),
-        (&["-chdir=files", "apply"], &["-chdir=files", "apply"]),
-        (&["output"], &["output"]),
+    let word = "call it by its name, `terraform`";
+    let lines: [(&[&str], &str); 4] = [
+        (&["apply", "-lock=true"], word),
+        (&["-chdir=.", "apply"], word),
+        (&["-chdir=files", "apply"], word),
+        (&["output"], ""),
     ];
-    for (line, expected) in lines {
+    for (line, word) in lines {
         let run = scene.workspace.tflock(["exec", "--", program]).args(line);
-        run.run().succeeded();
+        let run = run.run().succeeded().with_stderr(word);
+        assert_eq!(run.stderr.is_empty(), word.is_empty(), "{run}");
         let call = fake.calls().pop().expect("a call");
-        assert_eq!(call.arguments, expected);
+        assert_eq!(call.arguments, line);
     }
+}
+
+/// Two stores are two even where people would call table, region and lock the same.
+#[test]
+fn a_directory_with_the_same_names_in_another_store_is_locked_there() {
+    let two = Two::new();
+    let elsewhere = Remote::start();
+    let backend = elsewhere.backend(LockMode::DynamodbTable);
+    let configuration = Configuration::with_backend(&backend).resource("two", "2");
+    two.workspace.write("twin/main.tf", &configuration.hcl());
+    let init = ["-chdir=twin", "init", "-input=false"];
+    two.workspace.terraform(init).run().succeeded();
+    let info = json!({ "ID": "7", "Operation": "OperationTypeApply", "Who": "ben@desk" });
+    elsewhere.table.put_lock(LOCK_ID, &info);
+
+    let run = two.exec("terraform -chdir=twin apply -auto-approve");
+    let run = run.env("TFLOCK_WAIT", "0").run();
+    run.ended_with(75).with_stderr("ben@desk");
+    let terraform = terraform_program();
+    let program = terraform.to_str().expect("a path that is text");
+    let run = two.workspace.tflock(["exec", "--", program]);
+    run.args(["-chdir=twin", "apply", "-auto-approve"])
+        .run()
+        .ended_with(1)
+        .with_stderr("Error acquiring the state lock")
+        .with_stderr("ben@desk");
+    assert_eq!(elsewhere.s3.keys(), Vec::<String>::new());
+    assert_eq!(two.remote.locks(), Vec::<String>::new());
 }
 
 #[test]
