@@ -3,6 +3,8 @@
 //! Every write compares the exact record last seen. A refusal that brings our own lock ID back is an earlier
 //! write of ours whose answer was lost: it is adopted, and the write is made anew.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 pub const RELEASE_PATIENCE: Duration = Duration::from_mins(1);
 /// How many times a renewal can fail and be tried again before the next one would be due.
 const RENEWAL_ATTEMPTS: u32 = 5;
+/// How long a request may go unanswered before it is given up for another, where time may have passed unnoticed: its
+/// connection may have died meanwhile.
+const SOON_ANSWERED: Duration = Duration::from_secs(1);
 
 /// A lock of ours.
 pub struct Held {
@@ -27,7 +32,16 @@ pub struct Held {
     confirmed: Instant,
     /// In a store without heartbeats the lock is only looked at, and only when somebody asks for it.
     next_renewal: Option<Instant>,
+    /// What was known of the lock before this is in doubt.
+    doubted: Instant,
     child: Option<ProcessIdentity>,
+    under_way: Option<Request>,
+}
+
+/// A renewal that is under way.
+struct Request {
+    asked: Instant,
+    answer: Pin<Box<dyn Future<Output = Result<Swap, StoreError>>>>,
 }
 
 /// What came of a renewal.
@@ -63,7 +77,9 @@ impl Held {
             current,
             confirmed,
             next_renewal: None,
+            doubted: Instant(Duration::ZERO),
             child: None,
+            under_way: None,
         };
         held.schedule();
         held
@@ -119,33 +135,41 @@ impl Held {
         self.promise().is_some_and(|promise| silence >= promise)
     }
 
-    /// Asks for a renewal at once, because time may have passed unnoticed.
+    /// Asks for a renewal at once, because time may have passed unnoticed. One that is under way comes to its end first, if
+    /// that is soon.
     pub fn renew_now(&mut self) {
-        self.next_renewal = Some(self.host.now());
+        let now = self.host.now();
+        self.doubted = now;
+        self.next_renewal = Some(now);
+        if let Some(request) = &self.under_way
+            && now.since(request.asked) >= SOON_ANSWERED
+        {
+            self.under_way = None;
+        }
+    }
+
+    /// Whether a renewal is under way, to be brought to its end by [`Held::renew`].
+    #[must_use]
+    pub fn is_renewing(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Waits no longer for the answer to a renewal; the next write finds out what became of it.
+    pub fn give_up_renewal(&mut self) {
+        self.under_way = None;
     }
 
     /// Writes one heartbeat; in a store without them looks whether the lock is still ours.
     ///
-    /// May be dropped half-way: the next write finds out what became of it.
+    /// If it is dropped half-way the request stays under way, and the next call goes on waiting for its answer.
     ///
     /// # Errors
     /// The store's failure. The lock may still be ours; the next renewal is due soon.
     pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
-        if self.store.heartbeats() == Heartbeats::None {
-            return self.look().await;
-        }
         let mut adopted = Adoptions::default();
         loop {
-            let asked = self.begin_renewal();
-            let mut record = self.current.record.renewed(self.host.wall());
-            if let Some(holder) = record
-                .lease
-                .as_mut()
-                .and_then(|lease| lease.holder.as_mut())
-            {
-                holder.child = self.child;
-            }
-            match self.store.swap(Some(&self.current), Some(&record)).await? {
+            let (asked, answer) = self.ask().await;
+            match answer? {
                 Swap::Done(Some(stored)) => return Ok(self.renewed(stored, asked)),
                 Swap::Done(None) => return Ok(Renewal::Lost(None)),
                 Swap::Refused(Some(stored)) if self.is_own(&stored) => {
@@ -157,11 +181,52 @@ impl Held {
         }
     }
 
-    async fn look(&mut self) -> Result<Renewal, StoreError> {
+    /// The answer to the request that is under way, or to a new one, and when it was sent.
+    async fn ask(&mut self) -> (Instant, Result<Swap, StoreError>) {
+        if self.under_way.is_none() {
+            self.under_way = Some(self.request());
+        }
+        let answer = match &mut self.under_way {
+            // It stays in its place meanwhile, so that it outlives this call.
+            Some(request) => (request.asked, request.answer.as_mut().await),
+            None => unreachable!("one was made"),
+        };
+        self.under_way = None;
+        answer
+    }
+
+    fn request(&mut self) -> Request {
         let asked = self.begin_renewal();
-        match self.store.read().await? {
-            Some(stored) if self.is_own(&stored) => Ok(self.renewed(stored, asked)),
-            other => Ok(Renewal::Lost(other)),
+        let store = Rc::clone(&self.store);
+        if store.heartbeats() == Heartbeats::None {
+            let id = self.id.clone();
+            let look = async move {
+                let found = store.read().await?;
+                Ok(match &found {
+                    Some(stored) if stored.record.lock_id().as_ref() == Some(&id) => {
+                        Swap::Done(found)
+                    }
+                    _ => Swap::Refused(found),
+                })
+            };
+            return Request {
+                asked,
+                answer: Box::pin(look),
+            };
+        }
+        let expected = self.current.clone();
+        let mut record = expected.record.renewed(self.host.wall());
+        if let Some(holder) = record
+            .lease
+            .as_mut()
+            .and_then(|lease| lease.holder.as_mut())
+        {
+            holder.child = self.child;
+        }
+        let write = async move { store.swap(Some(&expected), Some(&record)).await };
+        Request {
+            asked,
+            answer: Box::pin(write),
         }
     }
 
@@ -191,6 +256,7 @@ impl Held {
         let mut unanswered = false;
         let mut outage = Outage::default();
         let mut adopted = Adoptions::default();
+        self.give_up_renewal();
         loop {
             match self.store.swap(Some(&self.current), None).await {
                 Ok(Swap::Done(_)) => return Ok(Release::Released),
@@ -250,7 +316,11 @@ impl Held {
 
     fn schedule(&mut self) {
         let due = Instant(self.confirmed.0 + self.host.jittered(self.interval()));
-        self.next_renewal = (self.store.heartbeats() == Heartbeats::Written).then_some(due);
+        self.next_renewal = if self.confirmed < self.doubted {
+            Some(self.doubted)
+        } else {
+            (self.store.heartbeats() == Heartbeats::Written).then_some(due)
+        };
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Keeper {
 struct Place {
     held: Held,
     standing: Standing,
+    /// When the renewal that is under way is given up, if it is.
+    given_up_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,7 @@ impl Keeper {
             .map(|held| Place {
                 held,
                 standing: Standing::Ours,
+                given_up_at: None,
             })
             .collect();
         Self {
@@ -182,10 +185,15 @@ impl Keeper {
         true
     }
 
-    /// Does what is due next. Nothing is lost if the future is dropped.
+    /// Does what is due next. Nothing is lost if the future is dropped: a renewal that is under way goes on, and the next
+    /// call waits for its answer. However often that happens, renewals are made.
     pub async fn next(&mut self) -> News {
         loop {
             let now = self.look_at_clock();
+            let mut places = self.places.iter_mut();
+            if let Some(place) = places.find(|place| place.held.is_renewing()) {
+                return place.act(self.host.as_ref()).await;
+            }
             let places = self.places.iter_mut();
             let next = places
                 .filter_map(|place| Some((place.due()?, place)))
@@ -249,20 +257,29 @@ impl Place {
             .held
             .must_stop_at()
             .filter(|_| self.standing == Standing::Ours);
-        let now = host.now();
-        // No longer than to the next heartbeat: a connection that died in silence leaves time for another.
-        let attempt = limit.map(|limit| limit.since(now).min(self.held.interval()).max(LAST_TRY));
+        if !self.held.is_renewing() {
+            let now = host.now();
+            // No longer than to the next heartbeat: a connection that died in silence leaves time for another.
+            self.given_up_at = limit.map(|limit| {
+                let attempt = limit.since(now).min(self.held.interval()).max(LAST_TRY);
+                Instant(now.0 + attempt)
+            });
+        }
         let over = async {
-            match attempt {
-                Some(attempt) => host.sleep(attempt).await,
+            match self.given_up_at {
+                Some(at) => host.sleep(at.since(host.now())).await,
                 None => std::future::pending().await,
             }
         };
         let renewal = tokio::select! {
             biased;
-            renewal = self.held.renew() => renewal,
-            () = over => Err(self.no_answer()),
+            renewal = self.held.renew() => Some(renewal),
+            () = over => None,
         };
+        let renewal = renewal.unwrap_or_else(|| {
+            self.held.give_up_renewal();
+            Err(self.no_answer())
+        });
         match renewal {
             Ok(Renewal::Renewed) => News::Renewed,
             Ok(Renewal::Lost(now)) => {

@@ -4,7 +4,7 @@ use super::*;
 use crate::lock::record::Record;
 use crate::lock::simulation::{SimulatedHost, Simulation};
 use crate::lock::store::memory::MemoryStore;
-use crate::lock::store::{Heartbeats, Store as _};
+use crate::lock::store::{Answer, Heartbeats, Identity, Store, Swap};
 
 /// A lock that is held in an object without heartbeats and in an item with them.
 struct Scene {
@@ -72,6 +72,134 @@ impl Scene {
             simulation.sleep(Duration::from_secs(seconds)).await;
             machine.resume();
         });
+    }
+}
+
+/// A store whose answers take a tenth of a second.
+struct Far {
+    store: MemoryStore,
+    host: SimulatedHost,
+}
+
+impl Far {
+    const ROUND_TRIP: Duration = Duration::from_millis(100);
+}
+
+impl Store for Far {
+    fn read(&self) -> Answer<'_, Option<Stored>> {
+        Box::pin(async {
+            self.host.sleep(Self::ROUND_TRIP).await;
+            self.store.read().await
+        })
+    }
+
+    fn swap<'a>(
+        &'a self,
+        expected: Option<&'a Stored>,
+        new: Option<&'a Record>,
+    ) -> Answer<'a, Swap> {
+        Box::pin(async move {
+            self.host.sleep(Self::ROUND_TRIP).await;
+            self.store.swap(expected, new).await
+        })
+    }
+
+    fn heartbeats(&self) -> Heartbeats {
+        self.store.heartbeats()
+    }
+
+    fn key(&self) -> &str {
+        self.store.key()
+    }
+
+    fn identity(&self) -> Identity {
+        self.store.identity()
+    }
+
+    fn place(&self) -> String {
+        self.store.place()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.store.kind()
+    }
+}
+
+/// What comes of ten minutes in which something else is seen to every 60 ms; `also` is done each time.
+fn flooded(store: MemoryStore, mut also: impl FnMut(&mut Keeper) + 'static) -> Vec<News> {
+    let scene = Scene::new();
+    let claim = scene.host.claim(None);
+    let mut lease = claim.lease;
+    lease.heartbeat = (store.heartbeats() == Heartbeats::Written).then_some(0);
+    store.overwrite(Some(Record::new(&claim.info, lease)));
+    let current = store.current().unwrap();
+    let host = scene.host.clone();
+    let far = Rc::new(Far {
+        store,
+        host: host.clone(),
+    });
+    let held = Held::new(far, host.shared(), claim.info.id, current, host.now());
+    let mut keeper = Keeper::new(vec![held], host.shared());
+    let keeping = async move {
+        let mut news = Vec::new();
+        let end = host.now().0 + Duration::from_mins(10);
+        while host.now().0 < end {
+            tokio::select! {
+                biased;
+                one = keeper.next() => news.push(one),
+                () = host.sleep(Duration::from_millis(60)) => also(&mut keeper),
+            }
+        }
+        news
+    };
+    let (_, news) = scene.host.machine().spawn(keeping);
+    scene.simulation.run(async { news.await.unwrap() })
+}
+
+#[test]
+fn renewals_go_on_through_a_flood_of_events() {
+    let news = flooded(MemoryStore::default(), |_| {});
+    let renewed = |one: &News| matches!(one, News::Renewed);
+    assert!(news.iter().all(renewed), "{news:?}");
+    assert!((60..=90).contains(&news.len()), "{}", news.len());
+}
+
+#[test]
+fn a_lock_that_is_doubted_all_the_time_is_confirmed_all_the_time() {
+    for heartbeats in [Heartbeats::Written, Heartbeats::None] {
+        let news = flooded(MemoryStore::new(heartbeats), Keeper::renew_now);
+        let renewed = |one: &News| matches!(one, News::Renewed);
+        assert!(news.iter().all(renewed), "{news:?}");
+        assert!(news.len() > 4000, "{}", news.len());
+    }
+}
+
+#[test]
+fn a_renewal_that_was_sent_before_the_doubt_does_not_settle_it() {
+    let scene = Scene::new();
+    let mut keeper = scene.hold(&[&scene.item], None);
+    let far = Rc::new(Far {
+        store: scene.item.clone(),
+        host: scene.host.clone(),
+    });
+    let current = scene.item.current().unwrap();
+    let id = current.record.lock_id().unwrap();
+    let held = Held::new(far, scene.host.shared(), id, current, scene.host.now());
+    keeper.places[0].held = held;
+    keeper.renew_now();
+    let looks_away = scene.simulation.run(async {
+        tokio::select! {
+            biased;
+            _ = keeper.next() => false,
+            () = scene.host.sleep(Far::ROUND_TRIP / 2) => true,
+        }
+    });
+    assert!(looks_away);
+    keeper.renew_now();
+    for is_confirmed in [false, true] {
+        let news = scene.simulation.run(keeper.next());
+        assert!(matches!(news, News::Renewed), "{news:?}");
+        assert_eq!(keeper.is_confirmed(), is_confirmed);
     }
 }
 
