@@ -3,14 +3,17 @@
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::Scene;
 use crate::support::backend::{LOCK_ID, LOCK_KEY, LockMode};
+use crate::support::configuration::{GO, STARTED};
+use crate::support::fake_terraform::Script;
 use crate::support::lock_table::LOCK;
 use crate::support::mid_run::look_during;
 use crate::support::process::Finished;
-use crate::support::proxy::Exchange;
+use crate::support::proxy::{Delay, Exchange};
 use crate::support::scene;
 use crate::support::waiting::wait_until;
 use crate::support::words::without_changing_parts;
@@ -182,4 +185,29 @@ fn a_local_lock_is_renewed_in_its_file() {
     assert_eq!(run.wait(), Finished::silent(0));
     assert_eq!(records(), Vec::<Value>::new());
     assert_eq!(scene.proxy.actions(), Vec::<String>::new());
+}
+
+/// Some supervisors repeat themselves many times a second.
+#[test]
+fn a_flood_of_signals_stops_no_renewal() {
+    let scene = Scene::new();
+    let deaf = Script::new().ignore([Signal::SIGINT, Signal::SIGTERM]);
+    let deaf = deaf.touch(STARTED).wait_for(GO);
+    let deaf = deaf.install(scene.table.workspace.home().join("deaf"));
+    scene
+        .proxy
+        .set_delay(Delay::requests_only(Duration::from_millis(100)));
+    let run = scene.tflock(["--expire-after", "3s", "apply"]);
+    let run = run.first_on_path(deaf.directory()).start();
+    scene.table.workspace.wait_until_started();
+    let flooding = std::time::Instant::now();
+    while flooding.elapsed() < Duration::from_secs(6) {
+        run.signal(Signal::SIGTERM);
+        thread::sleep(Duration::from_millis(60));
+    }
+    scene.table.workspace.let_go();
+    let run = run.wait().succeeded();
+    assert!(!run.stderr.contains("could not be renewed"), "{run}");
+    // The first takes the lock; one is due each second.
+    assert!(scene.puts().len() >= 6, "{:?}", scene.proxy.actions());
 }
