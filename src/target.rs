@@ -14,6 +14,7 @@ use crate::lock::store::Store;
 use crate::lock::store::aws::AwsAccess;
 use crate::lock::store::dynamodb::DynamoDbStore;
 use crate::lock::store::local::LocalStore;
+use crate::lock::store::off_thread::OffThread;
 use crate::lock::store::s3::{ObjectSettings, S3Store};
 use crate::state_directory;
 use crate::terraform::Environment;
@@ -373,7 +374,10 @@ impl Situation<'_> {
             )
         });
         Ok(Place {
-            store: Rc::new(LocalStore::new(&self.local_directory()?, &key)),
+            store: Rc::new(OffThread::new(LocalStore::new(
+                &self.local_directory()?,
+                &key,
+            ))),
             is_terraforms_own: false,
             local_name: by_command.then(|| key.clone()),
             path: key,

@@ -7,6 +7,7 @@ pub mod aws;
 pub mod dynamodb;
 pub mod local;
 pub mod memory;
+pub mod off_thread;
 pub mod s3;
 
 use std::future::Future;
