@@ -2,8 +2,11 @@
 //!
 //! The only file that knows both the lock and the child. Between acquire and release nothing returns early: the
 //! child's ending is kept, the lock released, and only then is the ending looked at.
+//!
+//! Signals are heard from the first request for a lock to the last. Before, nothing is held, and they end tflock by
+//! themselves, even where it hangs in the system.
 
-mod creation;
+mod holding;
 pub mod nesting;
 mod running;
 mod taking;
@@ -11,14 +14,13 @@ mod words;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::creation::Creation;
+use self::holding::Holding;
 use self::running::Running;
-use self::taking::Taking;
 use crate::child::{
     Command, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError, replace_by,
 };
@@ -27,12 +29,12 @@ use crate::commands::{Context, variable};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Claim, Patience};
-use crate::lock::host::Host;
+use crate::lock::host::{Host, Instant};
 use crate::lock::keeper::{Keeper, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
 use crate::system::run_file::{Run, RunFile};
-use crate::target::{Situation, Target};
+use crate::target::{ChildLocking, InitLock, Selected, Situation, Target};
 use crate::ui::{Prompts, Ui};
 
 /// How long a release fails before somebody is told why it takes so long.
@@ -66,8 +68,6 @@ pub struct Purpose {
     pub longer_wait: String,
     /// Whether the program works on what was selected when it was started.
     pub selection: Selection,
-    /// The terraform that runs under the lock.
-    pub terraform: Option<PathBuf>,
 }
 
 /// Which backend and workspace the program works on.
@@ -79,7 +79,8 @@ pub enum Selection {
     ItsOwn,
 }
 
-/// Runs `child` under the lock of `target`, or under that of a run that we are inside of.
+/// Runs a child under the lock of `target`, or under that of a run that we are inside of. `child` makes it for the way in
+/// which it is to lock.
 ///
 /// # Errors
 /// Whatever keeps it from running, or the lock from being given back.
@@ -88,19 +89,16 @@ pub async fn run_under_lock(
     situation: Situation<'_>,
     target: Target,
     purpose: Purpose,
-    mut child: Command,
+    child: &dyn Fn(ChildLocking) -> Command,
 ) -> Result<Outcome, Failure> {
-    if nesting::is_held_around(&target.stores, &variable).await? {
+    if let Some(locking) = nesting::locking_inside(&target, &variable).await? {
         context
             .ui
             .detail(|| "running under the lock that is held around this run".to_owned());
-        return Err(replace_by(&child).into());
+        return Err(replace_by(&child(locking)).into());
     }
     if let Some(notice) = &target.notice {
         context.ui.notice(notice);
-    }
-    if let Some(held) = variable(nesting::VARIABLE) {
-        child.environment.push((nesting::VARIABLE.into(), held));
     }
     let ui = match purpose.prompts {
         Prompts::Allowed => context.ui.clone(),
@@ -108,40 +106,38 @@ pub async fn run_under_lock(
     };
     let host: Rc<dyn Host> = Rc::new(context.machine());
     let claim = claim(context, &target, &purpose, host.as_ref());
-    let run_file = run_file(context, situation.directory, &claim, &child);
+    let run_file = run_file(context, situation.directory, &claim);
     let session = Session {
         context,
         ui: &ui,
         claim,
+        begun: host.now(),
+        run_file: RefCell::new(run_file),
+        may_be_left: Cell::new(false),
         host,
-        stores: target.stores.clone(),
+        selected: Some(situation.selected(&target)),
+        stores: target.stores,
+        child_locking: target.child_locking,
+        init_lock: target.init_lock,
         success_codes: purpose.success_codes,
-        is_unchanged: &|| situation.still_means(&target),
         selection: purpose.selection,
         is_astray: Cell::new(false),
         not_passed_on: RefCell::default(),
         patience: purpose.patience,
         longer_wait: purpose.longer_wait,
-        creation: target.created_on_use.as_ref().map(|state| Creation {
-            state,
-            terraform: purpose.terraform,
-        }),
     };
     let mut signals = Signals::install()
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))?;
-    session.run(child, &mut signals, run_file).await
+    let ran = session.run(child, &mut signals).await;
+    session.forget_run();
+    ran
 }
 
 /// The trace of the run, from before its lock is asked for. Where none can be left, nothing can be proven of the run later.
-fn run_file(
-    context: &Context,
-    directory: &Path,
-    claim: &Claim,
-    child: &Command,
-) -> Option<RunFile> {
+fn run_file(context: &Context, directory: &Path, claim: &Claim) -> Option<RunFile> {
     let runs = context.machine().runs?;
     let directories = [context.directory.clone(), directory.to_owned()];
-    let run = Run::of_this_process(&claim.info.id.0, &child.arguments, &directories)?;
+    let run = Run::of_this_process(&claim.info.id.0, &directories)?;
     match RunFile::create(&runs, run) {
         Ok(file) => Some(file),
         Err(error) => {
@@ -190,14 +186,20 @@ struct Session<'a> {
     context: &'a Context,
     ui: &'a Ui,
     host: Rc<dyn Host>,
+    begun: Instant,
     stores: Vec<Rc<dyn Store>>,
+    child_locking: ChildLocking,
+    init_lock: Option<InitLock>,
     claim: Claim,
+    /// The trace that this run leaves on its machine.
+    run_file: RefCell<Option<RunFile>>,
+    /// Whether a lock of ours may be left, whose trace is still needed.
+    may_be_left: Cell<bool>,
     patience: Patience,
     longer_wait: String,
-    creation: Option<Creation<'a>>,
     success_codes: &'static [u8],
-    /// Whether the lock is still that of what terraform would work on; `None` if that cannot be told.
-    is_unchanged: &'a dyn Fn() -> Option<bool>,
+    /// What terraform works on, if it is still selected when it is started.
+    selected: Option<Selected>,
     selection: Selection,
     /// Whether what was selected changed while the child may have been reading it.
     is_astray: Cell<bool>,
@@ -206,85 +208,23 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Takes the lock, runs `command` under it, gives it back.
+    /// Takes the lock, runs the child under it, gives it back.
     ///
     /// # Errors
-    /// Whatever kept the command from running, or the lock from being given back.
+    /// Whatever kept the child from running, or the lock from being given back.
     async fn run(
         &self,
-        mut command: Command,
+        child: &dyn Fn(ChildLocking) -> Command,
         signals: &mut Signals,
-        mut run_file: Option<RunFile>,
     ) -> Result<Outcome, Failure> {
-        let mut creation = self.creation.as_ref();
-        let (mut keeper, asked_to_end) = loop {
-            // Looked for while the lock is taken, so that it costs no time.
-            let is_missing = async {
-                match creation {
-                    Some(creation) => creation.state.is_missing().await,
-                    None => false,
-                }
-            };
-            let ((taking, asked_to_end), is_missing) = tokio::join!(self.take(signals), is_missing);
-            let held = match taking {
-                Taking::Held(held) => held,
-                Taking::TimedOut { key, observed } => {
-                    forget(run_file);
-                    return Err(self.locked(key, &observed));
-                }
-                Taking::Failed(error) => {
-                    if error.maybe_left.is_none() {
-                        forget(run_file);
-                    }
-                    return Err(Failure::not_acquired(error, |words| {
-                        self.context.command_line(words)
-                    }));
-                }
-                Taking::Stopped => Vec::new(),
-            };
-            let mut keeper = Keeper::new(held, Rc::clone(&self.host));
-            if asked_to_end.is_some() {
-                break (keeper, asked_to_end);
-            }
-            if (self.is_unchanged)() != Some(true) {
-                self.give_back(&mut keeper, signals).await;
-                return Err(Failure::new(
-                    exit_code::CONFIGURATION,
-                    "the backend or the workspace was changed while the lock was being taken",
-                )
-                .hint("see what is selected with `tflock workspace show`, then run it again"));
-            }
-            // Once more, because the one we waited for may have created it.
-            match creation.take().filter(|_| is_missing) {
-                Some(creation) if creation.state.is_missing().await => {
-                    if let Some(signal) = self.give_back(&mut keeper, signals).await {
-                        return Ok(Outcome::Signal(signal.kind.number()));
-                    }
-                    creation.carry_out(self.context);
-                }
-                _ if keeper.confirm().await => break (keeper, None),
-                _ => {
-                    self.ui.notice(
-                        "the lock was lost again before anything was started: taking it anew",
-                    );
-                    if let Some(signal) = self.give_back(&mut keeper, signals).await {
-                        return Ok(Outcome::Signal(signal.kind.number()));
-                    }
-                }
-            }
+        let (mut keeper, locking) = match self.hold(signals).await? {
+            Holding::Held(keeper, locking) => (keeper, locking),
+            Holding::Ended(signal) => return Ok(Outcome::Signal(signal.kind.number())),
         };
-        nesting::announce(&mut command, keeper.held());
-        let mut running = match asked_to_end {
-            Some(signal) => Running::NotStarted(StartError::EndRequested(signal)),
-            None => {
-                self.run_child(&command, signals, &mut keeper, run_file.as_mut())
-                    .await
-            }
-        };
+        let mut command = child(locking);
+        nesting::announce(&mut command, keeper.held(), &variable);
+        let mut running = self.run_child(&command, signals, &mut keeper).await;
         let (released, asked_to_end) = self.release(&mut keeper, signals).await;
-        if released.failed.is_empty() {
-            forget(run_file);
-        }
         if let Running::Ended(_, output) = &mut running
             && asked_to_end.is_none()
         {
@@ -293,11 +233,13 @@ impl Session<'_> {
         self.conclude(running, &keeper, &released)
     }
 
-    /// Releases a lock under which nothing was started. The first signal that wanted an end meanwhile is returned.
-    async fn give_back(&self, keeper: &mut Keeper, signals: &mut Signals) -> Option<Signal> {
-        let (released, asked_to_end) = self.release(keeper, signals).await;
-        self.tell_released(&released);
-        asked_to_end
+    /// Removes the trace of the run, unless something of it is left in a store.
+    fn forget_run(&self) {
+        if let Some(run_file) = self.run_file.take()
+            && !self.may_be_left.get()
+        {
+            run_file.remove();
+        }
     }
 
     /// Signals wait meanwhile: a release takes as long as it takes. The first that wants an end is returned.
@@ -367,13 +309,6 @@ impl Session<'_> {
             }
             outcome => Ok(outcome),
         }
-    }
-}
-
-/// Nothing of the run is left in the store.
-fn forget(run_file: Option<RunFile>) {
-    if let Some(run_file) = run_file {
-        run_file.remove();
     }
 }
 

@@ -4,8 +4,11 @@
 
 mod aws_settings;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cli::{Options, StoreChoice};
 use crate::exit_code;
@@ -17,11 +20,12 @@ use crate::lock::store::local::LocalStore;
 use crate::lock::store::off_thread::OffThread;
 use crate::lock::store::s3::{ObjectSettings, S3Store};
 use crate::state_directory;
-use crate::terraform::Environment;
 use crate::terraform::backend::{Backend, BackendRecordError, S3Backend, read_record};
 use crate::terraform::command::{LockingCommand, StateFlagScope};
 use crate::terraform::configuration::declared_backend;
-use crate::terraform::lock_name::{local_lock_name, local_state_path, s3_names, shared_lock_name};
+use crate::terraform::lock_name::{
+    is_listed, local_lock_name, local_state_path, s3_names, shared_lock_name,
+};
 use crate::terraform::plan_file::{PlannedBackend, read_plan_file};
 use crate::terraform::workspace::{Workspace, selected_workspace};
 
@@ -32,6 +36,26 @@ pub enum ChildLocking {
     Kept,
     /// We hold terraform's own: it would wait for us for ever.
     TurnedOff,
+    /// We would hold it, but terraform has to take it by itself, and waits for it so long.
+    KeptWaiting(Duration),
+}
+
+/// Where terraform's S3 backend takes a lock that nothing turns off: it does so before all else if the state of the selected
+/// workspace is not in its list, to create it (`StateMgr` in `internal/backend/remote-state/s3/backend_state.go`), and under
+/// our lock it would not start. Then terraform locks for itself, and runs of ours take turns.
+pub struct InitLock {
+    /// When terraform takes it.
+    pub when: InitLocked,
+    /// What runs of ours hold meanwhile, so that no two start a terraform at once: that lock is tried once only.
+    pub turn: Rc<dyn Store>,
+}
+
+/// When terraform's S3 backend takes its `init` lock.
+pub enum InitLocked {
+    /// If that state is missing.
+    Missing(StateObject),
+    /// Each time: the state's key is not one that the list could tell for the workspace's.
+    Always,
 }
 
 /// The lock that a run takes.
@@ -49,8 +73,8 @@ pub struct Target {
     /// The name to give with `--store local --lock-id`, where the directory alone would mean another lock: the command named
     /// a state file.
     pub local_name: Option<String>,
-    /// A workspace that terraform would create under a lock of its own, if its state is not there yet.
-    pub created_on_use: Option<StateObject>,
+    /// Where terraform may have to lock for itself although its own lock would be held for it.
+    pub init_lock: Option<InitLock>,
     backend: Backend,
     workspace: Workspace,
 }
@@ -85,8 +109,8 @@ impl StateObject {
 pub struct Situation<'a> {
     /// tflock's own options.
     pub options: &'a Options,
-    /// The environment.
-    pub environment: Environment<'a>,
+    /// The environment: a function, so that another thread can look as well.
+    pub environment: fn(&str) -> Option<OsString>,
     /// The directory that terraform works in: that of `-chdir`, else the current one. Absolute.
     pub directory: &'a Path,
     /// The terraform command that wants the lock, where there is one.
@@ -137,7 +161,7 @@ struct Place {
     path: String,
     notice: Option<String>,
     local_name: Option<String>,
-    created_on_use: Option<StateObject>,
+    init_lock: Option<InitLock>,
 }
 
 impl Target {
@@ -169,7 +193,7 @@ impl Target {
             notice: None,
             terraform_version: subject.version,
             local_name: None,
-            created_on_use: None,
+            init_lock: None,
             backend: subject.backend,
             workspace: subject.workspace,
         };
@@ -178,42 +202,67 @@ impl Target {
             target.path = place.path;
             target.notice = target.notice.or(place.notice);
             target.local_name = target.local_name.or(place.local_name);
-            target.created_on_use = target
-                .created_on_use
-                .or(place.created_on_use.filter(|_| own != 0));
+            target.init_lock = target.init_lock.or(place.init_lock.filter(|_| own != 0));
         }
         Ok(target)
     }
 }
 
-impl Situation<'_> {
-    /// Whether `target` is still what terraform would work on: a wait is long, and `init` or `workspace select` in
-    /// another terminal changes what terraform reads when it starts. `None` if that cannot be read any more.
-    #[must_use]
-    pub fn still_means(&self, target: &Target) -> Option<bool> {
-        let subject = self.subject().ok()?;
-        Some(subject.backend == target.backend && subject.workspace == target.workspace)
-    }
+/// How long it may take to read again what is selected: a file system can hang.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 
+/// The backend and the workspace of a run, to be compared with what is selected later: a wait is long, and `init` or
+/// `workspace select` in another terminal changes what terraform reads when it starts.
+#[derive(Clone)]
+pub struct Selected(Arc<AtFirst>);
+
+struct AtFirst {
+    reading: Reading,
+    backend: Backend,
+    workspace: Workspace,
+}
+
+impl Selected {
+    /// Whether it is still what terraform would work on; `None` if that cannot be read, or not in time. Read by a thread of
+    /// its own, so that a file system that hangs holds nobody up.
+    pub async fn is_unchanged(&self) -> Option<bool> {
+        let selected = Arc::clone(&self.0);
+        let look = tokio::task::spawn_blocking(move || {
+            let subject = selected.reading.subject().ok()?;
+            Some(subject.backend == selected.backend && subject.workspace == selected.workspace)
+        });
+        tokio::time::timeout(READ_WITHIN, look).await.ok()?.ok()?
+    }
+}
+
+/// All that it takes to read what is selected.
+struct Reading {
+    directory: PathBuf,
+    environment: fn(&str) -> Option<OsString>,
+    plan_file: Option<PathBuf>,
+    /// The lock is named by the user.
+    is_named: bool,
+}
+
+impl Reading {
     fn subject(&self) -> Result<Subject, Failure> {
-        let named = self.options.lock_id.is_some();
-        let workspace = selected_workspace(self.directory, self.environment)?;
-        if let Some(planned) = self.planned(named)? {
+        let workspace = selected_workspace(&self.directory, &self.environment)?;
+        if let Some(planned) = self.planned()? {
             return Ok(Subject {
                 backend: planned.backend,
                 workspace,
                 version: planned.recorded_version,
             });
         }
-        let record = match read_record(self.directory, self.environment) {
+        let record = match read_record(&self.directory, &self.environment) {
             Ok(record) => record,
-            Err(BackendRecordError::StateStore { .. }) if named => None,
+            Err(BackendRecordError::StateStore { .. }) if self.is_named => None,
             Err(error) => return Err(error.into()),
         };
         let Some(record) = record else {
-            if let Some(declared) = declared_backend(self.directory)
+            if let Some(declared) = declared_backend(&self.directory)
                 && declared != "local"
-                && !named
+                && !self.is_named
             {
                 return Err(Failure::new(
                     exit_code::CONFIGURATION,
@@ -240,14 +289,39 @@ impl Situation<'_> {
     /// `apply PLANFILE` works with the backend that the plan was made for, and there on the selected workspace: the
     /// plan's own is not looked at before terraform 1.15, which refuses another one (`Meta.Operation` in
     /// `internal/command/meta_backend.go`; hashicorp/terraform#37954).
-    fn planned(&self, named: bool) -> Result<Option<PlannedBackend>, Failure> {
-        let Some(file) = self.command.and_then(|command| command.plan_file.as_ref()) else {
+    fn planned(&self) -> Result<Option<PlannedBackend>, Failure> {
+        let Some(file) = &self.plan_file else {
             return Ok(None);
         };
         match read_plan_file(&self.directory.join(file)) {
             Ok(planned) => Ok(planned),
-            Err(_) if named => Ok(None),
+            Err(_) if self.is_named => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Situation<'_> {
+    /// What is selected now, to be looked at again.
+    #[must_use]
+    pub fn selected(&self, target: &Target) -> Selected {
+        Selected(Arc::new(AtFirst {
+            reading: self.reading(),
+            backend: target.backend.clone(),
+            workspace: target.workspace.clone(),
+        }))
+    }
+
+    fn subject(&self) -> Result<Subject, Failure> {
+        self.reading().subject()
+    }
+
+    fn reading(&self) -> Reading {
+        Reading {
+            directory: self.directory.to_owned(),
+            environment: self.environment,
+            plan_file: self.command.and_then(|command| command.plan_file.clone()),
+            is_named: self.options.lock_id.is_some(),
         }
     }
 
@@ -311,13 +385,19 @@ impl Situation<'_> {
         let is_terraforms_own = own_table == Some(table)
             && derived.is_some_and(|names| names.lock_name.as_str() == key);
         let access = self.aws(s3).await?;
+        let init_lock = s3.and_then(|s3| {
+            let turn = || -> Rc<dyn Store> {
+                Rc::new(DynamoDbStore::new(&access, table, &format!("{key}{TURN}")))
+            };
+            init_lock(&access, s3, &subject.workspace, turn)
+        });
         Ok(Place {
             store: Rc::new(DynamoDbStore::new(&access, table, &key)),
             is_terraforms_own,
             path: key,
             notice: None,
             local_name: None,
-            created_on_use: s3.and_then(|s3| created_on_use(&access, s3, &subject.workspace)),
+            init_lock,
         })
     }
 
@@ -329,17 +409,21 @@ impl Situation<'_> {
         };
         let access = self.aws(Some(s3)).await?;
         let settings = ObjectSettings {
-            encryption: aws_settings::encryption(s3, self.environment),
+            encryption: aws_settings::encryption(s3, &self.environment),
             acl: s3.acl.clone(),
             skip_checksum: s3.skip_s3_checksum,
         };
+        let init_lock = init_lock(&access, s3, &subject.workspace, || {
+            let turn = format!("{}{TURN}.tflock", names.state_path);
+            Rc::new(S3Store::new(&access, &s3.bucket, &turn, settings.clone()))
+        });
         Ok(Place {
             store: Rc::new(S3Store::new(&access, &s3.bucket, &object, settings)),
             is_terraforms_own: s3.use_lockfile && object == names.lock_object,
             path: names.lock_name.into(),
             notice: None,
             local_name: None,
-            created_on_use: created_on_use(&access, s3, &subject.workspace),
+            init_lock,
         })
     }
 
@@ -382,7 +466,7 @@ impl Situation<'_> {
             local_name: by_command.then(|| key.clone()),
             path: key,
             notice,
-            created_on_use: None,
+            init_lock: None,
         })
     }
 
@@ -404,7 +488,7 @@ impl Situation<'_> {
                 )
             });
         }
-        state_directory::of_this_user(self.environment).ok_or_else(|| {
+        state_directory::of_this_user(&self.environment).ok_or_else(|| {
             Failure::new(
                 exit_code::CONFIGURATION,
                 "there is no directory for local locks: neither TFLOCK_LOCAL_DIR, \
@@ -415,7 +499,7 @@ impl Situation<'_> {
     }
 
     async fn aws(&self, s3: Option<&S3Backend>) -> Result<AwsAccess, Failure> {
-        let settings = aws_settings::of(s3, self.environment, self.directory)?;
+        let settings = aws_settings::of(s3, &self.environment, self.directory)?;
         Ok(Box::pin(AwsAccess::load(settings)).await?)
     }
 }
@@ -434,16 +518,27 @@ fn lock_object(key: &str, bucket: &str) -> String {
     }
 }
 
-/// terraform's S3 backend creates the state of a workspace that does not exist, under a lock that nothing turns off
-/// (`StateMgr` in `internal/backend/remote-state/s3/backend_state.go`); the default workspace always exists.
-fn created_on_use(
+/// What the lock is called by which runs of ours take turns: that of terraform's lock with this behind it.
+const TURN: &str = "-tflock-turn";
+
+/// The default workspace always exists.
+fn init_lock(
     access: &AwsAccess,
     s3: &S3Backend,
     workspace: &Workspace,
-) -> Option<StateObject> {
-    (!workspace.is_default()).then(|| StateObject {
-        client: access.s3(),
-        bucket: s3.bucket.clone(),
-        key: s3_names(s3, workspace).state_path,
-    })
+    turn: impl FnOnce() -> Rc<dyn Store>,
+) -> Option<InitLock> {
+    if workspace.is_default() {
+        return None;
+    }
+    let when = if is_listed(s3, workspace) {
+        InitLocked::Missing(StateObject {
+            client: access.s3(),
+            bucket: s3.bucket.clone(),
+            key: s3_names(s3, workspace).state_path,
+        })
+    } else {
+        InitLocked::Always
+    };
+    Some(InitLock { when, turn: turn() })
 }

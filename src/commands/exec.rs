@@ -33,7 +33,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
     let directory = context.working_directory();
     let situation = Situation {
         options: &context.options,
-        environment: &variable,
+        environment: variable,
         directory: &directory,
         command: None,
     };
@@ -42,20 +42,38 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         .program
         .split_first()
         .context("no program to run")?;
-    let mut child = Command::new(program);
-    child.arguments = rest.to_vec();
-    child.directory = context.chdir.as_ref().map(|_| directory.clone());
-    if target.child_locking == ChildLocking::TurnedOff {
-        child.successors = Successors::All;
-        child.environment = variables(context, situation)?;
-        if let Some(name) = terraform_by_path(program, rest) {
-            context.ui.notice(&format!(
-                "`{}` locks for itself, and on the state that is locked here it would be refused: call it by its name, \
-                 `{name}`",
-                printable(&program.to_string_lossy())
-            ));
+    let own_is_held = target.child_locking == ChildLocking::TurnedOff;
+    let inside = if own_is_held {
+        variables(context, situation)?
+    } else {
+        Vec::new()
+    };
+    let child = |locking| {
+        let mut child = Command::new(program);
+        child.arguments = rest.to_vec();
+        child.directory = context.chdir.as_ref().map(|_| directory.clone());
+        match locking {
+            ChildLocking::Kept => {}
+            ChildLocking::TurnedOff => {
+                child.successors = Successors::All;
+                child.environment.clone_from(&inside);
+                if let Some(name) = terraform_by_path(program, rest) {
+                    context.ui.notice(&format!(
+                        "`{}` locks for itself, and on the state that is locked here it would be refused: call it by its \
+                         name, `{name}`",
+                        printable(&program.to_string_lossy())
+                    ));
+                }
+            }
+            ChildLocking::KeptWaiting(_) => {
+                child.successors = Successors::All;
+                context.ui.notice(
+                    "terraform has to lock this workspace by itself: others can lock it between two commands of the program",
+                );
+            }
         }
-    }
+        child
+    };
     let name = Path::new(program)
         .file_name()
         .unwrap_or(OsStr::new(program));
@@ -70,10 +88,9 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         prompts: Prompts::Allowed,
         success_codes: &[0],
         selection: Selection::ItsOwn,
-        terraform: context.terraform().ok(),
         longer_wait: format!("--wait 1h exec -- {}", name.to_string_lossy()),
     };
-    Ok(run_under_lock(context, situation, target, purpose, child).await?)
+    Ok(run_under_lock(context, situation, target, purpose, &child).await?)
 }
 
 /// The name of a terraform that takes a lock and does not come by its stand-in.

@@ -57,24 +57,30 @@ async fn locked(
     let directory = context.working_directory();
     let situation = Situation {
         options: &context.options,
-        environment: &variable,
+        environment: variable,
         directory: &directory,
         command: Some(command),
     };
     let target = target::find(situation).await?;
-    let mut child = Command::new(program);
-    child.environment = context.variables_of_stand_in();
-    if context.stands_in_for.is_some() {
-        // Whoever called us may run others like us, and wants Ctrl-C to reach all of them.
-        child.hand_over = HandOver::OnDemand;
-    }
-    child.arguments = context.with_chdir(match target.child_locking {
-        ChildLocking::Kept => arguments,
-        ChildLocking::TurnedOff => {
-            child.environment.extend(command.variables_with_lock_held());
-            command.arguments_with_lock_held()
+    let child = |locking| {
+        let mut child = Command::new(program);
+        child.environment = context.variables_of_stand_in();
+        if context.stands_in_for.is_some() {
+            // Whoever called us may run others like us, and wants Ctrl-C to reach all of them.
+            child.hand_over = HandOver::OnDemand;
         }
-    });
+        let arguments = match locking {
+            ChildLocking::Kept => arguments.clone(),
+            ChildLocking::TurnedOff => command.arguments_with_lock_held(),
+            ChildLocking::KeptWaiting(left) => command.arguments_with_lock_timeout(left),
+        };
+        if locking != ChildLocking::Kept {
+            let changed = command.variables_with_flag_inserted();
+            child.environment.extend(changed);
+        }
+        child.arguments = context.with_chdir(arguments);
+        child
+    };
     let promised = match (context.options.expire_after, command.effect) {
         (Some(Expiry::After(duration)), _) => Some(duration),
         (None, Effect::ReadsState) => Some(PLAN_EXPIRY),
@@ -97,7 +103,6 @@ async fn locked(
         },
         longer_wait,
         success_codes: command.success_codes,
-        terraform: Some(program.to_owned()),
         selection: Selection::AtStart,
     };
     // For the command lines that it tells people to type.
@@ -106,5 +111,5 @@ async fn locked(
         .as_ref()
         .map(|name| context.naming_local(name));
     let telling = naming.as_ref().unwrap_or(context);
-    Ok(run_under_lock(telling, situation, target, purpose, child).await?)
+    Ok(run_under_lock(telling, situation, target, purpose, &child).await?)
 }

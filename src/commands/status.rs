@@ -86,7 +86,7 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
     let directory = context.working_directory();
     let target = target::find(Situation {
         options: &context.options,
-        environment: &variable,
+        environment: variable,
         directory: &directory,
         command: None,
     })

@@ -95,6 +95,8 @@ pub struct Released {
 pub struct NotReleased {
     /// The last failure.
     pub error: StoreError,
+    /// The lock's name.
+    pub key: String,
     /// What names the record that is left.
     pub id: LockId,
 }
@@ -122,6 +124,17 @@ impl Keeper {
     /// What is held.
     pub fn held(&self) -> impl Iterator<Item = &Held> {
         self.places.iter().map(|place| &place.held)
+    }
+
+    /// Takes away all but the first `count` places, to be kept apart.
+    #[must_use]
+    pub fn split_off(&mut self, count: usize) -> Self {
+        Self {
+            places: self.places.split_off(count),
+            host: Rc::clone(&self.host),
+            looked: self.looked,
+            doubted: self.doubted,
+        }
     }
 
     /// Notes the child, so that the next heartbeat writes it.
@@ -230,6 +243,7 @@ impl Keeper {
                     released.lost.push(place.loss(now));
                 }
                 Err(error) => released.failed.push(NotReleased {
+                    key: place.held.store().key().to_owned(),
                     id: place.held.id().clone(),
                     error,
                 }),

@@ -12,6 +12,7 @@ use crate::child::Command;
 use crate::lock::held::Held;
 use crate::lock::record::LockId;
 use crate::lock::store::{Identity, Store, StoreError};
+use crate::target::{ChildLocking, Target};
 use crate::terraform::Environment;
 
 /// Names the locks that a process runs under, as JSON.
@@ -27,36 +28,52 @@ struct Announced {
 }
 
 /// Tells the child of the locks that it runs under; those that we ourselves run under stay named.
-pub(super) fn announce<'held>(command: &mut Command, held: impl Iterator<Item = &'held Held>) {
-    let mut announced: Vec<Announced> = command
-        .environment
-        .iter()
-        .find(|(name, _)| name == VARIABLE)
-        .map(|(_, value)| parse(value))
-        .unwrap_or_default();
+pub(super) fn announce<'held>(
+    command: &mut Command,
+    held: impl Iterator<Item = &'held Held>,
+    environment: Environment<'_>,
+) {
+    let mut announced = announced_to_us(environment);
     announced.extend(held.map(|held| Announced {
         place: held.store().identity(),
         key: held.store().key().to_owned(),
         id: held.id().clone(),
     }));
     let json = serde_json::to_string(&announced).unwrap_or_default();
-    command.environment.retain(|(name, _)| name != VARIABLE);
     command
         .environment
         .push((OsString::from(VARIABLE), OsString::from(json)));
+}
+
+/// How a child is to lock under a run that holds the lock around this one; `None` if there is no such run.
+///
+/// # Errors
+/// The store's failure.
+pub(super) async fn locking_inside(
+    target: &Target,
+    environment: Environment<'_>,
+) -> Result<Option<ChildLocking>, StoreError> {
+    if is_held_around(&target.stores, environment).await? {
+        return Ok(Some(target.child_locking));
+    }
+    // There terraform's own lock is not held for anybody, or by the terraform that we are inside of.
+    match &target.init_lock {
+        Some(lock) if is_held_around(std::slice::from_ref(&lock.turn), environment).await? => {
+            Ok(Some(ChildLocking::Kept))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Whether all of `stores` are held by a run that this process is inside of.
 ///
 /// # Errors
 /// The store's failure.
-pub async fn is_held_around(
+async fn is_held_around(
     stores: &[Rc<dyn Store>],
     environment: Environment<'_>,
 ) -> Result<bool, StoreError> {
-    let announced = environment(VARIABLE)
-        .map(|value| parse(&value))
-        .unwrap_or_default();
+    let announced = announced_to_us(environment);
     for store in stores {
         let same = announced
             .iter()
@@ -76,9 +93,8 @@ pub async fn is_held_around(
 }
 
 /// What cannot be read was not written by us, and announces nothing.
-fn parse(value: &std::ffi::OsStr) -> Vec<Announced> {
-    value
-        .to_str()
-        .and_then(|text| serde_json::from_str(text).ok())
+fn announced_to_us(environment: Environment<'_>) -> Vec<Announced> {
+    environment(VARIABLE)
+        .and_then(|value| serde_json::from_str(value.to_str()?).ok())
         .unwrap_or_default()
 }

@@ -31,11 +31,14 @@ impl Session<'_> {
         command: &Command,
         signals: &mut Signals,
         keeper: &mut Keeper,
-        mut run_file: Option<&mut RunFile>,
     ) -> Running {
         self.ui
             .detail(|| format!("starting `{}`", command.program.display()));
-        let place = run_file.as_ref().map(|file| file.place());
+        let mut run_file = self.run_file.borrow_mut();
+        if let Some(file) = run_file.as_mut() {
+            file.note_arguments(&command.arguments);
+        }
+        let place = run_file.as_ref().map(RunFile::place);
         let mut run = match Run::start(command, signals, place) {
             Ok(run) => run,
             Err(error) => return Running::NotStarted(error),
@@ -45,7 +48,7 @@ impl Session<'_> {
         let child = ProcessIdentity::of(run.id());
         keeper.set_child(child);
         let mut sighted = |sighting| {
-            if let Some(file) = &mut run_file {
+            if let Some(file) = run_file.as_mut() {
                 file.note_child(child, sighting);
             }
         };
@@ -69,16 +72,18 @@ impl Session<'_> {
         keeper: &mut Keeper,
         sighted: &mut impl FnMut(Sighting),
     ) -> Ending {
-        let mut settled = pin!(self.host.sleep(SETTLED_AFTER));
+        let mut settled = pin!(async {
+            self.host.sleep(SETTLED_AFTER).await;
+            self.is_unchanged().await
+        });
         let mut is_settling = self.selection == Selection::AtStart;
         loop {
+            // In no order, so that none of them keeps another from its turn.
             tokio::select! {
-                biased;
                 event = run.next() => match event {
                     Event::Ended(ending) => {
-                        if is_settling && self.is_led_astray() {
-                            self.is_astray.set(true);
-                        }
+                        let is_astray = is_settling && self.is_unchanged().await == Some(false);
+                        self.is_astray.set(self.is_astray.get() || is_astray);
                         return ending;
                     }
                     // The child stays stopped until `is_confirmed`, or for as long as it can.
@@ -86,9 +91,9 @@ impl Session<'_> {
                     Event::Sighted(sighting) => sighted(sighting),
                     other => self.tell_event(&other),
                 },
-                () = &mut settled, if is_settling => {
+                is_unchanged = &mut settled, if is_settling => {
                     is_settling = false;
-                    if self.is_led_astray() {
+                    if is_unchanged == Some(false) {
                         self.is_astray.set(true);
                         self.tell_astray();
                         self.stop(command, run);
@@ -121,11 +126,6 @@ impl Session<'_> {
     fn stop(&self, command: &Command, run: &mut Run<'_>) {
         self.tell_stopping(command);
         run.interrupt();
-    }
-
-    /// Whether another backend or workspace is selected than the one whose lock we hold.
-    fn is_led_astray(&self) -> bool {
-        (self.is_unchanged)() == Some(false)
     }
 }
 

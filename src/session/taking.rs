@@ -1,7 +1,8 @@
-//! Getting all places of the lock, one after the other, or none.
+//! Getting all places of the lock, one after the other, or none. Signals are heard all the time.
 
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -9,9 +10,23 @@ use super::Session;
 use crate::child::{Phase, Signal, Signals};
 use crate::lock::acquire::{self, AcquireError, Acquisition, Decision, Observed, Progress};
 use crate::lock::held::Held;
+use crate::lock::host::Instant;
 use crate::lock::keeper::Keeper;
 use crate::lock::store::Store;
+use crate::target::StateObject;
 use crate::ui::waiting::Waiting;
+
+/// How long after a request to end another one means that it is to be at once; and how long nothing is said of what is still
+/// waited for.
+const INSISTED: Duration = Duration::from_secs(1);
+
+/// What is to be held.
+pub(super) struct Wanted<'a> {
+    /// The places, in the order in which they are taken.
+    pub(super) stores: Vec<Rc<dyn Store>>,
+    /// If this state is missing the places are of no use. It is looked for meanwhile, so that it costs no time.
+    pub(super) unless_missing: Option<&'a StateObject>,
+}
 
 /// How the attempt to get all places of a lock ended.
 pub(super) enum Taking {
@@ -21,32 +36,68 @@ pub(super) enum Taking {
         key: String,
         observed: Box<Observed>,
     },
+    Failed {
+        /// Which of the places it was.
+        index: usize,
+        error: AcquireError,
+    },
     Stopped,
-    Failed(AcquireError),
+}
+
+/// Why places are of no use, even if all of them were taken in the same moment.
+pub(super) enum NoUse {
+    /// A signal asked for the end.
+    EndRequested(Signal),
+    StateIsMissing,
 }
 
 impl Session<'_> {
-    /// Takes the places one after the other; a request to end gives back what was taken.
-    pub(super) async fn take(&self, signals: &mut Signals) -> (Taking, Option<Signal>) {
+    /// Takes the places one after the other; whatever makes them useless ends that, and gives back what was taken.
+    pub(super) async fn take(
+        &self,
+        wanted: &Wanted<'_>,
+        signals: &mut Signals,
+    ) -> (Taking, Option<NoUse>) {
         let (stop, stopped) = watch::channel(false);
-        let mut taking = pin!(self.take_all(stopped));
-        let mut asked_to_end = None;
-        let taking = loop {
+        let mut taking = pin!(async {
+            tokio::join!(
+                self.take_all(&wanted.stores, stopped.clone()),
+                look_for(wanted.unless_missing, &stop, stopped.clone())
+            )
+        });
+        let mut asked: Option<(Signal, Instant)> = None;
+        let mut is_told = false;
+        let (taking, is_missing) = loop {
+            let asked_for = asked.map_or(Duration::ZERO, |(_, at)| self.host.now().since(at));
             tokio::select! {
                 biased;
-                taking = &mut taking => break taking,
-                signal = signals.end_requested(Phase::Waiting), if asked_to_end.is_none() => {
-                    asked_to_end = Some(signal);
-                    stop.send_replace(true);
+                done = &mut taking => break done,
+                signal = signals.end_requested(Phase::Waiting) => match asked {
+                    None => {
+                        asked = Some((signal, self.host.now()));
+                        stop.send_replace(true);
+                    }
+                    Some((first, _)) if asked_for >= INSISTED => {
+                        self.tell_perhaps_left();
+                        return (Taking::Stopped, Some(NoUse::EndRequested(first)));
+                    }
+                    // The same request twice, as from a wrapper that passes on what the terminal sent already.
+                    Some(_) => {}
+                },
+                () = self.host.sleep(INSISTED.saturating_sub(asked_for)), if asked.is_some() && !is_told => {
+                    is_told = true;
+                    self.tell_withdrawing();
                 }
             }
         };
-        (taking, asked_to_end)
+        let missing = is_missing.then_some(NoUse::StateIsMissing);
+        let no_use = asked.map(|(signal, _)| NoUse::EndRequested(signal));
+        (taking, no_use.or(missing))
     }
 
-    async fn take_all(&self, stop: watch::Receiver<bool>) -> Taking {
+    async fn take_all(&self, stores: &[Rc<dyn Store>], stop: watch::Receiver<bool>) -> Taking {
         let mut taken = Vec::new();
-        for store in &self.stores {
+        for (index, store) in stores.iter().enumerate() {
             let not_taken = match self.take_one(store, stop.clone()).await {
                 Ok(Acquisition::Held { held, replaced }) => {
                     taken.push(held);
@@ -60,7 +111,7 @@ impl Session<'_> {
                     observed,
                 },
                 Ok(Acquisition::Stopped) => Taking::Stopped,
-                Err(error) => Taking::Failed(error),
+                Err(error) => Taking::Failed { index, error },
             };
             let mut keeper = Keeper::new(taken, Rc::clone(&self.host));
             for failed in keeper.release(|_| {}).await.failed {
@@ -78,12 +129,13 @@ impl Session<'_> {
     ) -> Result<Acquisition, AcquireError> {
         self.ui
             .detail(|| format!("taking the lock `{}` in {}", store.key(), store.place()));
-        let mut waiting = Waiting::new(self.ui, store.key(), self.patience, self.host.wall());
+        let patience = self.patience_left();
+        let mut waiting = Waiting::new(self.ui, store.key(), patience, self.host.wall());
         let acquisition = acquire::acquire(
             Rc::clone(store),
             Rc::clone(&self.host),
             &self.claim,
-            self.patience,
+            patience,
             stop,
             |progress| {
                 let now = self.host.wall();
@@ -111,5 +163,26 @@ impl Session<'_> {
             });
         }
         acquisition
+    }
+}
+
+/// Whether the state is missing for certain, which stops everything else; so does a stop the look.
+async fn look_for(
+    state: Option<&StateObject>,
+    stop: &watch::Sender<bool>,
+    mut stopped: watch::Receiver<bool>,
+) -> bool {
+    let Some(state) = state else {
+        return false;
+    };
+    tokio::select! {
+        biased;
+        is_missing = state.is_missing() => {
+            if is_missing {
+                stop.send_replace(true);
+            }
+            is_missing
+        }
+        _ = stopped.wait_for(|stopped| *stopped) => false,
     }
 }

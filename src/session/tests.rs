@@ -139,13 +139,17 @@ impl Scene {
     fn run(&self, when_taken: fn()) -> Result<Result<Outcome, Failure>, String> {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let context = Context::new(&cli::parse_terraforms(Vec::new()).unwrap(), None).unwrap();
+        let host: Rc<dyn Host> = Rc::new(Breaking {
+            sign: self.file("started"),
+        });
         let session = Session {
             context: &context,
             ui: &context.ui,
             claim: claim(),
-            host: Rc::new(Breaking {
-                sign: self.file("started"),
-            }),
+            run_file: RefCell::default(),
+            may_be_left: Cell::default(),
+            begun: host.now(),
+            host,
             stores: vec![Rc::new(Watched {
                 store: self.store.clone(),
                 when_taken,
@@ -153,13 +157,14 @@ impl Scene {
                 released: Rc::clone(&self.released),
             })],
             success_codes: &[0],
-            is_unchanged: &|| Some(true),
+            selected: None,
+            child_locking: ChildLocking::TurnedOff,
+            init_lock: None,
             selection: Selection::AtStart,
             is_astray: Cell::default(),
             not_passed_on: RefCell::default(),
             patience: Patience::Forever,
             longer_wait: String::new(),
-            creation: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -168,7 +173,8 @@ impl Scene {
         let ran = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
                 let mut signals = Signals::install().unwrap();
-                let ran = session.run(child(self.directory.path()), &mut signals, None);
+                let child = |_| child(self.directory.path());
+                let ran = session.run(&child, &mut signals);
                 let limit = Duration::from_secs(30);
                 tokio::time::timeout(limit, ran).await.expect("in time")
             })

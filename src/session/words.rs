@@ -1,8 +1,10 @@
 //! What a session says: who holds the lock, what became of it, what to type next.
 
+use std::borrow::Cow;
+
 use super::{Outcome, Session};
 use crate::child::{Command, Event};
-use crate::commands::quoted_for_shell;
+use crate::commands::{Context, quoted_for_shell};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
@@ -27,6 +29,7 @@ impl Session<'_> {
 
     pub(super) fn locked(&self, key: String, observed: &Observed) -> Failure {
         let record = &observed.stored.record;
+        let turn_or_lock = self.naming(&key);
         let mut details = vec![("", key)];
         details.extend(holder::rows(record, &observed.assessment, self.host.wall()));
         let message = match self.patience {
@@ -38,11 +41,11 @@ impl Session<'_> {
         };
         Failure::new(exit_code::HELD, message)
             .details(details)
-            .hint(self.waiting_hint(observed))
+            .hint(self.waiting_hint(&turn_or_lock, observed))
     }
 
     /// What to do about a lock that did not become free: a dead holder is not waited for.
-    fn waiting_hint(&self, observed: &Observed) -> String {
+    fn waiting_hint(&self, turn_or_lock: &Context, observed: &Observed) -> String {
         let wait = self.context.command_line(&self.longer_wait);
         let removal = || {
             let id = observed.stored.record.lock_id();
@@ -53,11 +56,11 @@ impl Session<'_> {
                     format!("force-unlock {}", quoted_for_shell(&id))
                 },
             );
-            self.context.command_line(&words)
+            turn_or_lock.command_line(&words)
         };
         match observed.assessment.liveness {
             Liveness::Alive | Liveness::Silent => {
-                let look = self.context.command_line("status");
+                let look = turn_or_lock.command_line("status");
                 format!("wait longer with `{wait}`, or see `{look}`")
             }
             Liveness::Unknown => format!(
@@ -69,6 +72,36 @@ impl Session<'_> {
                 removal()
             ),
         }
+    }
+
+    /// What names the lock of that name in commands: the turn has to be named, other than the lock itself.
+    fn naming(&self, key: &str) -> Cow<'_, Context> {
+        let turn = self.init_lock.as_ref().map(|lock| lock.turn.key());
+        if turn != Some(key) {
+            return Cow::Borrowed(self.context);
+        }
+        let mut context = self.context.clone();
+        context.options.lock_id = Some(key.to_owned());
+        Cow::Owned(context)
+    }
+
+    pub(super) fn tell_withdrawing(&self) {
+        self.ui.notice(
+            "ending, but first making sure that no lock is left behind; once more ends at once",
+        );
+    }
+
+    pub(super) fn tell_perhaps_left(&self) {
+        self.may_be_left.set(true);
+        let id = &self.claim.info.id;
+        self.ui.warning(&format!(
+            "the lock {id} may have been left behind: the store has not answered"
+        ));
+        self.ui.hint(&format!(
+            "once it answers again: `{}`, then `{}` if it is there",
+            self.context.command_line("status"),
+            self.context.command_line(&format!("force-unlock {id}")),
+        ));
     }
 
     pub(super) fn tell_event(&self, event: &Event) {
@@ -115,6 +148,7 @@ impl Session<'_> {
     }
 
     pub(super) fn tell_not_released(&self, failed: &NotReleased) {
+        self.may_be_left.set(true);
         self.ui
             .warning(&format!("the lock is NOT released: {}", failed.error));
         let condition = match failed.error.kind {
@@ -125,7 +159,7 @@ impl Session<'_> {
         let removal = format!("force-unlock {}", failed.id);
         self.ui.hint(&format!(
             "{condition}: `{}`",
-            self.context.command_line(&removal)
+            self.naming(&failed.key).command_line(&removal)
         ));
     }
 

@@ -5,7 +5,7 @@
 //! file is only where the run was. A proof needs every trace to agree and every look to succeed. Nothing secret is in it:
 //! arguments are kept as a hash.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -44,8 +44,8 @@ pub struct Run {
     child: Option<ProcessIdentity>,
     /// Whether the program that does the work was seen among the processes of this machine.
     sighting: Sighting,
-    /// A hash of the child's arguments, without its program.
-    arguments: String,
+    /// A hash of the child's arguments, without its program, once they are known.
+    arguments: Option<String>,
     /// Where the child may be working.
     directories: Vec<String>,
 }
@@ -63,14 +63,10 @@ pub enum Sighting {
 }
 
 impl Run {
-    /// This process, about to ask for the lock of that ID and to start a program with `arguments` in one of `directories`.
-    /// `None` where the system does not tell what a proof would need.
+    /// This process, about to ask for the lock of that ID and to start a program that works in one of `directories`. `None`
+    /// where the system does not tell what a proof would need.
     #[must_use]
-    pub fn of_this_process(
-        lock_id: &str,
-        arguments: &[OsString],
-        directories: &[PathBuf],
-    ) -> Option<Self> {
+    pub fn of_this_process(lock_id: &str, directories: &[PathBuf]) -> Option<Self> {
         let pid = std::process::id();
         Some(Self {
             lock_id: lock_id.to_owned(),
@@ -83,13 +79,13 @@ impl Run {
             tflock: ProcessIdentity::of(pid)?,
             child: None,
             sighting: Sighting::NotStarted,
-            arguments: hash_of(arguments.iter().map(OsString::as_os_str)),
+            arguments: None,
             directories: directories.iter().map(|path| text_of(path)).collect(),
         })
     }
 }
 
-fn hash_of<'word>(words: impl Iterator<Item = &'word OsStr>) -> String {
+fn hash_of(words: &[OsString]) -> String {
     let mut hash = Sha256::new();
     for word in words {
         hash.update(word.as_bytes());
@@ -146,14 +142,21 @@ impl RunFile {
         self.file.as_fd()
     }
 
-    /// Notes the program that was started, and whether it was seen to do the work itself. A failure leaves the run without a
-    /// proof.
+    /// Notes what the child is about to be called with.
+    pub fn note_arguments(&mut self, arguments: &[OsString]) {
+        self.run.arguments = Some(hash_of(arguments));
+        self.write();
+    }
+
+    /// Notes the program that was started, and whether it was seen to do the work itself.
     pub fn note_child(&mut self, child: Option<ProcessIdentity>, sighting: Sighting) {
-        if self.run.child == child && self.run.sighting == sighting {
-            return;
-        }
         self.run.child = child;
         self.run.sighting = sighting;
+        self.write();
+    }
+
+    /// A failure leaves the run without a proof.
+    fn write(&self) {
         if write(&self.file, &self.run).is_err() {
             // Half a file proves nothing; an old one might.
             let _ = self.file.set_len(0);
@@ -324,7 +327,7 @@ impl Run {
             return Ok(false);
         };
         // Another tflock that waits for this very lock has the same arguments.
-        let is_same = hash_of(arguments.iter().map(OsString::as_os_str)) == self.arguments;
+        let is_same = self.arguments.as_ref() == Some(&hash_of(arguments));
         if !is_same || process::is_same_program(pid) {
             return Ok(false);
         }

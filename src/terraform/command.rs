@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use self::flags::{End, parse_switch, scan, without_flag};
 use self::known::{Known, LOCKING};
-use super::duration::{DurationError, parse_duration};
+use super::duration::{DurationError, format_duration, parse_duration};
 use super::{Environment, non_empty};
 
 /// The variable whose words every command gets; each command has one of its own too, see [`variable_of`].
@@ -220,17 +220,30 @@ pub fn classify(
 
 impl LockingCommand {
     /// The arguments for a child whose own lock is already held: `-lock=false` stands right after the command, and the
-    /// user's own `-lock` is gone. To be used together with [`Self::variables_with_lock_held`].
+    /// user's own `-lock` is gone. To be used together with [`Self::variables_with_flag_inserted`].
     #[must_use]
     pub fn arguments_with_lock_held(&self) -> Vec<OsString> {
+        self.with_flag("lock", WITHOUT_LOCK)
+    }
+
+    /// The arguments for a child that waits so long for its own lock, whatever the user has said. To be used together with
+    /// [`Self::variables_with_flag_inserted`].
+    #[must_use]
+    pub fn arguments_with_lock_timeout(&self, timeout: Duration) -> Vec<OsString> {
+        let flag = format!("-lock-timeout={}", format_duration(timeout));
+        self.with_flag("lock-timeout", &flag)
+    }
+
+    /// The arguments with `flag` right after the command, and without the user's own one of that name.
+    fn with_flag(&self, name: &str, flag: &str) -> Vec<OsString> {
         let (subcommand, real) = self.arguments.split_at(self.subcommand_end);
         let following = if self.inserts_more_than_flags() {
-            without_flag(&[&self.inserted, real].concat(), "lock")
+            without_flag(&[&self.inserted, real].concat(), name)
         } else {
-            without_flag(real, "lock")
+            without_flag(real, name)
         };
         let mut arguments = subcommand.to_vec();
-        arguments.push(OsString::from(WITHOUT_LOCK));
+        arguments.push(OsString::from(flag));
         arguments.extend(following);
         arguments
     }
@@ -241,7 +254,7 @@ impl LockingCommand {
     /// `--`, a flag that waits for its value), then a `-lock=false` behind them would not be read as a flag; such
     /// words are moved into the arguments, and the variables emptied.
     #[must_use]
-    pub fn variables_with_lock_held(&self) -> Vec<(OsString, OsString)> {
+    pub fn variables_with_flag_inserted(&self) -> Vec<(OsString, OsString)> {
         if !self.inserts_more_than_flags() {
             return Vec::new();
         }

@@ -123,6 +123,22 @@ pub fn s3_names(backend: &S3Backend, workspace: &Workspace) -> S3Names {
     }
 }
 
+/// Whether terraform finds the state of `workspace` in its list of workspaces, once it is there: it lists what lies under the
+/// prefix as it is written, and expects the key as it is written, while the state lies under the cleaned path of both
+/// (`keyEnv` and `path` in `internal/backend/remote-state/s3/backend_state.go`).
+#[must_use]
+pub fn is_listed(backend: &S3Backend, workspace: &Workspace) -> bool {
+    let path = s3_names(backend, workspace).state_path;
+    let below = match backend.workspace_key_prefix.as_str() {
+        "" => Some(path.as_str()),
+        prefix => path
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.strip_prefix('/')),
+    };
+    below.and_then(|below| below.split_once('/'))
+        == Some((workspace.as_str(), backend.key.as_str()))
+}
+
 /// The name of the lock of a state in a shared backend, the same on every machine.
 ///
 /// # Errors
@@ -212,6 +228,29 @@ mod tests {
         let config = json!({"bucket": "bkt", "key": "a//b", "workspace_key_prefix": "p/"});
         assert_eq!(s3(config.clone(), "default").state_path, "a//b");
         assert_eq!(s3(config, "stg").state_path, "p/stg/a/b");
+    }
+
+    #[test]
+    fn a_state_is_listed_only_where_prefix_and_key_are_clean_paths() {
+        for (prefix, key, expected) in [
+            ("env:", "dir/x.tfstate", true),
+            ("", "x", true),
+            ("a/b", "x", true),
+            ("env:", "./x", false),
+            ("env:", "../x", false),
+            ("env:", "a//b", false),
+            ("env:", "a/./b", false),
+            ("env:", "a/../b", false),
+            ("./p", "x", false),
+            ("p//q", "x", false),
+            ("p/..", "x", false),
+            ("", "../x", false),
+        ] {
+            let config = json!({"bucket": "bkt", "key": key, "workspace_key_prefix": prefix});
+            let backend = backend("s3", config).s3().unwrap().unwrap();
+            let listed = is_listed(&backend, &Workspace::new("stg"));
+            assert_eq!(listed, expected, "{prefix} {key}");
+        }
     }
 
     #[test]

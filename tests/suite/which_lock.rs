@@ -5,5 +5,6 @@ mod by_options;
 mod by_workspace;
 mod elsewhere;
 mod lockfile;
+mod new_workspaces;
 mod plan_file;
 mod without_aws;

@@ -14,9 +14,8 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let arguments = ["tflock-test-arguments".into()];
         let directories = [std::env::current_dir().unwrap()];
-        let mut run = Run::of_this_process(ID, &arguments, &directories).unwrap();
+        let mut run = Run::of_this_process(ID, &directories).unwrap();
         // As if it had been a process with another start.
         run.tflock.pid = u32::MAX;
         Self {
@@ -162,7 +161,7 @@ fn a_process_with_the_child_s_arguments_in_its_directory_keeps_its_run_from_bein
     ] {
         let mut child = start(directory);
         let traces = scene.dead(|run| {
-            run.arguments = hash_of([OsStr::new("-")].into_iter());
+            run.arguments = Some(hash_of(&["-".into()]));
             run.directories = vec![text_of(&here)];
         });
         drop(child.stdin.take());
@@ -206,7 +205,12 @@ fn a_lock_id_that_leads_elsewhere_names_no_file() {
 
 #[test]
 fn secrets_among_the_arguments_are_not_written() {
-    let arguments = ["-var=password=hunter2".into()];
-    let run = Run::of_this_process(ID, &arguments, &[]).unwrap();
-    assert!(!serde_json::to_string(&run).unwrap().contains("hunter2"));
+    let scene = Scene::new();
+    let mut file = RunFile::create(&scene.runs(), scene.run.clone()).unwrap();
+    file.note_arguments(&["-var=password=hunter2".into()]);
+    let text = std::fs::read_to_string(path_of(&scene.runs(), ID).unwrap()).unwrap();
+    assert!(
+        text.contains("\"arguments\": \"") && !text.contains("hunter2"),
+        "{text}"
+    );
 }

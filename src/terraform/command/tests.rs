@@ -292,7 +292,7 @@ fn with_the_lock_held_the_flag_stands_behind_the_command_and_is_the_only_one() {
         command.arguments_with_lock_held(),
         arguments(&["plan", "-lock=false", "-out=x"])
     );
-    assert_eq!(command.variables_with_lock_held(), []);
+    assert_eq!(command.variables_with_flag_inserted(), []);
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn variables_that_end_the_flags_are_moved_into_the_arguments() {
     );
     let emptied = |name: &str| (OsString::from(name), OsString::new());
     assert_eq!(
-        command.variables_with_lock_held(),
+        command.variables_with_flag_inserted(),
         [emptied("TF_CLI_ARGS_apply"), emptied("TF_CLI_ARGS")]
     );
 }
@@ -344,7 +344,7 @@ fn terraform_takes_no_lock_with_the_lock_held() {
             .iter()
             .map(|argument| argument.to_str().unwrap())
             .collect();
-        let changed = command.variables_with_lock_held();
+        let changed = command.variables_with_flag_inserted();
         let mut environment = variables.to_vec();
         environment.extend(
             changed

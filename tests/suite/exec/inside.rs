@@ -185,7 +185,7 @@ fn without_a_program_nothing_is_locked() {
 }
 
 #[test]
-fn a_workspace_that_does_not_exist_yet_is_created_before_the_lock_is_taken() {
+fn a_workspace_that_does_not_exist_yet_is_created_by_the_terraform_inside() {
     let remote = Remote::start();
     let configuration = Configuration::with_backend(&remote.backend(LockMode::Both));
     let workspace = Workspace::with(&configuration.resource("one", "1"));

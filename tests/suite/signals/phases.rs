@@ -1,5 +1,7 @@
 //! Signals while no terraform runs: before the lock is held, between lock and start, and while it is given back.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
 use super::apply::line_of;
@@ -9,7 +11,7 @@ use super::shell::{Kind, Shell};
 use crate::support::fake_terraform::Script;
 use crate::support::lock_table::{LOCK, LockTable};
 use crate::support::process::{Invocation, Status};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Fault, Proxy};
 use crate::support::pty::{Size, Terminal};
 
 const STOPS: [Signal; 4] = [
@@ -107,6 +109,23 @@ fn a_signal_while_the_lock_is_being_taken_leaves_nothing_behind_and_starts_nothi
         assert_eq!(scene.table.locks(), Vec::<String>::new());
         assert_eq!(scene.fake.calls(), []);
     }
+}
+
+#[test]
+fn a_second_request_to_end_does_not_wait_for_a_store_that_never_answers() {
+    let scene = LockTable::new();
+    let proxy = Proxy::before(scene.dynamodb.url());
+    proxy.on("*").every(Fault::Hang(Duration::from_mins(1)));
+    let mut running = behind(&proxy, scene.tflock(["apply"])).start();
+    proxy.wait_for("PutItem", 1);
+    running.signal(Signal::SIGINT);
+    running.wait_for_output("once more ends at once");
+    running.signal(Signal::SIGTERM);
+    let finished = running.wait().died_of(Signal::SIGINT);
+    finished
+        .with_stderr("may have been left behind")
+        .with_stderr("force-unlock ");
+    assert_eq!(scene.fake.calls(), []);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::configuration::Configuration;
 use crate::support::scene::Scene;
 use crate::support::workspace::Workspace;
 
-/// Terraform would create the state of a workspace that has none, and tflock has it do so first.
+/// Terraform would create the state of a workspace that has none, and lock for itself.
 fn give_state(scene: &Scene, path: &str) {
     scene.remote.s3.put(path, "{}");
 }
@@ -87,20 +87,4 @@ fn the_data_directory_and_the_working_directory_are_those_of_terraform() {
     fs::rename(data, scene.workspace.file("deep/app/.terraform")).expect("moved");
     let run = scene.tflock(["-chdir=deep/app", "plan"]);
     assert_eq!(scene.glimpse(run).locks, ["states/env:/stg/deep/app"]);
-}
-
-#[test]
-fn a_workspace_that_does_not_exist_yet_is_created_and_locked() {
-    for mode in LockMode::LOCKING {
-        let remote = Remote::start();
-        let configuration = Configuration::with_backend(&remote.backend(mode)).resource("one", "1");
-        let workspace = Workspace::with(&configuration);
-        workspace.init();
-        let workspace = workspace.env("TF_WORKSPACE", "ghost");
-        let run = workspace.tflock(["apply", "-auto-approve"]).run();
-        let finished = run.succeeded().with_stdout("1 added");
-        assert_eq!(finished.stderr, "", "{mode:?}");
-        assert_eq!(remote.s3.keys(), [format!("env:/ghost/{STATE_KEY}")]);
-        assert_eq!(remote.locks(), Vec::<String>::new());
-    }
 }

@@ -1,0 +1,229 @@
+//! From wanting the lock to holding it, for sure and for the right state: attempts, until one of them leaves nothing to
+//! doubt.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Session;
+use super::taking::{NoUse, Taking, Wanted};
+use crate::child::{Signal, Signals};
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::acquire::Patience;
+use crate::lock::keeper::Keeper;
+use crate::lock::store::StoreErrorKind;
+use crate::target::{ChildLocking, InitLocked};
+
+/// What is waited for by a terraform that waits for ever: a year.
+const FOR_EVER: Duration = Duration::from_hours(365 * 24);
+
+/// What came of wanting the lock.
+pub(super) enum Holding {
+    /// It is held, and the child is to lock in that way.
+    Held(Keeper, ChildLocking),
+    /// The signal that asked for the end; nothing is held.
+    Ended(Signal),
+}
+
+/// By what a run keeps others out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// By the lock itself.
+    Lock,
+    /// By its turn among runs of ours, while terraform locks for itself.
+    Turn,
+    /// By terraform's own lock alone: the credentials do not reach as far as to the turn.
+    Terraform,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    Held(Keeper),
+    Ended(Signal),
+    /// It was lost before anything was started.
+    Lost,
+    /// It was given back: that way does not lead to a child that runs.
+    TryWay(Way),
+}
+
+impl Session<'_> {
+    /// Holds the lock, or what comes in its place where terraform has to lock for itself.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being held.
+    pub(super) async fn hold(&self, signals: &mut Signals) -> Result<Holding, Failure> {
+        let mut way = match &self.init_lock {
+            Some(lock) if matches!(lock.when, InitLocked::Always) => Way::Turn,
+            _ => Way::Lock,
+        };
+        loop {
+            way = match self.attempt(way, signals).await? {
+                Attempt::Held(keeper) => return Ok(Holding::Held(keeper, self.locking(way))),
+                Attempt::Ended(signal) => return Ok(Holding::Ended(signal)),
+                Attempt::TryWay(other) => other,
+                Attempt::Lost => {
+                    self.ui.notice(
+                        "the lock was lost again before anything was started: taking it anew",
+                    );
+                    way
+                }
+            }
+        }
+    }
+
+    fn locking(&self, way: Way) -> ChildLocking {
+        match (way, self.patience_left()) {
+            (Way::Lock, _) => self.child_locking,
+            (Way::Turn | Way::Terraform, Patience::For(left)) => ChildLocking::KeptWaiting(left),
+            (Way::Turn | Way::Terraform, Patience::Forever) => ChildLocking::KeptWaiting(FOR_EVER),
+        }
+    }
+
+    /// How much longer it may take, by whole seconds that have gone by.
+    pub(super) fn patience_left(&self) -> Patience {
+        let gone = self.host.now().since(self.begun).as_secs();
+        match self.patience {
+            Patience::For(limit) => Patience::For(limit.saturating_sub(Duration::from_secs(gone))),
+            Patience::Forever => Patience::Forever,
+        }
+    }
+
+    async fn attempt(&self, way: Way, signals: &mut Signals) -> Result<Attempt, Failure> {
+        let (taking, no_use) = self.take(&self.wanted(way), signals).await;
+        let held = match (taking, &no_use) {
+            (Taking::Held(held), _) => held,
+            (Taking::Failed { error, .. }, Some(_)) => {
+                if error.maybe_left.is_some() {
+                    self.tell_perhaps_left();
+                }
+                Vec::new()
+            }
+            (Taking::Stopped, _) | (_, Some(_)) => Vec::new(),
+            (Taking::TimedOut { key, observed }, None) => return Err(self.locked(key, &observed)),
+            (Taking::Failed { index: 0, error }, None)
+                if way == Way::Turn && error.error.kind == StoreErrorKind::AccessDenied =>
+            {
+                self.ui
+                    .detail(|| format!("going on without a turn: {error}"));
+                return Ok(Attempt::TryWay(Way::Terraform));
+            }
+            (Taking::Failed { error, .. }, None) => {
+                self.may_be_left
+                    .set(self.may_be_left.get() || error.maybe_left.is_some());
+                return Err(Failure::not_acquired(error, |words| {
+                    self.context.command_line(words)
+                }));
+            }
+        };
+        let mut keeper = Keeper::new(held, Rc::clone(&self.host));
+        if let Some(no_use) = no_use {
+            let ended = self.give_back(&mut keeper, signals).await;
+            return Ok(match (no_use, ended) {
+                (NoUse::EndRequested(signal), _) | (NoUse::StateIsMissing, Some(signal)) => {
+                    Attempt::Ended(signal)
+                }
+                (NoUse::StateIsMissing, None) => {
+                    self.ui.detail(|| {
+                        "the workspace has no state yet: terraform creates it and locks for itself"
+                            .to_owned()
+                    });
+                    Attempt::TryWay(Way::Turn)
+                }
+            });
+        }
+        if let Err(failure) = self.still_wanted().await {
+            self.give_back(&mut keeper, signals).await;
+            return Err(failure);
+        }
+        if !keeper.confirm().await {
+            let ended = self.give_back(&mut keeper, signals).await;
+            return Ok(ended.map_or(Attempt::Lost, Attempt::Ended));
+        }
+        match way {
+            Way::Lock => Ok(Attempt::Held(keeper)),
+            Way::Turn => {
+                self.leave_to_terraform(keeper.split_off(1), keeper, signals)
+                    .await
+            }
+            Way::Terraform => {
+                let nothing = Keeper::new(Vec::new(), Rc::clone(&self.host));
+                self.leave_to_terraform(keeper, nothing, signals).await
+            }
+        }
+    }
+
+    /// What one goes for on that way. The lock itself in any case: that it was held means that it is free now, and nobody was
+    /// passed by.
+    fn wanted(&self, way: Way) -> Wanted<'_> {
+        let turn = match (way, &self.init_lock) {
+            (Way::Turn, Some(lock)) => Some(Rc::clone(&lock.turn)),
+            _ => None,
+        };
+        let unless_missing = match (way, &self.init_lock) {
+            (Way::Lock, Some(lock)) => match &lock.when {
+                InitLocked::Missing(state) => Some(state),
+                InitLocked::Always => None,
+            },
+            _ => None,
+        };
+        Wanted {
+            stores: turn
+                .into_iter()
+                .chain(self.stores.iter().cloned())
+                .collect(),
+            unless_missing,
+        }
+    }
+
+    /// Gives back terraform's own lock, for terraform to take, and keeps the turn.
+    async fn leave_to_terraform(
+        &self,
+        mut own: Keeper,
+        mut turn: Keeper,
+        signals: &mut Signals,
+    ) -> Result<Attempt, Failure> {
+        let (released, mut ended) = self.release(&mut own, signals).await;
+        self.tell_released(&released);
+        if ended.is_none() && released.failed.is_empty() {
+            return Ok(Attempt::Held(turn));
+        }
+        ended = ended.or(self.give_back(&mut turn, signals).await);
+        match ended {
+            Some(signal) => Ok(Attempt::Ended(signal)),
+            None => Err(Failure::new(
+                exit_code::UNREACHABLE,
+                "terraform has to lock for itself, and its lock could not be freed for it: nothing was started",
+            )
+            .hint("remove the lock as said above, then run it again")),
+        }
+    }
+
+    /// # Errors
+    /// If terraform would work on something else by now.
+    async fn still_wanted(&self) -> Result<(), Failure> {
+        let message = match self.is_unchanged().await {
+            Some(true) => return Ok(()),
+            Some(false) => {
+                "the backend or the workspace was changed while the lock was being taken"
+            }
+            None => "the backend and the workspace could not be read again once the lock was taken",
+        };
+        Err(Failure::new(exit_code::CONFIGURATION, message)
+            .hint("see what is selected with `tflock workspace show`, then run it again"))
+    }
+
+    /// Whether what is locked is still what terraform would work on; `None` if that cannot be told.
+    pub(super) async fn is_unchanged(&self) -> Option<bool> {
+        match &self.selected {
+            Some(selected) => selected.is_unchanged().await,
+            None => Some(true),
+        }
+    }
+
+    /// Releases a lock under which nothing was started. The first signal that wanted an end meanwhile is returned.
+    async fn give_back(&self, keeper: &mut Keeper, signals: &mut Signals) -> Option<Signal> {
+        let (released, asked_to_end) = self.release(keeper, signals).await;
+        self.tell_released(&released);
+        asked_to_end
+    }
+}
