@@ -11,6 +11,7 @@ pub mod commands;
 pub mod exit_code;
 pub mod failure;
 pub mod lock;
+pub mod own_directory;
 pub mod session;
 pub mod stand_in;
 pub mod state_directory;

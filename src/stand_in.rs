@@ -10,44 +10,146 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::lock::store::local::create_private_directory;
+use crate::own_directory::{FileError, OwnDirectory, Sharing};
 use crate::terraform::program::{NAMES, known_name};
+use crate::terraform::{Environment, non_empty};
 
 /// Above the directories of links, each of which is named like its one link.
 const DIRECTORY: &str = "stand-in";
 
-/// Makes sure of the links of these names to `executable` below `base`, which is absolute; returns `path` with them in
-/// front.
+/// The directories of this user's own below which the links can be, the best first. Never where local locks are, which a
+/// group may share: whoever can write there could put programs in front of everybody's PATH.
+#[must_use]
+pub fn places(environment: Environment<'_>) -> Vec<PathBuf> {
+    let absolute = |name| {
+        non_empty(environment, name)
+            .map(PathBuf::from)
+            .filter(|directory| directory.is_absolute())
+    };
+    // Those of XDG_RUNTIME_DIR go when the user logs out, and the run may stay.
+    let above = [
+        absolute("XDG_STATE_HOME"),
+        absolute("HOME").map(|home| home.join(".local/state")),
+        absolute("XDG_RUNTIME_DIR"),
+    ];
+    above
+        .into_iter()
+        .flatten()
+        .map(|above| above.join("tflock"))
+        .collect()
+}
+
+/// Makes sure of the links of these names to `executable` below the first of `places` that will do; returns `path` with
+/// them in front.
 ///
 /// # Errors
-/// What the system says; a `base` that cannot be part of a search path.
+/// What is wrong with the first place; one that cannot be part of a search path.
 pub fn install(
+    places: &[PathBuf],
+    names: &[&str],
+    executable: &Path,
+    path: Option<&OsStr>,
+) -> Result<OsString, FileError> {
+    let mut first_error = None;
+    for place in places {
+        match install_below(place, names, executable, path) {
+            Ok(path) => return Ok(path),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.unwrap_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            "neither XDG_STATE_HOME, HOME nor XDG_RUNTIME_DIR is set",
+        )
+        .into()
+    }))
+}
+
+fn install_below(
     base: &Path,
     names: &[&str],
     executable: &Path,
     path: Option<&OsStr>,
-) -> io::Result<OsString> {
-    create_private_directory(base)?;
+) -> Result<OsString, FileError> {
+    refuse_if_replaceable(base)?;
+    let all = base.join(DIRECTORY);
+    make_private(base)?;
+    make_private(&all)?;
     let mut directories = Vec::new();
     for name in names {
-        let directory = base.join(DIRECTORY).join(name);
-        std::fs::create_dir_all(&directory)?;
-        link(executable, &directory.join(name))?;
+        let directory = all.join(name);
+        make_private(&directory)?;
+        keep_only(&directory, name)?;
+        link(executable, &directory, name)?;
         directories.push(directory);
     }
     directories.extend(path.iter().flat_map(std::env::split_paths));
-    std::env::join_paths(directories).map_err(io::Error::other)
+    Ok(std::env::join_paths(directories).map_err(io::Error::other)?)
 }
 
-/// Replaces whatever link is there in one step: others may be using it.
-fn link(executable: &Path, link: &Path) -> io::Result<()> {
-    if std::fs::read_link(link).is_ok_and(|target| target == executable) {
+/// Where everybody can rename what is in a directory above, they can put another one in the place of ours.
+fn refuse_if_replaceable(base: &Path) -> Result<(), FileError> {
+    const ANYBODY: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    for above in base.ancestors().skip(1) {
+        let mode = above.metadata().map_or(0, |found| found.mode());
+        if mode & ANYBODY != 0 && mode & STICKY == 0 {
+            return Err(FileError::Unsafe {
+                path: above.to_owned(),
+                reason: "can be written to by everybody",
+            });
+        }
+    }
+    Ok(())
+}
+
+fn make_private(directory: &Path) -> Result<(), FileError> {
+    match OwnDirectory::create(directory)?.sharing() {
+        Sharing::Private => Ok(()),
+        Sharing::Group(_) => Err(FileError::Unsafe {
+            path: directory.to_owned(),
+            reason: "is shared with its group",
+        }),
+    }
+}
+
+/// Whatever else is in a directory of PATH would run in the place of the user's programs.
+fn keep_only(directory: &Path, name: &str) -> Result<(), FileError> {
+    for entry in directory.read_dir()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            return Err(FileError::Intruder {
+                path: entry.path(),
+                reason: "is a directory where only a link of ours may be",
+            });
+        }
+        if entry.file_name() != name {
+            remove_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_there(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Replaces whatever is there in one step: others may be using it. The new link is made beside the directory, because what is
+/// in it can be run.
+fn link(executable: &Path, directory: &Path, name: &str) -> io::Result<()> {
+    let link = directory.join(name);
+    if std::fs::read_link(&link).is_ok_and(|target| target == executable) {
         return Ok(());
     }
-    let fresh = link.with_extension(std::process::id().to_string());
+    let fresh = directory.with_extension(std::process::id().to_string());
+    remove_if_there(&fresh)?;
     symlink(executable, &fresh)?;
     std::fs::rename(&fresh, link)
 }
@@ -85,13 +187,29 @@ fn is_ours(directory: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
+    fn install(
+        base: &Path,
+        names: &[&str],
+        executable: &Path,
+        path: Option<&OsStr>,
+    ) -> Result<OsString, FileError> {
+        super::install(&[base.to_owned()], names, executable, path)
+    }
+
+    /// The links below a new directory that is ours alone, whatever the umask.
     fn installed(names: &[&str], path: Option<&str>) -> (tempfile::TempDir, OsString) {
         let base = tempfile::tempdir().unwrap();
         let path = path.map(OsStr::new);
         let path = install(base.path(), names, Path::new("/bin/true"), path).unwrap();
         (base, path)
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
     #[test]
@@ -107,23 +225,77 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_for_this_user_alone_as_it_is_for_locks() {
-        use std::os::unix::fs::PermissionsExt as _;
+    fn all_that_is_made_is_for_this_user_alone() {
         let above = tempfile::tempdir().unwrap();
         let base = above.path().join("state/tflock");
         install(&base, &["tofu"], Path::new("/bin/true"), None).unwrap();
-        let mode = base.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
+        for made in ["state", "state/tflock", "state/tflock/stand-in/tofu"] {
+            let mode = above.path().join(made).metadata().unwrap().mode();
+            assert_eq!(mode & 0o777, 0o700, "{made}");
+        }
     }
 
     #[test]
-    fn a_link_to_another_tflock_is_replaced() {
+    fn a_link_to_another_tflock_is_replaced_and_anything_beside_it_removed() {
         let (base, _) = installed(&["tofu"], None);
-        install(base.path(), &["tofu"], Path::new("/bin/false"), None).unwrap();
         let directory = base.path().join("stand-in/tofu");
+        std::fs::write(directory.join("git"), "#!/bin/sh\n").unwrap();
+        symlink("/bin/sh", directory.join("make")).unwrap();
+        install(base.path(), &["tofu"], Path::new("/bin/false"), None).unwrap();
         let link = std::fs::read_link(directory.join("tofu")).unwrap();
         assert_eq!(link, Path::new("/bin/false"));
-        assert_eq!(std::fs::read_dir(directory).unwrap().count(), 1);
+        assert_eq!(directory.read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_place_that_others_can_change_is_refused_by_name_and_the_next_one_taken() {
+        let modes = [
+            ("", 0o770),
+            ("", 0o2770),
+            ("stand-in", 0o777),
+            ("stand-in/tofu", 0o770),
+        ];
+        for (open, mode) in modes {
+            let (base, _) = installed(&["tofu"], None);
+            let open = base.path().join(open);
+            set_mode(&open, mode);
+            let refused =
+                install(base.path(), &["tofu"], Path::new("/bin/true"), None).unwrap_err();
+            let open = open.display().to_string();
+            assert!(
+                refused.to_string().contains(open.trim_end_matches('/')),
+                "{refused}"
+            );
+
+            let own = tempfile::tempdir().unwrap();
+            let places = [base.path().to_owned(), own.path().to_owned()];
+            let path = super::install(&places, &["tofu"], Path::new("/bin/true"), None).unwrap();
+            assert_eq!(Path::new(&path), own.path().join("stand-in/tofu"));
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_directory_is_refused_by_name() {
+        let (base, _) = installed(&["tofu"], None);
+        let place = base.path().join("stand-in");
+        std::fs::rename(&place, base.path().join("elsewhere")).unwrap();
+        symlink("elsewhere", &place).unwrap();
+        let refused = install(base.path(), &["tofu"], Path::new("/bin/true"), None).unwrap_err();
+        let expected = format!(
+            "`{}` is a symbolic link, and links are not followed",
+            place.display()
+        );
+        assert_eq!(refused.to_string(), expected);
+    }
+
+    #[test]
+    fn a_place_in_a_directory_that_everybody_can_change_is_refused() {
+        let above = tempfile::tempdir().unwrap();
+        set_mode(above.path(), 0o777);
+        let base = above.path().join("tflock");
+        let refused = install(&base, &["tofu"], Path::new("/bin/true"), None);
+        assert!(matches!(refused, Err(FileError::Unsafe { .. })));
+        assert!(!base.exists());
     }
 
     #[test]
@@ -131,6 +303,13 @@ mod tests {
         let base = tempfile::Builder::new().prefix("a:b").tempdir().unwrap();
         let refused = install(base.path(), &["tofu"], Path::new("/bin/true"), None);
         assert!(refused.is_err());
+    }
+
+    #[test]
+    fn without_any_directory_of_ones_own_there_is_no_place() {
+        let nothing = places(&|_| None);
+        assert_eq!(nothing, Vec::<PathBuf>::new());
+        assert!(super::install(&nothing, &["tofu"], Path::new("/bin/true"), None).is_err());
     }
 
     #[test]

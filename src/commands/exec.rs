@@ -44,7 +44,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         .context("no program to run")?;
     let own_is_held = target.child_locking == ChildLocking::TurnedOff;
     let inside = if own_is_held {
-        variables(context, situation)?
+        variables(context)?
     } else {
         Vec::new()
     };
@@ -105,10 +105,7 @@ fn terraform_by_path(program: &OsStr, arguments: &[OsString]) -> Option<&'static
 }
 
 /// What the program sees: a stand-in for each terraform on PATH, and our options for those.
-fn variables(
-    context: &Context,
-    situation: Situation<'_>,
-) -> Result<Vec<(OsString, OsString)>, Failure> {
+fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
     let options = &context.options;
     let wait = match options.wait {
         Patience::For(limit) => format_duration(limit),
@@ -129,20 +126,17 @@ fn variables(
     if names.is_empty() {
         return Ok(variables);
     }
-    let base = situation.local_directory()?;
-    let path = std::env::current_exe().and_then(|executable| {
-        let outside = path.map(|path| stand_in::path_without(&path));
-        stand_in::install(&base, &names, &executable, outside.as_deref())
-    });
+    let places = stand_in::places(&variable);
+    let outside = path.map(|path| stand_in::path_without(&path));
+    let path = std::env::current_exe()
+        .map_err(Into::into)
+        .and_then(|executable| stand_in::install(&places, &names, &executable, outside.as_deref()));
     let path = path.map_err(|error| {
         Failure::new(
             exit_code::CONFIGURATION,
-            format!(
-                "cannot put a link for the terraform inside below `{}`: {error}",
-                base.display()
-            ),
+            format!("cannot create the shim for the terraform inside: {error}"),
         )
-        .hint("name a directory that can be written to with TFLOCK_LOCAL_DIR")
+        .hint("set XDG_STATE_HOME to a directory of your own (mode 700)")
     })?;
     variables.push(("PATH".into(), path));
     Ok(variables)

@@ -25,7 +25,7 @@ use std::ffi::OsString;
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The value of a variable that counts: terraform takes an empty one for none.
-fn non_empty(environment: Environment<'_>, name: &str) -> Option<OsString> {
+pub(crate) fn non_empty(environment: Environment<'_>, name: &str) -> Option<OsString> {
     environment(name).filter(|value| !value.is_empty())
 }
 

@@ -3,3 +3,4 @@
 mod elsewhere;
 mod inside;
 mod nested;
+mod shim_place;

@@ -237,16 +237,3 @@ fn the_options_of_exec_hold_for_the_terraforms_inside() {
         "{run}"
     );
 }
-
-#[test]
-fn without_a_place_for_the_links_nothing_is_started() {
-    let scene = Scene::new(LockMode::DynamodbTable);
-    scene.workspace.write("file", "");
-    let run = scene.tflock(["exec", "--", "terraform", "plan"]);
-    let refused = run.env("TFLOCK_LOCAL_DIR", "file").run().ended_with(78);
-    assert_eq!(
-        refused.stderr.lines().last(),
-        Some("hint: name a directory that can be written to with TFLOCK_LOCAL_DIR")
-    );
-    assert_eq!(scene.fake.calls(), []);
-}
