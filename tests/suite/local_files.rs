@@ -1,9 +1,11 @@
 //! The local store under real processes: crowds, sudden deaths, and file systems that cannot do what it needs.
 
+mod intruders;
 #[cfg(target_os = "linux")]
 mod refused_calls;
 #[cfg(target_os = "linux")]
 mod torn_writes;
+mod users;
 
 use std::fs;
 use std::path::PathBuf;

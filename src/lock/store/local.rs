@@ -4,9 +4,8 @@
 //! that is on disk already, so that neither a kill nor a power cut can leave half a record or free a lock.
 //! The kernel's lock lasts for one request, not for the run: what holds is the record.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,13 +13,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
+    Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
 use crate::lock::host::hex;
 use crate::lock::record::{Lease, Record};
+use crate::own_directory::{FileError, OwnDirectory, Sharing};
 
 /// How long one request waits for another process's, which takes milliseconds.
 const GUARD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long another user takes at the most to open a file that it just made to its group.
+const MAKING_PATIENCE: Duration = Duration::from_millis(500);
 /// How often it looks.
 const GUARD_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -39,94 +41,93 @@ struct RecordFile {
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     key: String,
-    record: PathBuf,
-    guard: PathBuf,
+    /// Where they are, or why there is no place for them.
+    directory: Result<PathBuf, String>,
+    name: String,
 }
 
 impl LocalStore {
+    /// What `--store` calls it.
+    pub const KIND: &str = "local";
+
     /// The lock named `key` in `directory`, which is created when it is first needed.
     #[must_use]
     pub fn new(directory: &Path, key: &str) -> Self {
-        let name = hex(&Sha256::digest(key)[..16]);
+        Self::in_place(Ok(directory.to_owned()), key)
+    }
+
+    /// A lock that cannot be taken, because nothing says where its files would be: `reason`.
+    #[must_use]
+    pub fn nowhere(reason: impl Into<String>, key: &str) -> Self {
+        Self::in_place(Err(reason.into()), key)
+    }
+
+    fn in_place(directory: Result<PathBuf, String>, key: &str) -> Self {
         Self {
             key: key.to_owned(),
-            record: directory.join(format!("{name}.json")),
-            guard: directory.join(format!("{name}.guard")),
+            directory,
+            name: hex(&Sha256::digest(key)[..16]),
         }
     }
 
-    fn error(&self, action: &'static str, error: &io::Error) -> StoreError {
-        let kind = match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                StoreErrorKind::AccessDenied
-            }
-            io::ErrorKind::Unsupported | io::ErrorKind::NotADirectory | io::ErrorKind::NotFound => {
-                StoreErrorKind::Unsuitable
-            }
-            io::ErrorKind::TimedOut => StoreErrorKind::Throttled,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Rejected,
-            // It may have come after the rename.
-            _ => StoreErrorKind::ServerFailure,
-        };
+    fn record(&self) -> String {
+        format!("{}.json", self.name)
+    }
+
+    fn directory(&self) -> Result<&Path, Trouble> {
+        self.directory
+            .as_deref()
+            .map_err(|reason| Trouble::NoPlace(reason.clone()))
+    }
+
+    fn error(&self, action: &'static str, trouble: &Trouble) -> StoreError {
+        let (kind, remedy) = trouble.assessed();
         StoreError {
-            action,
+            action: if matches!(trouble, Trouble::NoPlace(_)) {
+                SET_UP
+            } else {
+                action
+            },
             place: self.place(),
             kind,
-            message: error.to_string(),
-            remedy: Some(
-                "name a directory that can be written and locked with TFLOCK_LOCAL_DIR".to_owned(),
-            ),
+            message: trouble.to_string(),
+            remedy: Some(remedy.to_owned()),
         }
     }
 
-    /// Holds the kernel's lock on the guard file until it is dropped.
-    async fn guard(&self) -> io::Result<File> {
-        let guard = match open_guard(&self.guard) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_private_directory(self.guard.parent().unwrap_or(Path::new("/")))?;
-                open_guard(&self.guard)?
-            }
-            guard => guard?,
-        };
+    /// The directory, and the kernel's lock on the guard file until that is dropped.
+    async fn guard(&self) -> Result<(OwnDirectory, File), Trouble> {
+        let directory = OwnDirectory::create(self.directory()?)?;
+        let name = format!("{}.guard", self.name);
         let mut waited = Duration::ZERO;
         loop {
-            match guard.try_lock() {
-                Ok(()) => return Ok(guard),
-                Err(TryLockError::WouldBlock) if waited < GUARD_PATIENCE => {
-                    tokio::time::sleep(GUARD_INTERVAL).await;
-                    waited += GUARD_INTERVAL;
+            let busy = match directory.open_or_create(&name) {
+                Ok(guard) => match guard.try_lock() {
+                    Ok(()) => return Ok((directory, guard)),
+                    Err(TryLockError::WouldBlock) => Trouble::Busy(name.clone()),
+                    Err(TryLockError::Error(error)) => return Err(Trouble::Unlockable(error)),
+                },
+                // Another user is just making it, and has not opened it to the group yet.
+                Err(FileError::System(error))
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && directory.sharing() != Sharing::Private
+                        && waited < MAKING_PATIENCE =>
+                {
+                    error.into()
                 }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        format!("another process keeps `{}` locked", self.guard.display()),
-                    ));
-                }
-                Err(TryLockError::Error(error)) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::Unsupported,
-                        format!(
-                            "the file system of `{}` cannot lock files: {error}",
-                            self.guard.display()
-                        ),
-                    ));
-                }
+                Err(error) => return Err(error.into()),
+            };
+            if waited >= GUARD_PATIENCE {
+                return Err(busy);
             }
+            tokio::time::sleep(GUARD_INTERVAL).await;
+            waited += GUARD_INTERVAL;
         }
     }
 
-    fn current(&self) -> io::Result<Option<Stored>> {
-        let bytes = match std::fs::read(&self.record) {
-            Ok(bytes) => bytes,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
+    fn current(&self, directory: &OwnDirectory) -> Result<Option<Stored>, Trouble> {
+        let Some(bytes) = directory.read(&self.record())? else {
+            return Ok(None);
         };
         // A file that is not a record still holds the lock: somebody may have meant it.
         let record = match serde_json::from_slice::<RecordFile>(&bytes) {
@@ -146,99 +147,134 @@ impl LocalStore {
     }
 
     /// On disk before it has its name, and its name on disk before anybody hears of it.
-    fn write(&self, record: &Record) -> io::Result<()> {
+    fn write(&self, directory: &OwnDirectory, record: &Record) -> Result<(), Trouble> {
         let file = RecordFile {
             lock_id: self.key.clone(),
             info: record.info.clone(),
             lease: record.lease.clone(),
         };
-        let new = self.record.with_extension("new");
-        match std::fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        // Never through a link that somebody has put there.
-        let mut handle = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        serde_json::to_writer_pretty(&mut handle, &file)?;
-        handle.write_all(b"\n")?;
-        handle.sync_all()?;
-        std::fs::rename(&new, &self.record).map_err(perhaps_done)?;
-        self.sync_directory().map_err(perhaps_done)
+        let new = format!("{}.new", self.name);
+        let mut bytes = serde_json::to_vec_pretty(&file).map_err(io::Error::from)?;
+        bytes.push(b'\n');
+        directory.write_new(&new, &bytes)?;
+        directory
+            .rename(&new, &self.record())
+            .map_err(Trouble::PerhapsDone)?;
+        directory.sync().map_err(Trouble::PerhapsDone)
     }
 
-    fn remove(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.record).map_err(perhaps_done)?;
-        self.sync_directory().map_err(perhaps_done)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        match self.record.parent() {
-            Some(directory) => File::open(directory)?.sync_all(),
-            None => Ok(()),
-        }
+    fn remove(&self, directory: &OwnDirectory) -> Result<(), Trouble> {
+        directory
+            .remove(&self.record())
+            .map_err(Trouble::PerhapsDone)?;
+        directory.sync().map_err(Trouble::PerhapsDone)
     }
 
     async fn swap_files(
         &self,
         expected: Option<&Stored>,
         new: Option<&Record>,
-    ) -> io::Result<Swap> {
-        let _guard = self.guard().await?;
-        let current = self.current()?;
+    ) -> Result<Swap, Trouble> {
+        let (directory, _guard) = self.guard().await?;
+        let current = self.current(&directory)?;
         if current.as_ref().map(|stored| &stored.revision)
             != expected.map(|stored| &stored.revision)
         {
             return Ok(Swap::Refused(current));
         }
         match new {
-            Some(record) => self.write(record)?,
-            None if current.is_some() => self.remove()?,
+            Some(record) => self.write(&directory, record)?,
+            None if current.is_some() => self.remove(&directory)?,
             None => {}
         }
-        Ok(Swap::Done(self.current()?))
+        Ok(Swap::Done(self.current(&directory)?))
+    }
+
+    /// A rename is atomic, so that reading needs no lock and leaves no trace.
+    fn read_file(&self) -> Result<Option<Stored>, Trouble> {
+        match OwnDirectory::open(self.directory()?) {
+            Ok(Some(directory)) => self.current(&directory),
+            Ok(None) => Ok(None),
+            Err(FileError::System(error)) if error.kind() == io::ErrorKind::NotADirectory => {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
-/// Makes sure of a directory for local locks and whatever else tflock keeps. Only the last one is for this user alone: those
-/// above it may be wanted by others.
-///
-/// # Errors
-/// What the system says.
-pub fn create_private_directory(directory: &Path) -> io::Result<()> {
-    if let Some(above) = directory.parent() {
-        std::fs::create_dir_all(above)?;
-    }
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        created => created,
+/// Why a request on the files failed.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("there is no directory for local locks: {0}")]
+    NoPlace(String),
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// From the rename on, a failure does not say that nothing was changed, whatever its kind.
+    #[error(transparent)]
+    PerhapsDone(FileError),
+    #[error("another process keeps `{0}` locked")]
+    Busy(String),
+    #[error("the file system cannot lock files: {0}")]
+    Unlockable(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::File(FileError::System(error))
     }
 }
 
-/// From here on a failure does not say that nothing was changed, whatever its kind.
-fn perhaps_done(error: io::Error) -> io::Error {
-    io::Error::other(error)
-}
-
-fn open_guard(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+impl Trouble {
+    /// Its kind, and what to do about it.
+    fn assessed(&self) -> (StoreErrorKind, &'static str) {
+        const WRITABLE: &str =
+            "set TFLOCK_LOCAL_DIR to a writable directory that supports file locks";
+        let kind = match self {
+            Self::NoPlace(_) => {
+                return (
+                    StoreErrorKind::Unsuitable,
+                    "set TFLOCK_LOCAL_DIR, or lock in a table with `--table NAME`",
+                );
+            }
+            Self::File(FileError::Unsafe { .. }) => {
+                return (
+                    StoreErrorKind::Unsuitable,
+                    "set TFLOCK_LOCAL_DIR to a directory of your own (mode 700), or to one that its group shares on \
+                     purpose (mode 2770)",
+                );
+            }
+            Self::File(FileError::Intruder { .. }) => {
+                return (
+                    StoreErrorKind::Rejected,
+                    "find out who put it there, then remove it",
+                );
+            }
+            Self::PerhapsDone(_) => StoreErrorKind::ServerFailure,
+            Self::Busy(_) => StoreErrorKind::Throttled,
+            Self::Unlockable(_) => StoreErrorKind::Unsuitable,
+            Self::File(FileError::System(error)) => match error.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    StoreErrorKind::AccessDenied
+                }
+                io::ErrorKind::Unsupported
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::NotFound => StoreErrorKind::Unsuitable,
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    StoreErrorKind::Rejected
+                }
+                _ => StoreErrorKind::ServerFailure,
+            },
+        };
+        (kind, WRITABLE)
+    }
 }
 
 impl Store for LocalStore {
-    /// A rename is atomic, so that reading needs no lock and leaves no trace.
     fn read(&self) -> Answer<'_, Option<Stored>> {
         Box::pin(async {
-            self.current()
-                .map_err(|error| self.error("reading", &error))
+            self.read_file()
+                .map_err(|trouble| self.error("reading", &trouble))
         })
     }
 
@@ -248,9 +284,9 @@ impl Store for LocalStore {
         new: Option<&'a Record>,
     ) -> Answer<'a, Swap> {
         Box::pin(async move {
-            self.swap_files(expected, new).await.map_err(|error| {
+            self.swap_files(expected, new).await.map_err(|trouble| {
                 let action = if new.is_some() { "writing" } else { "removing" };
-                self.error(action, &error)
+                self.error(action, &trouble)
             })
         })
     }
@@ -264,14 +300,20 @@ impl Store for LocalStore {
     }
 
     fn identity(&self) -> Identity {
-        Identity::of(&[self.kind(), &self.record.to_string_lossy()])
+        Identity::of(&[self.kind(), &self.place()])
     }
 
     fn place(&self) -> String {
-        format!("the local lock file `{}`", self.record.display())
+        match &self.directory {
+            Ok(directory) => format!(
+                "the local lock file `{}`",
+                directory.join(self.record()).display()
+            ),
+            Err(_) => "a local lock file".to_owned(),
+        }
     }
 
     fn kind(&self) -> &'static str {
-        "local"
+        Self::KIND
     }
 }

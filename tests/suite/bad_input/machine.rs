@@ -4,7 +4,7 @@ use super::{Bench, Refusal};
 
 const INSTALL: &str = "install terraform or OpenTofu, or name the program with `--terraform PATH`";
 const LOCAL_DIRECTORY: &str =
-    "name a directory that can be written and locked with TFLOCK_LOCAL_DIR";
+    "set TFLOCK_LOCAL_DIR to a writable directory that supports file locks";
 
 #[test]
 fn a_terraform_that_is_not_there_is_not_found() {

@@ -22,7 +22,7 @@ fn a_file_system_that_cannot_lock_files_is_refused() {
     let refused = refused
         .ended_with(78)
         .with_stderr("cannot lock files")
-        .with_stderr("hint: name a directory that can be written and locked with TFLOCK_LOCAL_DIR");
+        .with_stderr("hint: set TFLOCK_LOCAL_DIR to a writable directory that supports file locks");
     assert_eq!(refused.stdout, "");
     assert_eq!(record(&workspace), None);
 }
