@@ -34,7 +34,7 @@ use crate::lock::keeper::{Keeper, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
 use crate::system::run_file::{Run, RunFile};
-use crate::target::{ChildLocking, InitLock, Selected, Situation, Target};
+use crate::target::{ChildLocking, InitLock, Selected, Situation, Target, WithoutPlace};
 use crate::ui::{Prompts, Ui};
 
 /// How long a release fails before somebody is told why it takes so long.
@@ -119,6 +119,7 @@ pub async fn run_under_lock(
         stores: target.stores,
         child_locking: target.child_locking,
         init_lock: target.init_lock,
+        without_place: target.without_place,
         success_codes: purpose.success_codes,
         selection: purpose.selection,
         is_astray: Cell::new(false),
@@ -190,6 +191,7 @@ struct Session<'a> {
     stores: Vec<Rc<dyn Store>>,
     child_locking: ChildLocking,
     init_lock: Option<InitLock>,
+    without_place: WithoutPlace,
     claim: Claim,
     /// The trace that this run leaves on its machine.
     run_file: RefCell<Option<RunFile>>,

@@ -26,8 +26,12 @@ use crate::terraform::configuration::declared_backend;
 use crate::terraform::lock_name::{
     is_listed, local_lock_name, local_state_path, s3_names, shared_lock_name,
 };
+use crate::terraform::non_empty;
 use crate::terraform::plan_file::{PlannedBackend, read_plan_file};
 use crate::terraform::workspace::{Workspace, selected_workspace};
+
+/// Names the directory of local locks.
+const LOCAL_DIRECTORY: &str = "TFLOCK_LOCAL_DIR";
 
 /// Whether terraform under our lock still takes its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,15 @@ pub enum InitLocked {
     Always,
 }
 
+/// What becomes of a run for whose lock this machine has no place: nowhere to put a file, or no right to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutPlace {
+    /// It is refused: somebody asked for this lock.
+    Refused,
+    /// It goes on with a warning: terraform locks for itself.
+    GoesOn,
+}
+
 /// The lock that a run takes.
 pub struct Target {
     /// The places that make it up, in the order in which they are taken: both of terraform's where both are set.
@@ -66,6 +79,8 @@ pub struct Target {
     pub path: String,
     /// Whether the child still locks for itself.
     pub child_locking: ChildLocking,
+    /// What if this machine has no place for it.
+    pub without_place: WithoutPlace,
     /// A word for the user about how far this lock reaches.
     pub notice: Option<String>,
     /// The terraform version that is known without starting it.
@@ -150,7 +165,7 @@ pub async fn find(situation: Situation<'_>) -> Result<Target, Failure> {
             .hint("leave `--store` out, or use `--store local` or `--table NAME`"));
         }
     };
-    Target::of(places, subject, s3.as_ref())
+    Target::of(places, subject, s3.as_ref(), situation.without_place())
 }
 
 /// One place of a lock.
@@ -167,7 +182,12 @@ struct Place {
 impl Target {
     /// All or none of terraform's own places: with some of them terraform could neither keep its locking, and meet
     /// ours, nor do without, and miss the others.
-    fn of(places: Vec<Place>, subject: Subject, s3: Option<&S3Backend>) -> Result<Self, Failure> {
+    fn of(
+        places: Vec<Place>,
+        subject: Subject,
+        s3: Option<&S3Backend>,
+        without_place: WithoutPlace,
+    ) -> Result<Self, Failure> {
         let taken_by_terraform = s3.map_or(0, |s3| {
             usize::from(s3.dynamodb_table.is_some()) + usize::from(s3.use_lockfile)
         });
@@ -190,6 +210,7 @@ impl Target {
             } else {
                 ChildLocking::TurnedOff
             },
+            without_place,
             notice: None,
             terraform_version: subject.version,
             local_name: None,
@@ -457,11 +478,12 @@ impl Situation<'_> {
                 subject.backend.type_name()
             )
         });
+        let store = match self.local_directory() {
+            Ok(directory) => LocalStore::new(&directory, &key),
+            Err(reason) => LocalStore::nowhere(reason, &key),
+        };
         Ok(Place {
-            store: Rc::new(OffThread::new(LocalStore::new(
-                &self.local_directory()?,
-                &key,
-            ))),
+            store: Rc::new(OffThread::new(store)),
             is_terraforms_own: false,
             local_name: by_command.then(|| key.clone()),
             path: key,
@@ -470,32 +492,32 @@ impl Situation<'_> {
         })
     }
 
-    /// Where locks of this machine are, and whatever else tflock keeps.
-    ///
-    /// # Errors
-    /// When no variable names a place.
-    pub fn local_directory(&self) -> Result<PathBuf, Failure> {
-        let variable = |name: &str| {
-            (self.environment)(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        if let Some(directory) = variable("TFLOCK_LOCAL_DIR") {
-            return std::path::absolute(&directory).map_err(|error| {
-                Failure::new(
-                    exit_code::CONFIGURATION,
-                    format!("TFLOCK_LOCAL_DIR is not usable: {error}"),
-                )
-            });
+    /// Whether somebody asked for the very lock that is taken, or for its place.
+    fn without_place(&self) -> WithoutPlace {
+        let options = self.options;
+        let is_asked_for = self.command.is_none()
+            || options.store == StoreChoice::Local
+            || options.lock_id.is_some()
+            || self.variable(LOCAL_DIRECTORY).is_some();
+        if is_asked_for {
+            WithoutPlace::Refused
+        } else {
+            WithoutPlace::GoesOn
         }
-        state_directory::of_this_user(&self.environment).ok_or_else(|| {
-            Failure::new(
-                exit_code::CONFIGURATION,
-                "there is no directory for local locks: neither TFLOCK_LOCAL_DIR, \
-                     XDG_STATE_HOME nor HOME is set",
-            )
-            .hint("set TFLOCK_LOCAL_DIR, or lock in a table with `--table NAME`")
-        })
+    }
+
+    /// Where locks of this machine are; the reason where nothing tells.
+    fn local_directory(&self) -> Result<PathBuf, String> {
+        if let Some(directory) = self.variable(LOCAL_DIRECTORY) {
+            return std::path::absolute(&directory)
+                .map_err(|error| format!("{LOCAL_DIRECTORY} is not usable: {error}"));
+        }
+        state_directory::of_this_user(&self.environment)
+            .ok_or_else(|| format!("neither {LOCAL_DIRECTORY}, XDG_STATE_HOME nor HOME is set"))
+    }
+
+    fn variable(&self, name: &str) -> Option<PathBuf> {
+        non_empty(&self.environment, name).map(PathBuf::from)
     }
 
     async fn aws(&self, s3: Option<&S3Backend>) -> Result<AwsAccess, Failure> {

@@ -12,8 +12,9 @@ use crate::lock::acquire::{self, AcquireError, Acquisition, Decision, Observed, 
 use crate::lock::held::Held;
 use crate::lock::host::Instant;
 use crate::lock::keeper::Keeper;
-use crate::lock::store::Store;
-use crate::target::StateObject;
+use crate::lock::store::local::LocalStore;
+use crate::lock::store::{Store, StoreErrorKind};
+use crate::target::{StateObject, WithoutPlace};
 use crate::ui::waiting::Waiting;
 
 /// How long after a request to end another one means that it is to be at once; and how long nothing is said of what is still
@@ -111,6 +112,10 @@ impl Session<'_> {
                     observed,
                 },
                 Ok(Acquisition::Stopped) => Taking::Stopped,
+                Err(error) if self.can_do_without(store.as_ref(), &error) => {
+                    self.tell_no_place(&error.error);
+                    continue;
+                }
                 Err(error) => Taking::Failed { index, error },
             };
             let mut keeper = Keeper::new(taken, Rc::clone(&self.host));
@@ -120,6 +125,18 @@ impl Session<'_> {
             return not_taken;
         }
         Taking::Held(taken)
+    }
+
+    /// Whether it only was that this machine has no place for the lock, and nobody asked for that lock.
+    fn can_do_without(&self, store: &dyn Store, error: &AcquireError) -> bool {
+        let kind = error.error.kind;
+        let has_no_place = matches!(
+            kind,
+            StoreErrorKind::AccessDenied | StoreErrorKind::Unsuitable
+        );
+        self.without_place == WithoutPlace::GoesOn
+            && store.kind() == LocalStore::KIND
+            && has_no_place
     }
 
     async fn take_one(

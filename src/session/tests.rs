@@ -156,6 +156,7 @@ impl Scene {
                 last_word: self.file("last-word"),
                 released: Rc::clone(&self.released),
             })],
+            without_place: WithoutPlace::Refused,
             success_codes: &[0],
             selected: None,
             child_locking: ChildLocking::TurnedOff,

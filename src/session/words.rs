@@ -27,6 +27,12 @@ impl Session<'_> {
         self.ui.notice_with_rows(title, &rows);
     }
 
+    pub(super) fn tell_no_place(&self, error: &StoreError) {
+        self.ui.warning(&format!(
+            "running without a lock of tflock's own, terraform only takes its own: {error}"
+        ));
+    }
+
     pub(super) fn locked(&self, key: String, observed: &Observed) -> Failure {
         let record = &observed.stored.record;
         let turn_or_lock = self.naming(&key);

@@ -1,6 +1,7 @@
 //! The local store under real processes: crowds, sudden deaths, and file systems that cannot do what it needs.
 
 mod intruders;
+mod no_place;
 #[cfg(target_os = "linux")]
 mod refused_calls;
 #[cfg(target_os = "linux")]

@@ -89,7 +89,7 @@ fn a_local_lock_without_any_home_is_a_configuration_error() {
     Bench::new().refuses(
         |tflock| {
             tflock
-                .arg("plan")
+                .args(["--store", "local", "plan"])
                 .without_env("HOME")
                 .without_env("XDG_STATE_HOME")
         },
