@@ -91,10 +91,15 @@ pub async fn run_under_lock(
     purpose: Purpose,
     child: &dyn Fn(ChildLocking) -> Command,
 ) -> Result<Outcome, Failure> {
+    let hands_on_patience = holding::hands_on_patience(&situation, &target);
     if let Some(locking) = nesting::locking_inside(&target, &variable).await? {
         context
             .ui
             .detail(|| "running under the lock that is held around this run".to_owned());
+        let locking = match locking {
+            ChildLocking::Kept if hands_on_patience => holding::waiting_itself(purpose.patience),
+            locking => locking,
+        };
         return Err(replace_by(&child(locking)).into());
     }
     if let Some(notice) = &target.notice {
@@ -120,6 +125,7 @@ pub async fn run_under_lock(
         child_locking: target.child_locking,
         init_lock: target.init_lock,
         without_place: target.without_place,
+        hands_on_patience,
         success_codes: purpose.success_codes,
         selection: purpose.selection,
         is_astray: Cell::new(false),
@@ -198,6 +204,8 @@ struct Session<'a> {
     /// Whether a lock of ours may be left, whose trace is still needed.
     may_be_left: Cell<bool>,
     patience: Patience,
+    /// Whether a child that locks for itself gets what is left of our patience.
+    hands_on_patience: bool,
     longer_wait: String,
     success_codes: &'static [u8],
     /// What terraform works on, if it is still selected when it is started.

@@ -3,6 +3,7 @@
 //! Nothing is asked of any store here; what is wrong with the configuration is found before a lock is taken.
 
 mod aws_settings;
+mod local_state;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -165,6 +166,7 @@ pub async fn find(situation: Situation<'_>) -> Result<Target, Failure> {
             .hint("leave `--store` out, or use `--store local` or `--table NAME`"));
         }
     };
+    let places = situation.beside_terraforms_own(places, &subject)?;
     Target::of(places, subject, s3.as_ref(), situation.without_place())
 }
 
@@ -361,6 +363,22 @@ impl Situation<'_> {
             subject.backend.local()?
         };
         Ok(local.map(|local| local_state_path(self.directory, &local, &subject.workspace, flag)))
+    }
+
+    /// Where a plain terraform locks a state file, our lock is not to be had while it does.
+    fn beside_terraforms_own(
+        &self,
+        places: Vec<Place>,
+        subject: &Subject,
+    ) -> Result<Vec<Place>, Failure> {
+        let Some(file) = self.state_file(subject)? else {
+            return Ok(places);
+        };
+        let beside = |place: Place| Place {
+            store: local_state::beside_terraforms_own(place.store, file.clone()),
+            ..place
+        };
+        Ok(places.into_iter().map(beside).collect())
     }
 
     async fn auto_s3(&self, subject: &Subject, s3: &S3Backend) -> Result<Vec<Place>, Failure> {

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::lock::host::Host as _;
 use crate::lock::liveness::{Assessment, Liveness};
 use crate::lock::removal::{Removal, remove};
-use crate::lock::store::{Store, Stored};
+use crate::lock::store::{Revision, Store, Stored};
 use crate::session::Outcome;
 use crate::ui::{Reply, holder};
 
@@ -48,6 +48,12 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
             context.ui.notice_with_rows(&title, &rows);
         } else {
             context.ui.subject(&title, &rows);
+        }
+        if let Revision::KernelLock { .. } = stored.revision {
+            // Nobody can remove it, and the store says why.
+            remove(*store, &context.machine(), stored)
+                .await
+                .map_err(Failure::from)?;
         }
         permit(context, arguments, stored, assessment)?;
     }

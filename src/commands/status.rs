@@ -15,7 +15,7 @@ use crate::lock::acquire::{Observed, Patience};
 use crate::lock::host::Host as _;
 use crate::lock::liveness::{Assessment, Liveness, Observer};
 use crate::lock::removal::{Removal, remove};
-use crate::lock::store::{Store, Stored};
+use crate::lock::store::{Revision, Store, Stored};
 use crate::session::Outcome;
 use crate::target::{self, Situation};
 use crate::ui::waiting::Waiting;
@@ -97,7 +97,7 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
     let mut seen = Vec::new();
     for store in target.stores {
         let held = store.read().await?.map(|stored| {
-            let assessment = Observer::default().assess(&context.machine(), &stored.record);
+            let assessment = Observer::default().look(&context.machine(), &stored);
             (stored, assessment)
         });
         seen.push(Seen { store, held });
@@ -166,11 +166,20 @@ fn holder_as_json(stored: &Stored, assessment: &Assessment) -> Value {
     let lease = stored.record.lease.as_ref();
     json!({
         "liveness": assessment.liveness.word(),
+        "process": process(stored),
         "silent_for_seconds": assessment.silence.map(|silence| silence.as_secs()),
         "info": info.as_ref().map(|info| json!(info)),
         "raw_info": stored.record.info.as_ref().filter(|_| info.is_none()),
         "tflock": lease.map(|lease| json!(lease)),
     })
+}
+
+/// The process that has the lock, where the kernel tells.
+fn process(stored: &Stored) -> Option<u32> {
+    match stored.revision {
+        Revision::KernelLock { process } => process,
+        _ => None,
+    }
 }
 
 /// Ends with a question where there is something to confirm; its default is no. Says how the lock stands then.
@@ -234,7 +243,7 @@ async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Fai
     );
     while let Some(stored) = store.read().await? {
         let look = Observed {
-            assessment: observer.assess(&machine, &stored.record),
+            assessment: observer.look(&machine, &stored),
             waited: machine.now().since(started),
             stored,
         };

@@ -198,7 +198,7 @@ pub async fn acquire(
             });
         }
         let seen = Observed {
-            assessment: observer.assess(host.as_ref(), &stored.record),
+            assessment: observer.look(host.as_ref(), &stored),
             stored,
             waited: host.now().since(started),
         };

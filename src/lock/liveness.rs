@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::host::{Host, Instant, ProcessFate};
 use super::record::Record;
+use super::store::{Revision, Stored};
 
 /// How often a holder renews its record.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
@@ -96,6 +97,18 @@ struct Seen {
 }
 
 impl Observer {
+    /// What can be said about the holder of what stands in a store: who has the kernel's lock lives.
+    pub fn look(&mut self, host: &dyn Host, stored: &Stored) -> Assessment {
+        if let Revision::KernelLock { .. } = stored.revision {
+            return Assessment {
+                liveness: Liveness::Alive,
+                silence: None,
+                replacement: Replacement::No,
+            };
+        }
+        self.assess(host, &stored.record)
+    }
+
     /// What `record`, just read, says together with what was seen before.
     pub fn assess(&mut self, host: &dyn Host, record: &Record) -> Assessment {
         let id = record.lock_id();

@@ -4,6 +4,7 @@
 //! failed and whether it may have been carried out all the same.
 
 pub mod aws;
+pub mod beside;
 pub mod dynamodb;
 pub mod local;
 pub mod memory;
@@ -47,6 +48,11 @@ pub enum Revision {
     EntityTag(String),
     /// A file's bytes.
     Bytes(Vec<u8>),
+    /// None to compare: the kernel keeps the lock for a living process.
+    KernelLock {
+        /// The process, where it can be seen from here.
+        process: Option<u32>,
+    },
 }
 
 /// A record as it stood in the store at one moment.

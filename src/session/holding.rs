@@ -12,7 +12,8 @@ use crate::failure::Failure;
 use crate::lock::acquire::Patience;
 use crate::lock::keeper::Keeper;
 use crate::lock::store::StoreErrorKind;
-use crate::target::{ChildLocking, InitLocked};
+use crate::target::{ChildLocking, InitLocked, Situation, Target};
+use crate::terraform::command::LockSwitch;
 
 /// What is waited for by a terraform that waits for ever: a year.
 const FOR_EVER: Duration = Duration::from_hours(365 * 24);
@@ -46,6 +47,23 @@ enum Attempt {
     TryWay(Way),
 }
 
+/// Whether a child that locks for itself is told how long to wait: unless somebody has told it, it would fail at once.
+pub(super) fn hands_on_patience(situation: &Situation<'_>, target: &Target) -> bool {
+    target.child_locking == ChildLocking::Kept
+        && situation.command.is_some_and(|command| {
+            command.lock_timeout.is_none() && command.lock != LockSwitch::Skip
+        })
+}
+
+/// A child that locks for itself, and waits for that long.
+pub(super) fn waiting_itself(patience: Patience) -> ChildLocking {
+    match patience {
+        Patience::For(Duration::ZERO) => ChildLocking::Kept,
+        Patience::For(left) => ChildLocking::KeptWaiting(left),
+        Patience::Forever => ChildLocking::KeptWaiting(FOR_EVER),
+    }
+}
+
 impl Session<'_> {
     /// Holds the lock, or what comes in its place where terraform has to lock for itself.
     ///
@@ -72,10 +90,12 @@ impl Session<'_> {
     }
 
     fn locking(&self, way: Way) -> ChildLocking {
-        match (way, self.patience_left()) {
-            (Way::Lock, _) => self.child_locking,
-            (Way::Turn | Way::Terraform, Patience::For(left)) => ChildLocking::KeptWaiting(left),
-            (Way::Turn | Way::Terraform, Patience::Forever) => ChildLocking::KeptWaiting(FOR_EVER),
+        match (way, self.child_locking) {
+            (Way::Lock, ChildLocking::Kept) if self.hands_on_patience => {
+                waiting_itself(self.patience_left())
+            }
+            (Way::Lock, locking) => locking,
+            (Way::Turn | Way::Terraform, _) => waiting_itself(self.patience_left()),
         }
     }
 

@@ -165,6 +165,7 @@ impl Scene {
             is_astray: Cell::default(),
             not_passed_on: RefCell::default(),
             patience: Patience::Forever,
+            hands_on_patience: false,
             longer_wait: String::new(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -251,7 +251,7 @@ impl LockingCommand {
     /// Variables that the same child has to see changed. Nearly always there are none.
     ///
     /// Terraform inserts the words of `TF_CLI_ARGS…` before the real arguments. If they end the flags (a plan file, a
-    /// `--`, a flag that waits for its value), then a `-lock=false` behind them would not be read as a flag; such
+    /// `--`, a flag that waits for its value), then a flag of ours behind them would not be read as one; such
     /// words are moved into the arguments, and the variables emptied.
     #[must_use]
     pub fn variables_with_flag_inserted(&self) -> Vec<(OsString, OsString)> {

@@ -11,6 +11,7 @@ pub mod backend;
 pub mod command;
 pub mod configuration;
 pub mod duration;
+pub mod local_state;
 pub mod lock_name;
 pub mod plan_file;
 pub mod program;

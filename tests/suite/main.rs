@@ -18,6 +18,7 @@ mod heartbeats;
 mod local_files;
 mod locking_runs;
 mod pass_through;
+mod plain_terraform;
 mod s3_objects;
 mod signals;
 mod status;

@@ -23,7 +23,7 @@ fn a_run_inside_does_not_wait_for_itself() {
         LockMode::None,
     ] {
         let scene = Scene::new(mode);
-        let alone = scene.glimpse(scene.tflock(["plan", "-out=p"]));
+        let alone = scene.glimpse(scene.tflock(["--wait", "0", "plan", "-out=p"]));
         let inside = scene.glimpse(nested(&scene, ["plan", "-out=p"]));
         assert_eq!(inside.locks, alone.locks, "{mode:?}");
         assert_eq!(inside.finished, Finished::silent(0), "{mode:?}");

@@ -52,6 +52,7 @@ fn a_lock_of_terraforms_has_its_info_and_nothing_of_ours() {
             "place": null,
             "holder": {
                 "liveness": "unknown",
+                "process": null,
                 "silent_for_seconds": null,
                 "info": scene.table.lock_info(LOCK),
                 "raw_info": null,

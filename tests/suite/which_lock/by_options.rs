@@ -14,7 +14,7 @@ fn another_lock_id_is_another_lock_and_leaves_terraform_its_own() {
     for run in [by_option, by_variable] {
         let glimpse = scene.glimpse(run);
         assert_eq!(glimpse.locks, ["team/whole-network"]);
-        assert_eq!(glimpse.call.arguments, ["apply"]);
+        assert_eq!(glimpse.call.arguments, ["apply", "-lock-timeout=900s"]);
         assert_eq!(glimpse.finished.stderr, "");
     }
     let own_name = scene.glimpse(scene.tflock(["--lock-id", LOCK_ID, "apply"]));
@@ -34,7 +34,10 @@ fn another_table_is_another_lock_and_leaves_terraform_its_own() {
     assert_eq!(in_own, Vec::<String>::new());
     assert_eq!(finished, Finished::silent(0));
     assert_eq!(other.locks(), Vec::<String>::new());
-    assert_eq!(scene.fake.only_call().arguments, ["apply"]);
+    assert_eq!(
+        scene.fake.only_call().arguments,
+        ["apply", "-lock-timeout=900s"]
+    );
 
     let same = scene.tflock(["--table", scene.remote.table.name(), "apply"]);
     let glimpse = scene.glimpse(same);
@@ -65,7 +68,7 @@ fn the_local_store_can_be_chosen_and_leaves_terraform_its_own_lock() {
     let glimpse = scene.glimpse(scene.tflock(["--store", "local", "apply"]));
     assert_eq!(glimpse.locks, Vec::<String>::new());
     assert_eq!(glimpse.local_locks, [LOCK_ID]);
-    assert_eq!(glimpse.call.arguments, ["apply"]);
+    assert_eq!(glimpse.call.arguments, ["apply", "-lock-timeout=900s"]);
     assert_eq!(
         glimpse.finished.stderr, "",
         "it was chosen, so nothing is said"
@@ -92,7 +95,7 @@ fn a_state_command_that_names_a_file_locks_that_file_and_not_the_backend() {
         "state rm -state other.tfstate a.b",
         "state replace-provider -state=./other.tfstate a b",
     ] {
-        let run = scene.tflock([]).args(line.split(' '));
+        let run = scene.tflock(["--wait", "0"]).args(line.split(' '));
         let glimpse = scene.glimpse(run);
         assert_eq!(glimpse.locks, Vec::<String>::new(), "{line}");
         assert_eq!(glimpse.local_locks, [file.to_str().unwrap()], "{line}");

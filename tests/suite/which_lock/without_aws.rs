@@ -95,5 +95,5 @@ fn a_shared_backend_without_a_table_is_locked_on_this_machine_and_that_is_said()
         status: Status::Code(0),
     };
     assert_eq!(finished, expected);
-    assert_eq!(fake.only_call().arguments, ["apply"]);
+    assert_eq!(fake.only_call().arguments, ["apply", "-lock-timeout=900s"]);
 }

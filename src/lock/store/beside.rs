@@ -1,0 +1,277 @@
+//! A lock of ours beside one that the kernel keeps for others: a plain terraform's on a local state.
+//!
+//! Nothing can write, renew or remove that lock but the process that has it, and it goes with that process. So it is only
+//! looked at: while it is held nothing of ours is written, and whoever has it is shown like any other holder. Between the
+//! look and our write another terraform may come; ours then waits for it by itself.
+
+use std::rc::Rc;
+
+use super::{
+    Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
+};
+use crate::lock::record::{LockInfo, Record};
+
+/// Who has the kernel's lock.
+#[derive(Clone, Debug)]
+pub struct Foreigner {
+    /// What is known of it.
+    pub info: LockInfo,
+    /// Its process, where that can be seen.
+    pub process: Option<u32>,
+}
+
+/// Looks who has the kernel's lock; `None` if nobody, or if it cannot be told.
+pub type Look = Box<dyn Fn() -> Option<Foreigner>>;
+
+/// The two locks as one.
+pub struct BesideForeigners {
+    ours: Rc<dyn Store>,
+    look: Look,
+}
+
+impl BesideForeigners {
+    /// `ours`, which is free only while `look` sees nobody.
+    #[must_use]
+    pub fn new(ours: Rc<dyn Store>, look: Look) -> Self {
+        Self { ours, look }
+    }
+
+    fn foreigner(&self) -> Option<Stored> {
+        let found = (self.look)()?;
+        Some(Stored {
+            record: Record {
+                info: Some(found.info.to_go_json()),
+                lease: None,
+            },
+            revision: Revision::KernelLock {
+                process: found.process,
+            },
+        })
+    }
+
+    /// The terraform of a run of ours has the kernel's lock as well: then the run is the holder.
+    async fn current(&self) -> Result<Option<Stored>, StoreError> {
+        match self.ours.read().await {
+            Ok(Some(stored)) => Ok(Some(stored)),
+            Ok(None) => Ok(self.foreigner()),
+            Err(error) => self.foreigner().map_or(Err(error), |found| Ok(Some(found))),
+        }
+    }
+
+    async fn take(&self, expected: Option<&Stored>, new: &Record) -> Result<Swap, StoreError> {
+        match (self.foreigner(), expected) {
+            (None, _) => self.ours.swap(expected, Some(new)).await,
+            (Some(_), None) => Ok(Swap::Refused(self.current().await?)),
+            // Its run is dead, and its terraform is not.
+            (found, Some(_)) => Ok(Swap::Refused(found)),
+        }
+    }
+
+    /// Whoever was shown this lock wants it changed, which no request can do.
+    async fn change(&self, new: Option<&Record>) -> Result<Swap, StoreError> {
+        match (self.foreigner(), new) {
+            (Some(found), None) => Err(self.cannot_be_removed(&found)),
+            _ => Ok(Swap::Refused(self.current().await?)),
+        }
+    }
+
+    fn cannot_be_removed(&self, found: &Stored) -> StoreError {
+        let (message, remedy) = match found.revision {
+            Revision::KernelLock {
+                process: Some(process),
+            } => (
+                format!("nobody can remove this lock: it goes when process {process} ends, which has it"),
+                format!("stop it with `kill -INT {process}`"),
+            ),
+            _ => (
+                "nobody can remove this lock: it goes when the process ends that has it, in another container perhaps"
+                    .to_owned(),
+                "stop that process".to_owned(),
+            ),
+        };
+        StoreError {
+            action: SET_UP,
+            place: self.place(),
+            kind: StoreErrorKind::AccessDenied,
+            message,
+            remedy: Some(remedy),
+        }
+    }
+}
+
+impl Store for BesideForeigners {
+    fn read(&self) -> Answer<'_, Option<Stored>> {
+        Box::pin(self.current())
+    }
+
+    fn swap<'a>(
+        &'a self,
+        expected: Option<&'a Stored>,
+        new: Option<&'a Record>,
+    ) -> Answer<'a, Swap> {
+        Box::pin(async move {
+            let before = expected.map(|stored| &stored.revision);
+            match new {
+                _ if matches!(before, Some(Revision::KernelLock { .. })) => self.change(new).await,
+                Some(record) if !is_of_same_holder(expected, record) => {
+                    self.take(expected, record).await
+                }
+                _ => self.ours.swap(expected, new).await,
+            }
+        })
+    }
+
+    fn heartbeats(&self) -> Heartbeats {
+        self.ours.heartbeats()
+    }
+
+    fn key(&self) -> &str {
+        self.ours.key()
+    }
+
+    fn identity(&self) -> Identity {
+        self.ours.identity()
+    }
+
+    fn place(&self) -> String {
+        self.ours.place()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.ours.kind()
+    }
+}
+
+fn is_of_same_holder(expected: Option<&Stored>, new: &Record) -> bool {
+    expected.is_some_and(|expected| expected.record.lock_id() == new.lock_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::lock::host::Host as _;
+    use crate::lock::liveness::{Liveness, Observer};
+    use crate::lock::record::LockId;
+    use crate::lock::removal::remove;
+    use crate::lock::simulation::{SimulatedHost, Simulation};
+    use crate::lock::store::memory::MemoryStore;
+
+    /// A store beside a kernel's lock that a terraform may have.
+    struct Scene {
+        simulation: Simulation,
+        host: SimulatedHost,
+        ours: MemoryStore,
+        is_locked: Rc<Cell<bool>>,
+        both: BesideForeigners,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let simulation = Simulation::default();
+            let host = simulation.machine().tflock();
+            let ours = MemoryStore::default();
+            let is_locked = Rc::new(Cell::new(false));
+            let seen = Rc::clone(&is_locked);
+            let look = move || {
+                seen.get().then(|| Foreigner {
+                    info: LockInfo {
+                        id: LockId("theirs".to_owned()),
+                        ..LockInfo::default()
+                    },
+                    process: Some(4711),
+                })
+            };
+            Self {
+                both: BesideForeigners::new(Rc::new(ours.clone()), Box::new(look)),
+                simulation,
+                host,
+                ours,
+                is_locked,
+            }
+        }
+
+        fn record(&self) -> Record {
+            let claim = self.host.claim(None);
+            Record::new(&claim.info, claim.lease)
+        }
+
+        fn swap(
+            &self,
+            expected: Option<&Stored>,
+            new: Option<&Record>,
+        ) -> Result<Swap, StoreError> {
+            self.simulation.run(self.both.swap(expected, new))
+        }
+
+        /// What stands there, which is the foreigner's.
+        #[track_caller]
+        fn foreigner(&self) -> Stored {
+            let current = self.simulation.run(self.both.read()).unwrap().unwrap();
+            assert_eq!(current.record.lock_id(), Some(LockId("theirs".to_owned())));
+            current
+        }
+    }
+
+    #[test]
+    fn a_lock_of_the_kernels_is_a_living_holder_and_nothing_is_written_meanwhile() {
+        let scene = Scene::new();
+        scene.is_locked.set(true);
+        let found = scene.foreigner();
+        let seen = Observer::default().look(&scene.host, &found);
+        assert_eq!(seen.liveness, Liveness::Alive);
+        let refused = scene.swap(None, Some(&scene.record())).unwrap();
+        assert_eq!(refused, Swap::Refused(Some(found)));
+        assert_eq!(scene.ours.current(), None);
+
+        scene.is_locked.set(false);
+        let taken = scene.swap(None, Some(&scene.record())).unwrap();
+        assert!(matches!(taken, Swap::Done(Some(_))));
+    }
+
+    #[test]
+    fn the_holder_of_ours_is_the_one_that_is_shown_and_goes_on_renewing() {
+        let scene = Scene::new();
+        let record = scene.record();
+        scene.swap(None, Some(&record)).unwrap();
+        let held = scene.ours.current().unwrap();
+        scene.is_locked.set(true);
+        let refused = scene.swap(None, Some(&scene.record())).unwrap();
+        assert_eq!(refused, Swap::Refused(Some(held.clone())));
+
+        let renewed = record.renewed(scene.host.wall());
+        let Swap::Done(Some(renewed)) = scene.swap(Some(&held), Some(&renewed)).unwrap() else {
+            panic!("not renewed");
+        };
+        assert_eq!(scene.swap(Some(&renewed), None).unwrap(), Swap::Done(None));
+        assert_eq!(scene.ours.current(), None);
+    }
+
+    #[test]
+    fn a_dead_run_is_not_replaced_while_its_terraform_lives() {
+        let scene = Scene::new();
+        scene.swap(None, Some(&scene.record())).unwrap();
+        let dead = scene.ours.current().unwrap();
+        scene.is_locked.set(true);
+        let refused = scene.swap(Some(&dead), Some(&scene.record())).unwrap();
+        assert_eq!(
+            refused,
+            Swap::Refused(Some(scene.both.foreigner().unwrap()))
+        );
+        assert_eq!(scene.ours.current(), Some(dead));
+    }
+
+    #[test]
+    fn nobody_can_remove_a_lock_of_the_kernels() {
+        let scene = Scene::new();
+        scene.is_locked.set(true);
+        let shown = scene.foreigner();
+        let refused = scene
+            .simulation
+            .run(remove(&scene.both, &scene.host, &shown));
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::AccessDenied);
+        assert!(error.remedy.unwrap().contains("`kill -INT 4711`"));
+    }
+}
