@@ -28,6 +28,7 @@ use crate::terraform::lock_name::{
     is_listed, local_lock_name, local_state_path, s3_names, shared_lock_name,
 };
 use crate::terraform::non_empty;
+use crate::terraform::own_lock::{OwnLock, own_lock};
 use crate::terraform::plan_file::{PlannedBackend, read_plan_file};
 use crate::terraform::workspace::{Workspace, selected_workspace};
 
@@ -84,6 +85,8 @@ pub struct Target {
     pub without_place: WithoutPlace,
     /// A word for the user about how far this lock reaches.
     pub notice: Option<String>,
+    /// terraform's own lock, where that is the one that counts and tflock does not speak it.
+    pub unspoken: Option<OwnLock>,
     /// The terraform version that is known without starting it.
     pub terraform_version: Option<String>,
     /// The name to give with `--store local --lock-id`, where the directory alone would mean another lock: the command named
@@ -177,6 +180,7 @@ struct Place {
     is_terraforms_own: bool,
     path: String,
     notice: Option<String>,
+    unspoken: Option<OwnLock>,
     local_name: Option<String>,
     init_lock: Option<InitLock>,
 }
@@ -214,6 +218,7 @@ impl Target {
             },
             without_place,
             notice: None,
+            unspoken: None,
             terraform_version: subject.version,
             local_name: None,
             init_lock: None,
@@ -224,6 +229,7 @@ impl Target {
             target.stores.push(place.store);
             target.path = place.path;
             target.notice = target.notice.or(place.notice);
+            target.unspoken = target.unspoken.or(place.unspoken);
             target.local_name = target.local_name.or(place.local_name);
             target.init_lock = target.init_lock.or(place.init_lock.filter(|_| own != 0));
         }
@@ -435,6 +441,7 @@ impl Situation<'_> {
             is_terraforms_own,
             path: key,
             notice: None,
+            unspoken: None,
             local_name: None,
             init_lock,
         })
@@ -461,6 +468,7 @@ impl Situation<'_> {
             is_terraforms_own: s3.use_lockfile && object == names.lock_object,
             path: names.lock_name.into(),
             notice: None,
+            unspoken: None,
             local_name: None,
             init_lock,
         })
@@ -489,7 +497,9 @@ impl Situation<'_> {
             ),
         };
         let chosen = self.options.store == StoreChoice::Local;
-        let notice = (is_shared && !chosen).then(|| {
+        let unspoken =
+            (is_shared && !chosen).then(|| own_lock(&subject.backend, &subject.workspace));
+        let notice = unspoken.as_ref().map(|_| {
             format!(
                 "the lock keeps apart this user's runs on this machine only, while others share the backend `{}`: \
                  name a DynamoDB table with `--table` to lock for all",
@@ -506,6 +516,7 @@ impl Situation<'_> {
             local_name: by_command.then(|| key.clone()),
             path: key,
             notice,
+            unspoken,
             init_lock: None,
         })
     }

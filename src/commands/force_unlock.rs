@@ -1,5 +1,7 @@
 //! `tflock force-unlock`: removes the lock of a dead holder, after asking: exactly what was shown, or nothing.
 
+mod by_terraform;
+
 use anyhow::Context as _;
 
 use super::status::{Seen, changed, look};
@@ -24,9 +26,12 @@ pub fn run(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::Resul
 
 async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::Result<Outcome> {
     let seen = look(context).await?;
+    if by_terraform::is_terraforms(&seen, arguments) {
+        return Err(by_terraform::unlock(context, arguments)?.into());
+    }
     let held: Vec<(&dyn Store, &Stored, &Assessment)> = seen
         .iter()
-        .filter_map(|Seen { store, held }| {
+        .filter_map(|Seen { store, held, .. }| {
             let (stored, assessment) = held.as_ref()?;
             Some((store.as_ref(), stored, assessment))
         })

@@ -18,6 +18,7 @@ use crate::lock::removal::{Removal, remove};
 use crate::lock::store::{Revision, Store, Stored};
 use crate::session::Outcome;
 use crate::target::{self, Situation};
+use crate::terraform::own_lock::OwnLock;
 use crate::ui::waiting::Waiting;
 use crate::ui::{self, Reply, holder};
 
@@ -28,28 +29,36 @@ const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(700);
 pub(super) struct Seen {
     pub store: Rc<dyn Store>,
     pub held: Option<(Stored, Assessment)>,
+    /// terraform's own lock, of which this one tells nothing.
+    pub unspoken: Option<OwnLock>,
 }
 
 /// The lock as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     Free,
+    /// Only terraform could tell.
+    Unknown,
     Stale,
     Held,
 }
 
 impl Standing {
-    fn of(held: Option<&(Stored, Assessment)>) -> Self {
-        match held.map(|(_, assessment)| assessment.liveness) {
-            None => Self::Free,
-            Some(Liveness::Stale | Liveness::Gone(_)) => Self::Stale,
-            Some(Liveness::Alive | Liveness::Silent | Liveness::Unknown) => Self::Held,
+    fn of(place: &Seen) -> Self {
+        match (&place.held, &place.unspoken) {
+            (None, None) => Self::Free,
+            (None, Some(_)) => Self::Unknown,
+            (Some((_, assessment)), _) => match assessment.liveness {
+                Liveness::Stale | Liveness::Gone(_) => Self::Stale,
+                Liveness::Alive | Liveness::Silent | Liveness::Unknown => Self::Held,
+            },
         }
     }
 
     fn word(self) -> &'static str {
         match self {
             Self::Free => "free",
+            Self::Unknown => "unknown",
             Self::Stale => "stale",
             Self::Held => "held",
         }
@@ -91,23 +100,24 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
         command: None,
     })
     .await?;
-    if let Some(notice) = &target.notice {
-        context.ui.notice(notice);
-    }
     let mut seen = Vec::new();
     for store in target.stores {
         let held = store.read().await?.map(|stored| {
             let assessment = Observer::default().look(&context.machine(), &stored);
             (stored, assessment)
         });
-        seen.push(Seen { store, held });
+        seen.push(Seen {
+            store,
+            held,
+            unspoken: target.unspoken.clone(),
+        });
     }
     Ok(seen)
 }
 
 fn standing(seen: &[Seen]) -> Standing {
     seen.iter()
-        .map(|place| Standing::of(place.held.as_ref()))
+        .map(Standing::of)
         .max()
         .unwrap_or(Standing::Free)
 }
@@ -118,30 +128,42 @@ fn outcome(seen: &[Seen], arguments: &StatusArguments) -> Outcome {
     }
     Outcome::Exit(match standing(seen) {
         Standing::Free => 0,
+        Standing::Unknown => exit_code::CONFIGURATION,
         Standing::Held => exit_code::HELD,
         Standing::Stale => exit_code::LOST,
     })
 }
 
 fn as_text(place: &Seen, now: DateTime<Utc>) -> String {
-    let word = Standing::of(place.held.as_ref()).word();
-    let style = match Standing::of(place.held.as_ref()) {
+    let standing = Standing::of(place);
+    let style = match standing {
         Standing::Free => console::Style::new().green(),
         Standing::Stale => console::Style::new().red(),
-        Standing::Held => console::Style::new().yellow(),
+        Standing::Held | Standing::Unknown => console::Style::new().yellow(),
     };
     let mut lines = vec![format!(
         "{}  {}",
-        style.bold().apply_to(word),
+        style.bold().apply_to(standing.word()),
         place.store.key()
     )];
-    let mut rows = vec![("in", place.store.place())];
+    let mut rows = vec![("in", where_it_is(place))];
+    if let (None, Some(own)) = (&place.held, &place.unspoken) {
+        rows.push(("to know", own.advice.clone()));
+    }
     if let Some((stored, assessment)) = &place.held {
         rows.extend(holder::rows(&stored.record, assessment, now));
     }
     lines.extend(ui::stdout_rows(&rows));
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What nobody holds here is terraform's to hold.
+fn where_it_is(place: &Seen) -> String {
+    match (&place.held, &place.unspoken) {
+        (None, Some(own)) => own.place.clone(),
+        _ => place.store.place(),
+    }
 }
 
 fn as_json(seen: &[Seen]) -> Value {
@@ -153,10 +175,13 @@ fn as_json(seen: &[Seen]) -> Value {
 
 fn place_as_json(place: &Seen) -> Value {
     json!({
-        "status": Standing::of(place.held.as_ref()).word(),
+        "status": Standing::of(place).word(),
         "lock_id": place.store.key(),
-        "store": place.store.kind(),
-        "place": place.store.place(),
+        "store": match (&place.held, &place.unspoken) {
+            (None, Some(own)) => &own.backend,
+            _ => place.store.kind(),
+        },
+        "place": where_it_is(place),
         "holder": place.held.as_ref().map(|(stored, assessment)| holder_as_json(stored, assessment)),
     })
 }
@@ -186,7 +211,7 @@ fn process(stored: &Stored) -> Option<u32> {
 async fn offer(context: &Context, seen: &[Seen]) -> Result<Standing, Failure> {
     let standing = standing(seen);
     let question = match standing {
-        Standing::Free => return Ok(standing),
+        Standing::Free | Standing::Unknown => return Ok(standing),
         Standing::Stale => "Release it?",
         Standing::Held => "Wait until it is free?",
     };
@@ -202,7 +227,7 @@ async fn offer(context: &Context, seen: &[Seen]) -> Result<Standing, Failure> {
     }
     context.ui.notice(match standing {
         Standing::Stale => "released",
-        Standing::Held | Standing::Free => "the lock is free",
+        Standing::Held | Standing::Unknown | Standing::Free => "the lock is free",
     });
     Ok(Standing::Free)
 }

@@ -13,6 +13,7 @@ pub mod configuration;
 pub mod duration;
 pub mod local_state;
 pub mod lock_name;
+pub mod own_lock;
 pub mod plan_file;
 pub mod program;
 pub mod workspace;

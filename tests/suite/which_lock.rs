@@ -7,4 +7,5 @@ mod elsewhere;
 mod lockfile;
 mod new_workspaces;
 mod plan_file;
+mod terraforms_own;
 mod without_aws;

@@ -14,6 +14,7 @@ pub mod configuration;
 pub mod dynamodb;
 pub mod fake_terraform;
 pub mod http;
+pub mod http_state;
 pub mod lock_table;
 pub mod mid_run;
 pub mod process;
