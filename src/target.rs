@@ -29,7 +29,7 @@ use crate::terraform::lock_name::{
 };
 use crate::terraform::non_empty;
 use crate::terraform::own_lock::{OwnLock, own_lock};
-use crate::terraform::plan_file::{PlannedBackend, read_plan_file};
+use crate::terraform::plan_file::{PlanFileError, PlannedBackend, read_plan_file};
 use crate::terraform::workspace::{Workspace, selected_workspace};
 
 /// Names the directory of local locks.
@@ -44,6 +44,8 @@ pub enum ChildLocking {
     TurnedOff,
     /// We would hold it, but terraform has to take it by itself, and waits for it so long.
     KeptWaiting(Duration),
+    /// We hold none while it runs: which lock it takes is known to it alone (an encrypted plan).
+    Alone,
 }
 
 /// Where terraform's S3 backend takes a lock that nothing turns off: it does so before all else if the state of the selected
@@ -170,7 +172,11 @@ pub async fn find(situation: Situation<'_>) -> Result<Target, Failure> {
         }
     };
     let places = situation.beside_terraforms_own(places, &subject)?;
-    Target::of(places, subject, s3.as_ref(), situation.without_place())
+    let mut target = Target::of(places, subject, s3.as_ref(), situation.without_place())?;
+    if situation.options.lock_id.is_none() && situation.has_encrypted_plan() {
+        target.child_locking = ChildLocking::Alone;
+    }
+    Ok(target)
 }
 
 /// One place of a lock.
@@ -324,6 +330,8 @@ impl Reading {
         };
         match read_plan_file(&self.directory.join(file)) {
             Ok(planned) => Ok(planned),
+            // For the time being the state of the directory stands for it.
+            Err(PlanFileError::Encrypted { .. }) => Ok(None),
             Err(_) if self.is_named => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -352,6 +360,13 @@ impl Situation<'_> {
             plan_file: self.command.and_then(|command| command.plan_file.clone()),
             is_named: self.options.lock_id.is_some(),
         }
+    }
+
+    /// OpenTofu can encrypt a plan, and then only it can tell which state it is for.
+    fn has_encrypted_plan(&self) -> bool {
+        let file = self.command.and_then(|command| command.plan_file.as_ref());
+        let plan = file.map(|file| read_plan_file(&self.directory.join(file)));
+        matches!(plan, Some(Err(PlanFileError::Encrypted { .. })))
     }
 
     /// The state file that is locked, if it is a file: the backend is local, or the command's flags name one that it

@@ -53,7 +53,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         child.arguments = rest.to_vec();
         child.directory = context.chdir.as_ref().map(|_| directory.clone());
         match locking {
-            ChildLocking::Kept => {}
+            ChildLocking::Kept | ChildLocking::Alone => {}
             ChildLocking::TurnedOff => {
                 child.successors = Successors::All;
                 child.environment.clone_from(&inside);

@@ -70,11 +70,14 @@ async fn locked(
             child.hand_over = HandOver::OnDemand;
         }
         let arguments = match locking {
-            ChildLocking::Kept => arguments.clone(),
+            ChildLocking::Kept | ChildLocking::Alone => arguments.clone(),
             ChildLocking::TurnedOff => command.arguments_with_lock_held(),
             ChildLocking::KeptWaiting(left) => command.arguments_with_lock_timeout(left),
         };
-        if locking != ChildLocking::Kept {
+        if matches!(
+            locking,
+            ChildLocking::TurnedOff | ChildLocking::KeptWaiting(_)
+        ) {
             let changed = command.variables_with_flag_inserted();
             child.environment.extend(changed);
         }

@@ -33,7 +33,8 @@ enum Way {
     Lock,
     /// By its turn among runs of ours, while terraform locks for itself.
     Turn,
-    /// By terraform's own lock alone: the credentials do not reach as far as to the turn.
+    /// By terraform's own lock alone: the credentials do not reach as far as to the turn, or only terraform knows which lock it
+    /// is.
     Terraform,
 }
 
@@ -70,8 +71,9 @@ impl Session<'_> {
     /// # Errors
     /// Whatever keeps it from being held.
     pub(super) async fn hold(&self, signals: &mut Signals) -> Result<Holding, Failure> {
-        let mut way = match &self.init_lock {
-            Some(lock) if matches!(lock.when, InitLocked::Always) => Way::Turn,
+        let mut way = match (&self.init_lock, self.child_locking) {
+            (_, ChildLocking::Alone) => Way::Terraform,
+            (Some(lock), _) if matches!(lock.when, InitLocked::Always) => Way::Turn,
             _ => Way::Lock,
         };
         loop {

@@ -3,6 +3,7 @@
 use crate::support::backend::{LOCK_ID, LockMode, Remote, STATE_KEY};
 use crate::support::configuration::Configuration;
 use crate::support::mid_run::look_during;
+use crate::support::process::Finished;
 use crate::support::scene::Scene;
 use crate::support::workspace::Workspace;
 
@@ -73,4 +74,40 @@ fn a_saved_plan_that_is_none_leaves_the_word_to_terraform() {
         assert_eq!(glimpse.locks, [LOCK_ID]);
         assert_eq!(glimpse.call.arguments, ["apply", "-lock=false", file]);
     }
+}
+
+/// OpenTofu's encrypted plan. Which state it is for can only be told by OpenTofu.
+const ENCRYPTED: &str = r#"{"meta":{},"encrypted_data":"c2VjcmV0","encryption_version":"v0"}"#;
+
+#[test]
+fn an_encrypted_plan_is_applied_by_a_tofu_that_locks_for_itself_once_the_lock_is_free() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    scene.workspace.write("p.tfplan", ENCRYPTED);
+    let alone = scene.glimpse(scene.tflock(["apply", "p.tfplan"]));
+    assert_eq!(alone.locks, Vec::<String>::new());
+    assert_eq!(
+        alone.call.arguments,
+        ["apply", "-lock-timeout=900s", "p.tfplan"]
+    );
+    assert_eq!(alone.finished, Finished::silent(0));
+
+    let named = scene.glimpse(scene.tflock(["--lock-id", LOCK_ID, "apply", "p.tfplan"]));
+    assert_eq!(named.locks, [LOCK_ID]);
+    assert_eq!(named.call.arguments, ["apply", "-lock=false", "p.tfplan"]);
+
+    let holder = scene.tflock(["--reason", "rotating keys", "plan"]);
+    let (waiting, finished) = look_during(&scene.workspace, holder, |_| {
+        let calls = scene.fake.calls().len();
+        let refused = scene.tflock(["--wait", "0", "apply", "p.tfplan"]).run();
+        refused.ended_with(75).with_stderr("rotating keys");
+        assert_eq!(scene.fake.calls().len(), calls);
+        let mut waiting = scene.tflock(["--wait", "30s", "apply", "p.tfplan"]).start();
+        waiting.wait_for_output("rotating keys");
+        waiting
+    });
+    finished.succeeded();
+    // It runs the same script, which waits for the same sign.
+    scene.workspace.let_go();
+    waiting.wait().succeeded();
+    assert_eq!(scene.remote.locks(), Vec::<String>::new());
 }
