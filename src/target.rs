@@ -473,6 +473,7 @@ impl Situation<'_> {
             encryption: aws_settings::encryption(s3, &self.environment),
             acl: s3.acl.clone(),
             skip_checksum: s3.skip_s3_checksum,
+            tags: s3.lock_tags.clone(),
         };
         let init_lock = init_lock(&access, s3, &subject.workspace, || {
             let turn = format!("{}{TURN}.tflock", names.state_path);

@@ -8,6 +8,7 @@ mod record;
 mod role;
 mod s3;
 mod secret;
+mod tags;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -4,6 +4,7 @@ mod astray;
 mod by_options;
 mod by_workspace;
 mod elsewhere;
+mod lock_tags;
 mod lockfile;
 mod new_workspaces;
 mod plan_file;

@@ -30,6 +30,8 @@ pub struct ObjectSettings {
     pub acl: Option<String>,
     /// Send no checksums and ask for none: there are servers that do not know them.
     pub skip_checksum: bool,
+    /// The tags of the lock object, as `x-amz-tagging` has them.
+    pub tags: Option<String>,
 }
 
 /// How the service is asked to encrypt.
@@ -148,6 +150,7 @@ impl S3Store {
             .bucket(&self.bucket)
             .key(&self.object)
             .content_type("application/json")
+            .set_tagging(self.settings.tags.clone())
             .set_acl(self.settings.acl.as_deref().map(ObjectCannedAcl::from));
         request = match expected.map(|stored| &stored.revision) {
             Some(Revision::EntityTag(tag)) => request.if_match(tag),

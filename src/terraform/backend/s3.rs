@@ -7,6 +7,7 @@
 use super::attributes::{AttributeError, Attributes};
 use super::role::{AssumeRole, AssumeRoleWithWebIdentity};
 use super::secret::Secret;
+use super::tags;
 
 /// The workspace prefix where none is configured.
 const DEFAULT_WORKSPACE_KEY_PREFIX: &str = "env:";
@@ -48,6 +49,8 @@ pub struct S3Backend {
     pub kms_key_id: Option<String>,
     pub sse_customer_key: Option<Secret>,
     pub acl: Option<String>,
+    /// OpenTofu's `lock_tags`, as the header `x-amz-tagging` has them.
+    pub lock_tags: Option<String>,
     pub skip_s3_checksum: bool,
     pub custom_ca_bundle: Option<String>,
     /// Whether certificates are not to be verified.
@@ -100,6 +103,7 @@ impl S3Backend {
             kms_key_id: config.text("kms_key_id")?,
             sse_customer_key: config.secret("sse_customer_key")?,
             acl: config.text("acl")?,
+            lock_tags: tags::encoded(&config.text_map("lock_tags")?),
             skip_s3_checksum: is_on("skip_s3_checksum")?,
             custom_ca_bundle: config.text("custom_ca_bundle")?,
             insecure: is_on("insecure")?,

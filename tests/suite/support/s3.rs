@@ -41,6 +41,8 @@ pub struct Object {
     pub last_modified: DateTime<Utc>,
     /// The `x-amz-checksum-` headers that came with it, by full name. They were checked.
     pub checksums: BTreeMap<String, String>,
+    /// The `x-amz-tagging` header, as it came.
+    pub tagging: Option<String>,
     /// The MD5 of the customer's key, if it was stored with SSE-C.
     pub customer_key_md5: Option<String>,
 }
@@ -144,6 +146,7 @@ impl Object {
             metadata: BTreeMap::new(),
             last_modified: Utc::now(),
             checksums: BTreeMap::new(),
+            tagging: None,
             customer_key_md5: None,
         }
     }

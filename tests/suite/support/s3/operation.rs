@@ -81,6 +81,7 @@ fn put(
     check_if_match(bucket.get(key), headers)?;
     let mut object = Object::new(received.body);
     object.content_type = header(headers, "content-type").map(str::to_owned);
+    object.tagging = header(headers, "x-amz-tagging").map(str::to_owned);
     object.metadata = metadata_of(headers);
     object.checksums = received.checksums.into_iter().collect();
     object.customer_key_md5 = customer_key_md5(headers).map(str::to_owned);
