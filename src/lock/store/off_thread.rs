@@ -1,4 +1,4 @@
-//! The local store on a thread of its own: a file system can hang, and the one thread that renews locks and hears signals
+//! A store that blocks, on a thread of its own: a file system can hang, and the one thread that renews locks and hears signals
 //! must not hang with it.
 
 use std::time::Duration;
@@ -7,34 +7,39 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::local::LocalStore;
 use super::{Answer, Heartbeats, Identity, Store, StoreError, StoreErrorKind, Stored, Swap};
 use crate::lock::record::Record;
 
 /// How long one request may take. It waits up to five seconds for that of another process.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A local store whose requests are carried out by other threads.
+/// A store whose requests are carried out by other threads.
 ///
 /// One that is given up goes on nevertheless, as a request to a server does, and changes only the record that it compares.
 #[derive(Debug)]
-pub struct OffThread(LocalStore);
+pub struct OffThread<S> {
+    store: S,
+    answered_within: Duration,
+}
 
-impl OffThread {
+impl<S: Store + Clone + Send + 'static> OffThread<S> {
     /// The same lock as `store`.
     #[must_use]
-    pub fn new(store: LocalStore) -> Self {
-        Self(store)
+    pub fn new(store: S) -> Self {
+        Self {
+            store,
+            answered_within: ANSWERED_WITHIN,
+        }
     }
 
     async fn carry_out<T: Send + 'static>(
         &self,
         action: &'static str,
-        request: impl FnOnce(&LocalStore, &Handle) -> Result<T, StoreError> + Send + 'static,
+        request: impl FnOnce(&S, &Handle) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (store, runtime) = (self.0.clone(), Handle::current());
+        let (store, runtime) = (self.store.clone(), Handle::current());
         let answer = spawn_blocking(move || request(&store, &runtime));
-        match timeout(ANSWERED_WITHIN, answer).await {
+        match timeout(self.answered_within, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(ended)) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -58,7 +63,7 @@ impl OffThread {
     }
 }
 
-impl Store for OffThread {
+impl<S: Store + Clone + Send + 'static> Store for OffThread<S> {
     fn read(&self) -> Answer<'_, Option<Stored>> {
         Box::pin(self.carry_out("reading", |store, runtime| runtime.block_on(store.read())))
     }
@@ -76,22 +81,87 @@ impl Store for OffThread {
     }
 
     fn heartbeats(&self) -> Heartbeats {
-        self.0.heartbeats()
+        self.store.heartbeats()
     }
 
     fn key(&self) -> &str {
-        self.0.key()
+        self.store.key()
     }
 
     fn identity(&self) -> Identity {
-        self.0.identity()
+        self.store.identity()
     }
 
     fn place(&self) -> String {
-        self.0.place()
+        self.store.place()
     }
 
     fn kind(&self) -> &'static str {
-        self.0.kind()
+        self.store.kind()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store that hangs for ever.
+    #[derive(Clone)]
+    struct Hung;
+
+    fn hang() -> ! {
+        loop {
+            std::thread::park();
+        }
+    }
+
+    impl Store for Hung {
+        fn read(&self) -> Answer<'_, Option<Stored>> {
+            Box::pin(async { hang() })
+        }
+
+        fn swap<'a>(&'a self, _: Option<&'a Stored>, _: Option<&'a Record>) -> Answer<'a, Swap> {
+            Box::pin(async { hang() })
+        }
+
+        fn heartbeats(&self) -> Heartbeats {
+            Heartbeats::Written
+        }
+
+        fn key(&self) -> &'static str {
+            "lock"
+        }
+
+        fn identity(&self) -> Identity {
+            Identity::of(&[self.kind()])
+        }
+
+        fn place(&self) -> String {
+            "a file".to_owned()
+        }
+
+        fn kind(&self) -> &'static str {
+            "hung"
+        }
+    }
+
+    #[test]
+    fn a_file_system_that_hangs_is_given_up_and_keeps_no_runtime_from_its_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let store = OffThread {
+            store: Hung,
+            answered_within: Duration::from_millis(20),
+        };
+        runtime.block_on(async {
+            // What hangs may have been carried out in the end.
+            let read = store.read().await.unwrap_err();
+            assert!(read.kind.may_have_been_applied(), "{read}");
+            let write = store.swap(None, None).await.unwrap_err();
+            assert!(write.kind.may_have_been_applied(), "{write}");
+        });
+        runtime.shutdown_background();
     }
 }
