@@ -262,6 +262,7 @@ impl Session<'_> {
         let begun = self.host.now();
         let (mut told, mut refused) = (false, false);
         let mut asked_to_end = None;
+        let mut told_of = BTreeSet::new();
         let mut releasing = pin!(keeper.release(|error| {
             // What mends itself at once is not worth a word: new keys of a role, or another attempt.
             let credentials = error.kind.is_about_credentials();
@@ -277,10 +278,13 @@ impl Session<'_> {
                 released = &mut releasing => return (released, asked_to_end),
                 signal = signals.end_requested(Phase::Releasing) => {
                     asked_to_end = asked_to_end.or(Some(signal));
-                    self.ui.notice(&format!(
-                        "{} waits: the lock is being released",
-                        signal.kind.number()
-                    ));
+                    // One of each kind is enough.
+                    if told_of.insert(signal.kind.number().0) {
+                        self.ui.notice(&format!(
+                            "{} waits: the lock is being released",
+                            signal.kind.number()
+                        ));
+                    }
                 }
             }
         }

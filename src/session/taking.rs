@@ -1,6 +1,5 @@
 //! Getting all places of the lock, one after the other, or none. Signals are heard all the time.
 
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -60,12 +59,16 @@ impl Session<'_> {
         signals: &mut Signals,
     ) -> (Taking, Option<NoUse>) {
         let (stop, stopped) = watch::channel(false);
-        let mut taking = pin!(async {
-            tokio::join!(
-                self.take_all(&wanted.stores, stopped.clone()),
-                look_for(wanted.unless_missing, &stop, stopped.clone())
-            )
-        });
+        let places = async {
+            let taking = self.take_all(&wanted.stores, stopped.clone()).await;
+            if !matches!(taking, Taking::Held(_)) {
+                // Nobody wants to know any more whether the state is missing.
+                stop.send_replace(true);
+            }
+            taking
+        };
+        let look = look_for(wanted.unless_missing, &stop, stopped.clone());
+        let mut taking = Box::pin(async { tokio::join!(places, look) });
         let mut asked: Option<(Signal, Instant)> = None;
         let mut is_told = false;
         let (taking, is_missing) = loop {

@@ -197,6 +197,23 @@ fn a_signal_while_the_state_is_looked_for_ends_the_run_at_once() {
 }
 
 #[test]
+fn a_lock_that_is_held_is_told_at_once_although_the_look_for_the_state_takes_long() {
+    let remote = Remote::start();
+    let s3 = Proxy::before(remote.s3.url());
+    let backend = remote.backend(LockMode::DynamodbTable).s3_url(s3.url());
+    let workspace = Workspace::with(&Configuration::with_backend(&backend));
+    workspace.init();
+    let info = serde_json::json!({ "ID": "7", "Who": "ben@desk" });
+    let lock = format!("states/env:/stg/{STATE_KEY}");
+    remote.table.put_lock(&lock, &info);
+    let looking = s3.on("HEAD *").hold();
+    let run = workspace.tflock(["--wait", "0", "apply"]);
+    let run = run.env("TF_WORKSPACE", "stg").run();
+    run.ended_with(75).with_stderr("ben@desk");
+    looking.open();
+}
+
+#[test]
 fn where_a_turn_may_not_be_taken_terraforms_own_lock_is_enough() {
     let remote = Remote::start();
     let s3 = Proxy::before(remote.s3.url());
