@@ -158,12 +158,20 @@ fn as_text(place: &Seen, now: DateTime<Utc>) -> String {
     lines.join("\n")
 }
 
-/// What nobody holds here is terraform's to hold.
+/// Where the lock is: terraform's own may be held, or may be the one that counts.
 fn where_it_is(place: &Seen) -> String {
     match (&place.held, &place.unspoken) {
+        (Some((stored, _)), _) if is_kernels(stored) => {
+            "terraform's own lock on the state file".to_owned()
+        }
         (None, Some(own)) => own.place.clone(),
         _ => place.store.place(),
     }
+}
+
+/// Whether it is a lock that the kernel keeps, for a plain terraform.
+fn is_kernels(stored: &Stored) -> bool {
+    matches!(stored.revision, Revision::KernelLock { .. })
 }
 
 fn as_json(seen: &[Seen]) -> Value {

@@ -28,6 +28,7 @@ fn is_seen(workspace: &Workspace, terraform: &Running, words: &[&str], state: &s
         let lock = &shown["locks"][0];
         let holder = &lock["holder"];
         assert_eq!(shown["status"], "held");
+        assert_eq!(lock["place"], "terraform's own lock on the state file");
         assert!(
             lock["lock_id"].as_str().unwrap().ends_with(state),
             "{shown}"

@@ -166,7 +166,10 @@ fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
     }
     let finished = run.run().succeeded();
     assert_eq!(finished.stderr, "");
-    assert_eq!(bench.terraform.only_call().arguments, ["plan"]);
+    assert_eq!(
+        bench.terraform.only_call().arguments,
+        ["plan", "-lock-timeout=900s"]
+    );
 }
 
 #[test]
