@@ -8,8 +8,10 @@ pub mod held;
 pub mod host;
 pub mod keeper;
 pub mod liveness;
+mod outage;
 #[cfg(test)]
 mod proof;
+pub mod read;
 pub mod record;
 pub mod removal;
 #[cfg(test)]

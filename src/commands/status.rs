@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
 use crate::lock::host::Host as _;
 use crate::lock::liveness::{Assessment, Liveness, Observer};
+use crate::lock::read::read;
 use crate::lock::removal::{Removal, remove};
 use crate::lock::store::{Revision, Store, Stored};
 use crate::session::Outcome;
@@ -102,8 +103,9 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
     .await?;
     let mut seen = Vec::new();
     for store in target.stores {
-        let held = store.read().await?.map(|stored| {
-            let assessment = Observer::default().look(&context.machine(), &stored);
+        let machine = context.machine();
+        let held = read(store.as_ref(), &machine).await?.map(|stored| {
+            let assessment = Observer::default().look(&machine, &stored);
             (stored, assessment)
         });
         seen.push(Seen {
@@ -274,7 +276,7 @@ async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Fai
         context.options.wait,
         machine.wall(),
     );
-    while let Some(stored) = store.read().await? {
+    while let Some(stored) = read(store, &machine).await? {
         let look = Observed {
             assessment: observer.look(&machine, &stored),
             waited: machine.now().since(started),

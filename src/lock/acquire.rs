@@ -4,6 +4,7 @@
 //! refusal that brings that ID back is the lost answer, and whoever gives up first makes sure that nothing of
 //! its own stays behind.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,19 +13,19 @@ use tokio::sync::watch;
 use super::held::Held;
 use super::host::{Host, Instant};
 use super::liveness::{Assessment, Observer, Replacement};
+use super::outage::Outage;
 use super::record::{Lease, LockId, LockInfo, Record, go_time};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
 /// How often a held lock is tried again: so that a hand-over takes a quarter of a second in the middle.
 const POLL_INTERVAL: Duration = Duration::from_millis(600);
-/// The first pause after a failure; it doubles.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-/// The longest pause after a failure.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 /// How long a store may fail before an acquisition gives up on it.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is tried to withdraw an attempt that may have been carried out.
 const WITHDRAWAL_PATIENCE: Duration = Duration::from_secs(5);
+/// How much of that an attempt under way gets to be answered when a stop is asked for: a healthy store answers in
+/// milliseconds, and an attempt that is dropped may be carried out after the look for it.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// When an own record was written that no attempt of this acquisition wrote: nobody knows.
 const LONG_AGO: Instant = Instant(Duration::ZERO);
 
@@ -119,11 +120,12 @@ pub struct AcquireError {
 
 /// Takes the lock of `store`, waiting for its holder as long as `patience` says.
 ///
-/// `stop` turning true ends the wait; a request under way is brought to its end first, and undone. `progress` is
-/// asked again after each attempt and must not block.
+/// `stop` turning true ends the wait and any attempt under way, which is undone; that takes five seconds at the most.
+/// `progress` is asked again after each attempt and must not block.
 ///
 /// # Errors
-/// What the store refuses for good, at once; what may pass, after ten seconds of it.
+/// What the store refuses for good, at once; what may pass, after ten seconds of it, silence included. Then up to five
+/// more are spent on withdrawing an attempt that may have been carried out.
 pub async fn acquire(
     store: Rc<dyn Store>,
     host: Rc<dyn Host>,
@@ -141,13 +143,24 @@ pub async fn acquire(
     let mut vanishing = Outage::default();
     loop {
         if *stop.borrow() {
-            withdraw(store.as_ref(), host.as_ref(), claim, unanswered.is_some()).await?;
+            let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE);
+            withdrawal.carry_out(store.as_ref(), host.as_ref()).await?;
             return Ok(Acquisition::Stopped);
         }
         let asked = host.now();
         let record = claim.record(host.as_ref(), store.heartbeats());
         let expected = replacing.as_ref().map(|observed| &observed.stored);
-        let refused = match store.swap(expected, Some(&record)).await {
+        let request = store.swap(expected, Some(&record));
+        let attempt = outage.attempt(host.as_ref(), OUTAGE_PATIENCE, store.as_ref(), request);
+        let Some(answer) = unless_stopped(host.as_ref(), attempt, &mut stop).await else {
+            if store.may_have_arrived() {
+                unanswered.get_or_insert(asked);
+            }
+            let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE - LAST_WORD);
+            withdrawal.carry_out(store.as_ref(), host.as_ref()).await?;
+            return Ok(Acquisition::Stopped);
+        };
+        let refused = match answer {
             Ok(Swap::Done(Some(stored))) => {
                 return Ok(Acquisition::Held {
                     held: Held::new(store, host, claim.info.id.clone(), stored, asked),
@@ -167,8 +180,8 @@ pub async fn acquire(
                         continue;
                     }
                     _ => {
-                        let (store, host) = (store.as_ref(), host.as_ref());
-                        return Err(give_up(store, host, claim, unanswered.is_some(), error).await);
+                        let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE);
+                        return Err(withdrawal.after(error, store.as_ref(), host.as_ref()).await);
                     }
                 }
             }
@@ -182,8 +195,8 @@ pub async fn acquire(
             replacing = None;
             let Some(pause) = vanishing.pause(host.as_ref(), OUTAGE_PATIENCE) else {
                 let error = refuses_without_reason(store.as_ref());
-                let (store, host) = (store.as_ref(), host.as_ref());
-                return Err(give_up(store, host, claim, unanswered.is_some(), error).await);
+                let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE);
+                return Err(withdrawal.after(error, store.as_ref(), host.as_ref()).await);
             };
             sleep_or_stop(host.as_ref(), pause, &mut stop).await;
             continue;
@@ -211,7 +224,8 @@ pub async fn acquire(
             Patience::For(limit) => limit.saturating_sub(seen.waited),
         };
         if remaining.is_zero() {
-            withdraw(store.as_ref(), host.as_ref(), claim, unanswered.is_some()).await?;
+            let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE);
+            withdrawal.carry_out(store.as_ref(), host.as_ref()).await?;
             return Ok(Acquisition::TimedOut(Box::new(seen)));
         }
         if progress(Progress::HeldBy(&seen)) == Decision::TakeOver {
@@ -236,81 +250,85 @@ fn refuses_without_reason(store: &dyn Store) -> StoreError {
 }
 
 async fn sleep_or_stop(host: &dyn Host, pause: Duration, stop: &mut watch::Receiver<bool>) {
-    let stopped = async {
-        if stop.wait_for(|stop| *stop).await.is_err() {
-            // Nobody is left who could ask for a stop.
-            std::future::pending::<()>().await;
-        }
-    };
     tokio::select! {
         biased;
-        () = stopped => {}
+        () = stopped(stop) => {}
         () = host.sleep(pause) => {}
     }
 }
 
-/// Failures in a row: how long to pause after each, and when to give up.
-#[derive(Default)]
-pub(super) struct Outage {
-    since: Option<Instant>,
-    last_pause: Option<Duration>,
+/// The outcome of an attempt; `None` if a stop was asked for and it did not come soon after.
+async fn unless_stopped<T>(
+    host: &dyn Host,
+    attempt: impl Future<Output = T>,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<T> {
+    let mut attempt = pin!(attempt);
+    tokio::select! {
+        biased;
+        outcome = &mut attempt => return Some(outcome),
+        () = stopped(stop) => {}
+    }
+    tokio::select! {
+        biased;
+        outcome = attempt => Some(outcome),
+        () = host.sleep(LAST_WORD) => None,
+    }
 }
 
-impl Outage {
-    /// The pause before the next attempt; `None` once it has lasted longer than `patience`.
-    pub(super) fn pause(&mut self, host: &dyn Host, patience: Duration) -> Option<Duration> {
-        let now = host.now();
-        let since = *self.since.get_or_insert(now);
-        if now.since(since) >= patience {
-            return None;
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could ask for a stop.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The end of an acquisition that got no lock: whatever its attempts may have left is removed.
+struct Withdrawal<'a> {
+    id: &'a LockId,
+    unanswered: bool,
+    patience: Duration,
+}
+
+impl<'a> Withdrawal<'a> {
+    fn of(claim: &'a Claim, unanswered: Option<Instant>, patience: Duration) -> Self {
+        Self {
+            id: &claim.info.id,
+            unanswered: unanswered.is_some(),
+            patience,
         }
-        let pause = self
-            .last_pause
-            .map_or(FIRST_BACKOFF, |last| (last * 2).min(LONGEST_BACKOFF));
-        self.last_pause = Some(pause);
-        Some(host.jittered(pause))
     }
-}
 
-/// Ends an acquisition that failed, leaving nothing behind that can be removed.
-async fn give_up(
-    store: &dyn Store,
-    host: &dyn Host,
-    claim: &Claim,
-    unanswered: bool,
-    error: StoreError,
-) -> AcquireError {
-    let withdrawn = withdraw(store, host, claim, unanswered).await;
-    AcquireError {
-        error,
-        maybe_left: withdrawn.err().and_then(|error| error.maybe_left),
-    }
-}
-
-/// Removes the record of an attempt whose answer never came, if it was carried out after all.
-async fn withdraw(
-    store: &dyn Store,
-    host: &dyn Host,
-    claim: &Claim,
-    unanswered: bool,
-) -> Result<(), AcquireError> {
-    if !unanswered {
-        return Ok(());
-    }
-    let mut outage = Outage::default();
-    loop {
-        let error = match remove_own(store, &claim.info.id).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        match outage.pause(host, WITHDRAWAL_PATIENCE) {
-            Some(pause) if error.kind.is_transient() => host.sleep(pause).await,
-            _ => {
-                return Err(AcquireError {
-                    error,
-                    maybe_left: Some(claim.info.id.clone()),
-                });
+    /// Removes the record of an attempt whose answer never came, if it was carried out after all.
+    async fn carry_out(&self, store: &dyn Store, host: &dyn Host) -> Result<(), AcquireError> {
+        if !self.unanswered {
+            return Ok(());
+        }
+        let mut outage = Outage::default();
+        loop {
+            let removal = remove_own(store, self.id);
+            let attempt = outage.attempt(host, self.patience, store, removal);
+            let Err(error) = attempt.await else {
+                return Ok(());
+            };
+            match outage.pause(host, self.patience) {
+                Some(pause) if error.kind.is_transient() => host.sleep(pause).await,
+                _ => {
+                    return Err(AcquireError {
+                        error,
+                        maybe_left: Some(self.id.clone()),
+                    });
+                }
             }
+        }
+    }
+
+    /// The same where it was `error` that ended the acquisition.
+    async fn after(&self, error: StoreError, store: &dyn Store, host: &dyn Host) -> AcquireError {
+        let withdrawn = self.carry_out(store, host).await;
+        AcquireError {
+            error,
+            maybe_left: withdrawn.err().and_then(|error| error.maybe_left),
         }
     }
 }

@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::acquire::Outage;
 use super::host::{Host, Instant};
 use super::liveness::HEARTBEAT_INTERVAL;
+use super::outage::Outage;
 use super::record::{LockId, ProcessIdentity};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 

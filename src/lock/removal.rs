@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::acquire::Outage;
 use super::host::Host;
+use super::outage::Outage;
 use super::store::{Store, StoreError, Stored, Swap};
 
 /// How long a removal is tried before it is reported as failed.
@@ -32,7 +32,8 @@ pub async fn remove(
     let mut unanswered = false;
     let mut outage = Outage::default();
     loop {
-        match store.swap(Some(shown), None).await {
+        let request = store.swap(Some(shown), None);
+        match outage.attempt(host, PATIENCE, store, request).await {
             Ok(Swap::Done(_)) => return Ok(Removal::Removed),
             // Our first request may have done it; whoever stands there by now came after.
             Ok(Swap::Refused(other)) if unanswered && !is_same_lock(shown, other.as_ref()) => {

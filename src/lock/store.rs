@@ -97,6 +97,12 @@ pub trait Store {
         new: Option<&'a Record>,
     ) -> Answer<'a, Swap>;
 
+    /// Whether a write that was dropped without an answer may have been carried out; false where it had found no
+    /// connection yet, or where only a look was under way.
+    fn may_have_arrived(&self) -> bool {
+        true
+    }
+
     /// Whether its records are renewed.
     fn heartbeats(&self) -> Heartbeats;
 
@@ -114,7 +120,7 @@ pub trait Store {
 }
 
 /// How a request failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", self.in_words())]
 pub struct StoreError {
     /// The store's word for the request: `PutItem`.

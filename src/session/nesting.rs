@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Command;
 use crate::lock::held::Held;
+use crate::lock::host::Machine;
+use crate::lock::read::read;
 use crate::lock::record::LockId;
 use crate::lock::store::{Identity, Store, StoreError};
 use crate::target::{ChildLocking, Target};
@@ -81,10 +83,8 @@ async fn is_held_around(
         let Some(same) = same else {
             return Ok(false);
         };
-        let holder = store
-            .read()
-            .await?
-            .and_then(|stored| stored.record.lock_id());
+        let stored = read(store.as_ref(), &Machine::default()).await?;
+        let holder = stored.and_then(|stored| stored.record.lock_id());
         if holder.as_ref() != Some(&same.id) {
             return Ok(false);
         }

@@ -4,6 +4,7 @@
 
 mod dynamodb;
 mod objects;
+mod reads;
 mod release;
 mod silence;
 mod stragglers;

@@ -20,6 +20,10 @@ pub enum Fault {
     RequestLost,
     /// It is refused without being carried out.
     Refused(StoreErrorKind),
+    /// It never arrives, and nobody says so.
+    Silence,
+    /// It is carried out, and nobody says so.
+    SilenceAfter,
     /// A swap is refused because of a record that is gone before anybody can look at it.
     FreedMeanwhile,
 }
@@ -86,7 +90,7 @@ impl MemoryStore {
             })
     }
 
-    fn request<T>(
+    async fn request<T>(
         &self,
         action: &'static str,
         carry_out: impl FnOnce(&Self) -> T,
@@ -107,6 +111,11 @@ impl MemoryStore {
                 Err(error(StoreErrorKind::Unreachable))
             }
             Fault::RequestLost => Err(error(StoreErrorKind::Unreachable)),
+            Fault::Silence => std::future::pending().await,
+            Fault::SilenceAfter => {
+                carry_out(self);
+                std::future::pending().await
+            }
             Fault::Refused(kind) => Err(error(kind)),
         }
     }
@@ -114,7 +123,7 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn read(&self) -> Answer<'_, Option<Stored>> {
-        Box::pin(async { self.request("read", Self::current) })
+        Box::pin(self.request("read", Self::current))
     }
 
     fn swap<'a>(
@@ -141,6 +150,7 @@ impl Store for MemoryStore {
                     Swap::Refused(current)
                 }
             })
+            .await
         })
     }
 

@@ -1,5 +1,5 @@
-//! Requests that nobody answers, not even by closing the connection: each is given up after ten
-//! seconds, or sooner where a promise leaves less time, and made again.
+//! Requests that nobody answers, not even by closing the connection: each is given up after seven or ten seconds, or
+//! sooner where a promise leaves less time, and made again.
 
 use std::thread;
 use std::time::Duration;
@@ -11,15 +11,14 @@ use crate::support::process::{Finished, Status};
 const FOR_EVER: Duration = Duration::from_secs(50);
 
 #[test]
-fn a_request_without_an_answer_is_given_up_after_ten_seconds_or_in_time_for_a_promise_and_made_again()
- {
+fn a_request_without_an_answer_is_given_up_in_time_and_made_again() {
     let ground = Ground::with_table();
-    let no_answer = |action: &str| {
+    let no_answer = |action: &str, within: &str| {
         let super::Engine::Table { table, .. } = &ground.engine else {
             unreachable!("a table")
         };
         let table = table.name();
-        format!("{action} on DynamoDB table `{table}` in us-east-1 failed: no answer within 10 s")
+        format!("{action} on DynamoDB table `{table}` in us-east-1 failed: no answer {within}")
     };
     let ends_with_a_word = |action: &str, fault: Fault, words: String| {
         let lock = ground.lock(&format!("{action}-{fault:?}"));
@@ -46,11 +45,14 @@ fn a_request_without_an_answer_is_given_up_after_ten_seconds_or_in_time_for_a_pr
         for fault in [Fault::Hang(FOR_EVER), Fault::HangReply(FOR_EVER)] {
             let (put, deletion) = (fault.clone(), fault.clone());
             scope.spawn(|| {
-                let words = format!("tflock: {}; trying again\n", no_answer("PutItem"));
+                let words = format!(
+                    "tflock: {}; trying again\n",
+                    no_answer("the request", "for 7 s")
+                );
                 ends_with_a_word("PutItem", put, words);
             });
             scope.spawn(|| {
-                let error = no_answer("DeleteItem");
+                let error = no_answer("DeleteItem", "within 10 s");
                 let words =
                     format!("warning: the lock is not released yet: {error}; trying again for a minute, please leave it running\n");
                 ends_with_a_word("DeleteItem", deletion, words);

@@ -1,0 +1,91 @@
+//! Looking at a lock, patiently: one request that is throttled, cut off or refused for a moment is no answer.
+
+use std::time::Duration;
+
+use super::host::Host;
+use super::outage::Outage;
+use super::store::{Store, StoreError, Stored};
+
+/// How long a store may fail before a look is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What stands in the store now.
+///
+/// # Errors
+/// What will not pass, at once; what may, after ten seconds of it.
+pub async fn read(store: &dyn Store, host: &dyn Host) -> Result<Option<Stored>, StoreError> {
+    let mut outage = Outage::default();
+    loop {
+        let answer = outage.attempt(host, PATIENCE, store, store.read()).await;
+        let error = match answer {
+            Ok(stored) => return Ok(stored),
+            Err(error) => error,
+        };
+        match outage.pause(host, PATIENCE) {
+            Some(pause) if error.kind.is_transient() => host.sleep(pause).await,
+            _ => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::record::Record;
+    use crate::lock::simulation::{SimulatedHost, Simulation};
+    use crate::lock::store::StoreErrorKind;
+    use crate::lock::store::memory::{Fault, MemoryStore};
+
+    fn scene() -> (Simulation, SimulatedHost, MemoryStore) {
+        let simulation = Simulation::default();
+        let host = simulation.machine().tflock();
+        let store = MemoryStore::default();
+        let claim = host.claim(None);
+        store.overwrite(Some(Record::new(&claim.info, claim.lease)));
+        (simulation, host, store)
+    }
+
+    #[test]
+    fn a_look_rides_over_whatever_may_pass() {
+        let (simulation, host, store) = scene();
+        store.inject([
+            Fault::Refused(StoreErrorKind::Throttled),
+            Fault::Refused(StoreErrorKind::ServerFailure),
+            Fault::RequestLost,
+            Fault::ReplyLost,
+            Fault::Refused(StoreErrorKind::NotCarriedOut),
+        ]);
+        let seen = simulation.run(read(&store, &host)).unwrap();
+        assert_eq!(seen, store.current());
+        assert!(seen.is_some());
+        assert_eq!(store.requests(), 6);
+    }
+
+    #[test]
+    fn a_look_that_hangs_is_made_again() {
+        let (simulation, host, store) = scene();
+        store.inject([Fault::Silence]);
+        assert!(simulation.run(read(&store, &host)).unwrap().is_some());
+        assert_eq!(store.requests(), 2);
+    }
+
+    #[test]
+    fn a_look_is_given_up_after_ten_seconds() {
+        for fault in [Fault::Silence, Fault::RequestLost] {
+            let (simulation, host, store) = scene();
+            store.inject(vec![fault; 1000]);
+            assert!(simulation.run(read(&store, &host)).is_err());
+            assert_eq!(simulation.elapsed(), PATIENCE, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_that_is_forbidden_fails_at_once() {
+        let (simulation, host, store) = scene();
+        store.inject([Fault::Refused(StoreErrorKind::AccessDenied)]);
+        let error = simulation.run(read(&store, &host)).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::AccessDenied);
+        assert_eq!(simulation.elapsed(), Duration::ZERO);
+        assert_eq!(store.requests(), 1);
+    }
+}
