@@ -2,6 +2,7 @@
 
 mod as_terraform;
 mod refusals;
+mod servers;
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::support::backend::LOCK_KEY;
 use crate::support::process::Invocation;
 use crate::support::proxy::{Exchange, Proxy};
 use crate::support::recorded::s3_workspace;
-use crate::support::s3::S3;
+use crate::support::s3::{S3, Sort};
 use crate::support::workspace::Workspace;
 
 /// A bucket behind a proxy.
@@ -25,7 +26,12 @@ const DELETE: &str = "DELETE *.tflock";
 
 impl Scene {
     fn new() -> Self {
-        let s3 = S3::start();
+        Self::of_sort(Sort::default())
+    }
+
+    /// The same with a server of that sort.
+    fn of_sort(sort: Sort) -> Self {
+        let s3 = S3::of_sort(sort);
         let proxy = Proxy::before(s3.url());
         Self { s3, proxy }
     }

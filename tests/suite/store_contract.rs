@@ -2,6 +2,7 @@
 
 mod contract;
 mod foreign;
+mod odd_servers;
 mod places;
 mod races;
 mod records;
@@ -14,6 +15,10 @@ macro_rules! proven_by_all {
         proven_by_all!(@store local: $($fact),+);
         proven_by_all!(@store dynamodb: $($fact),+);
         proven_by_all!(@store s3: $($fact),+);
+        proven_by_all!(@store s3_that_ignores_if_match: $($fact),+);
+        proven_by_all!(@store s3_without_if_match: $($fact),+);
+        proven_by_all!(@store s3_that_calls_if_match_invalid: $($fact),+);
+        proven_by_all!(@store s3_that_never_finds_a_match: $($fact),+);
     };
     (@store $store:ident: $($fact:ident),+) => {
         mod $store {

@@ -7,6 +7,7 @@ mod connection;
 mod http;
 mod roles;
 mod settings;
+mod wire;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub(super) use self::connection::Connection;
 use self::http::ConnectOnDemand;
 use self::roles::with_roles;
 pub use self::settings::{AwsSettings, Role, StaticKeys, WebIdentity, WebIdentityToken};
+pub(super) use self::wire::{Server, Wire};
 use super::{SET_UP, StoreError, StoreErrorKind};
 
 /// How long a connection may take.
@@ -45,6 +47,7 @@ pub struct AwsAccess {
     http_client: SharedHttpClient,
     region: Region,
     config: SdkConfig,
+    wire: Wire,
 }
 
 impl AwsAccess {
@@ -65,6 +68,7 @@ impl AwsAccess {
             settings,
             http_client,
             region,
+            wire: Wire::default(),
         })
     }
 
@@ -76,6 +80,19 @@ impl AwsAccess {
             config,
             ..self.clone()
         }
+    }
+
+    /// The same access, watched apart from all others: for one store.
+    pub(super) fn watched(&self) -> Self {
+        Self {
+            wire: Wire::default(),
+            ..self.clone()
+        }
+    }
+
+    /// What is known of its requests.
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// The region that was found.
@@ -105,6 +122,7 @@ impl AwsAccess {
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let mut config = aws_sdk_dynamodb::config::Builder::from(&self.config)
+            .http_client(self.wire.around(&self.http_client))
             .retry_config(RetryConfig::disabled());
         if let Some(endpoint) = &self.settings.dynamodb_endpoint {
             config = config.endpoint_url(endpoint);
@@ -116,6 +134,7 @@ impl AwsAccess {
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.config)
+            .http_client(self.wire.around(&self.http_client))
             .retry_config(RetryConfig::disabled())
             .force_path_style(self.settings.path_style);
         if let Some(endpoint) = &self.settings.s3_endpoint {

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Map, Number, Value};
 
-use super::aws::{self, AwsAccess, Connection, Service};
+use super::aws::{self, AwsAccess, Connection, Service, Wire};
 use super::{
     Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
@@ -45,6 +45,7 @@ const OWN_ATTRIBUTES: [&str; 9] = [
 #[derive(Debug)]
 pub struct DynamoDbStore {
     connection: Connection<Client>,
+    wire: Wire,
     table: String,
     key: String,
     region: String,
@@ -55,8 +56,10 @@ impl DynamoDbStore {
     /// The item whose `LockID` is `key`.
     #[must_use]
     pub fn new(access: &AwsAccess, table: &str, key: &str) -> Self {
+        let access = access.watched();
         Self {
-            connection: Connection::new(access, AwsAccess::dynamodb),
+            connection: Connection::new(&access, AwsAccess::dynamodb),
+            wire: access.wire().clone(),
             table: table.to_owned(),
             key: key.to_owned(),
             region: access.region().to_string(),
@@ -140,7 +143,8 @@ impl DynamoDbStore {
         action: &'static str,
         error: &SdkError<E>,
     ) -> StoreError {
-        let (mut kind, mut message) = aws::classify(error);
+        let (kind, mut message) = aws::classify(error);
+        let mut kind = self.wire.refine(kind);
         self.connection.failed(kind);
         let mut remedy = self.remedy(action, kind);
         if kind == StoreErrorKind::Rejected
@@ -348,6 +352,7 @@ impl Store for DynamoDbStore {
         new: Option<&'a Record>,
     ) -> Answer<'a, Swap> {
         Box::pin(async move {
+            self.wire.begin();
             match (expected, new) {
                 (expected, Some(record)) => self.put(expected, record).await,
                 (Some(expected), None) => self.delete(expected).await,
@@ -357,6 +362,10 @@ impl Store for DynamoDbStore {
                 }),
             }
         })
+    }
+
+    fn may_have_arrived(&self) -> bool {
+        self.wire.may_have_arrived()
     }
 
     fn heartbeats(&self) -> Heartbeats {

@@ -2,7 +2,12 @@
 //!
 //! A swap is a conditional request on the object's entity tag. An S3 refusal does not bring the holder back,
 //! so one more request reads it. Objects are never renewed: versioned buckets would keep each renewal.
+//!
+//! Servers that are not Amazon's may ignore `If-Match`, not know it (501), or say 412 to a right tag. There the object
+//! is compared by us before it is changed, and where the server's comparison is not to be had, ours alone decides, as
+//! terraform's does. `If-None-Match` on a write must be honoured: without it there is no lock.
 
+use std::cell::Cell;
 use std::fmt;
 
 use aws_sdk_s3::Client;
@@ -12,7 +17,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectCannedAcl, ServerSideEncryption};
 use md5::{Digest as _, Md5};
 
-use super::aws::{self, AwsAccess, Connection, Service};
+use super::aws::{self, AwsAccess, Connection, Server, Service, Wire};
 use super::{
     Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
@@ -64,17 +69,33 @@ impl fmt::Debug for Encryption {
 #[derive(Debug)]
 pub struct S3Store {
     connection: Connection<Client>,
+    wire: Wire,
     bucket: String,
     object: String,
     key: String,
     settings: ObjectSettings,
     identity: Identity,
+    deletions: Cell<Comparison>,
+    replacements: Cell<Comparison>,
+}
+
+/// Who compares what is there with what is expected. Asked of a server once, and then remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    /// The server, as far as is known.
+    ByServer,
+    /// Only we: the server has refused to.
+    OnlyByUs,
 }
 
 /// What came of a conditional request.
 enum Condition<T> {
     Held(T),
     Failed,
+    /// Another write was under way.
+    Conflict,
+    /// The server does not know such a condition, or refuses it.
+    Refused(StoreError),
 }
 
 impl S3Store {
@@ -86,8 +107,10 @@ impl S3Store {
         } else {
             AwsAccess::s3
         };
+        let access = access.watched();
         Self {
-            connection: Connection::new(access, client),
+            connection: Connection::new(&access, client),
+            wire: access.wire().clone(),
             bucket: bucket.to_owned(),
             object: object.to_owned(),
             key: format!("{bucket}/{object}"),
@@ -99,6 +122,8 @@ impl S3Store {
                 bucket,
                 object,
             ]),
+            deletions: Cell::new(Comparison::ByServer),
+            replacements: Cell::new(Comparison::ByServer),
         }
     }
 
@@ -137,9 +162,10 @@ impl S3Store {
         }))
     }
 
+    /// Writes `record` in the place of the object with this tag; without one, where there is none.
     async fn put(
         &self,
-        expected: Option<&Stored>,
+        tag: Option<&str>,
         record: &Record,
     ) -> Result<Condition<Stored>, StoreError> {
         let customer = self.customer_key()?;
@@ -152,9 +178,9 @@ impl S3Store {
             .content_type("application/json")
             .set_tagging(self.settings.tags.clone())
             .set_acl(self.settings.acl.as_deref().map(ObjectCannedAcl::from));
-        request = match expected.map(|stored| &stored.revision) {
-            Some(Revision::EntityTag(tag)) => request.if_match(tag),
-            _ => request.if_none_match("*"),
+        request = match tag {
+            Some(tag) => request.if_match(tag),
+            None => request.if_none_match("*"),
         };
         if !self.settings.skip_checksum {
             request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
@@ -180,14 +206,14 @@ impl S3Store {
                 record: record.clone(),
                 revision: Revision::EntityTag(self.entity_tag("PutObject", answer.e_tag)?),
             })),
-            Err(error) if condition_failed(&error) => Ok(Condition::Failed),
-            Err(error) => Err(self.explain("PutObject", &error)),
+            Err(error) => self.unmet("PutObject", &error),
         }
     }
 
     /// Without it nothing can be compared, and an empty one might be taken for no condition at all.
     fn entity_tag(&self, action: &'static str, tag: Option<String>) -> Result<String, StoreError> {
-        tag.filter(|tag| !tag.is_empty()).ok_or_else(|| StoreError {
+        let names_something = |tag: &String| !tag.trim_matches('"').is_empty();
+        tag.filter(names_something).ok_or_else(|| StoreError {
             action,
             place: self.place(),
             kind: StoreErrorKind::Unsuitable,
@@ -201,19 +227,44 @@ impl S3Store {
         })
     }
 
-    async fn delete(&self, tag: &str) -> Result<Condition<()>, StoreError> {
+    /// Deletes the object if it has this tag; without one, whatever is there.
+    async fn delete(&self, tag: Option<&str>) -> Result<Condition<()>, StoreError> {
         let client = self.connection.client().await;
         let answer = client
             .delete_object()
             .bucket(&self.bucket)
             .key(&self.object)
-            .if_match(tag)
+            .set_if_match(tag.map(str::to_owned))
             .send()
             .await;
         match answer {
             Ok(_) => Ok(Condition::Held(())),
-            Err(error) if condition_failed(&error) => Ok(Condition::Failed),
+            Err(error) if tag.is_some() => self.unmet("DeleteObject", &error),
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(Condition::Held(())),
             Err(error) => Err(self.explain("DeleteObject", &error)),
+        }
+    }
+
+    /// What a conditional request that did not succeed tells of its condition.
+    fn unmet<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
+        &self,
+        action: &'static str,
+        error: &SdkError<E>,
+    ) -> Result<Condition<T>, StoreError> {
+        let status = error.raw_response().map(|answer| answer.status().as_u16());
+        match (error.code(), status) {
+            (Some("PreconditionFailed" | "NoSuchKey"), _) | (_, Some(412)) => Ok(Condition::Failed),
+            // The race is lost just the same.
+            (Some("ConditionalRequestConflict"), _) | (_, Some(409)) => Ok(Condition::Conflict),
+            _ => {
+                let explained = self.explain(action, error);
+                let refused = status == Some(501) || explained.kind == StoreErrorKind::Rejected;
+                if refused {
+                    Ok(Condition::Refused(explained))
+                } else {
+                    Err(explained)
+                }
+            }
         }
     }
 
@@ -222,33 +273,84 @@ impl S3Store {
         expected: Option<&Stored>,
         new: Option<&Record>,
     ) -> Result<Swap, StoreError> {
-        match (expected.map(|stored| &stored.revision), new) {
-            (_, Some(record)) => {
-                if let Condition::Held(stored) = self.put(expected, record).await? {
-                    return Ok(Swap::Done(Some(stored)));
-                }
-            }
-            (Some(Revision::EntityTag(tag)), None) => {
-                if let Condition::Held(()) = self.delete(tag).await? {
-                    return Ok(Swap::Done(None));
-                }
-            }
-            (_, None) => {
-                return Ok(match self.get().await? {
-                    None => Swap::Done(None),
-                    current => Swap::Refused(current),
-                });
-            }
-        }
-        match self.get().await {
-            Ok(current) => Ok(Swap::Refused(current)),
-            // The swap itself was refused, whatever became of the look.
-            Err(error) if error.kind.is_transient() => Err(StoreError {
-                kind: StoreErrorKind::NotCarriedOut,
-                ..error
+        self.wire.begin();
+        match (expected, new) {
+            (Some(expected), new) => self.change(expected, new).await,
+            (None, Some(record)) => self.create(record).await,
+            (None, None) => Ok(match self.get().await? {
+                None => Swap::Done(None),
+                current => Swap::Refused(current),
             }),
-            Err(error) => Err(error),
         }
+    }
+
+    async fn create(&self, record: &Record) -> Result<Swap, StoreError> {
+        match self.put(None, record).await? {
+            Condition::Held(stored) => Ok(Swap::Done(Some(stored))),
+            Condition::Failed | Condition::Conflict => Ok(Swap::Refused(self.look().await?)),
+            Condition::Refused(error) => Err(error),
+        }
+    }
+
+    /// Replaces or deletes exactly `expected`.
+    async fn change(&self, expected: &Stored, new: Option<&Record>) -> Result<Swap, StoreError> {
+        let comparison = match new {
+            Some(_) => &self.replacements,
+            None => &self.deletions,
+        };
+        if comparison.get() == Comparison::ByServer {
+            let current = match self.wire.server() {
+                Server::Amazon => expected.clone(),
+                Server::Other => match self.look().await? {
+                    Some(current) if is_same(expected, &current) => current,
+                    other => return Ok(Swap::Refused(other)),
+                },
+            };
+            let Revision::EntityTag(tag) = &current.revision else {
+                return Ok(Swap::Refused(Some(current)));
+            };
+            let condition = match new {
+                Some(record) => self.put(Some(tag), record).await?.map(Some),
+                None => self.delete(Some(tag)).await?.map(|()| None),
+            };
+            match condition {
+                Condition::Held(stored) => return Ok(Swap::Done(stored)),
+                Condition::Conflict => return Ok(Swap::Refused(self.look().await?)),
+                // Not the condition but the object is wrong: nothing is deleted to make place for it.
+                Condition::Refused(error)
+                    if new.is_some() && error.kind == StoreErrorKind::Rejected =>
+                {
+                    return Err(error);
+                }
+                Condition::Failed | Condition::Refused(_) => {}
+            }
+        }
+        match self.look().await? {
+            Some(current) if is_same(expected, &current) => {}
+            other => return Ok(Swap::Refused(other)),
+        }
+        // What is expected is there: a server that says no cannot compare.
+        comparison.set(Comparison::OnlyByUs);
+        self.delete(None).await?;
+        match new {
+            None => Ok(Swap::Done(None)),
+            // Never over another's: whoever came first has it.
+            Some(record) => self.create(record).await,
+        }
+    }
+
+    /// What is there, while a swap goes on: nothing is changed by this, whatever becomes of it.
+    async fn look(&self) -> Result<Option<Stored>, StoreError> {
+        self.get().await.map_err(|error| {
+            if error.kind.is_transient() {
+                StoreError {
+                    kind: StoreErrorKind::NotCarriedOut,
+                    ..error
+                }
+            } else {
+                error
+            }
+        })
     }
 
     fn customer_key(&self) -> Result<Option<CustomerKey>, StoreError> {
@@ -271,6 +373,7 @@ impl S3Store {
         error: &SdkError<E>,
     ) -> StoreError {
         let (kind, message) = aws::classify(error);
+        let kind = self.wire.refine(kind);
         self.connection.failed(kind);
         let (kind, remedy) = if error.code() == Some("NotImplemented") {
             let remedy = "this server has no conditional requests, so it cannot keep a lock: \
@@ -318,14 +421,18 @@ impl CustomerKey {
     }
 }
 
-/// A lease as a header can carry it: ASCII, and without the reason, which the body has.
-fn metadata(lease: &Lease) -> String {
-    use std::fmt::Write as _;
-    let lease = Lease {
+/// What an object keeps of a lease: all but the reason, which the body has.
+fn kept(lease: &Lease) -> Lease {
+    Lease {
         reason: None,
         ..lease.clone()
-    };
-    let json = serde_json::to_string(&lease).unwrap_or_default();
+    }
+}
+
+/// A lease as a header can carry it: in ASCII.
+fn metadata(lease: &Lease) -> String {
+    use std::fmt::Write as _;
+    let json = serde_json::to_string(&kept(lease)).unwrap_or_default();
     let mut ascii = String::with_capacity(json.len());
     for character in json.chars() {
         if character.is_ascii() {
@@ -339,15 +446,24 @@ fn metadata(lease: &Lease) -> String {
     ascii
 }
 
-/// Whether the object was not what the request expected, or not there at all. 409 says that another write was
-/// under way: the race is lost just the same.
-fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    matches!(
-        error.code(),
-        Some("PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey")
-    ) || error
-        .raw_response()
-        .is_some_and(|answer| matches!(answer.status().as_u16(), 409 | 412))
+impl<T> Condition<T> {
+    fn map<U>(self, of: impl FnOnce(T) -> U) -> Condition<U> {
+        match self {
+            Self::Held(value) => Condition::Held(of(value)),
+            Self::Failed => Condition::Failed,
+            Self::Conflict => Condition::Conflict,
+            Self::Refused(error) => Condition::Refused(error),
+        }
+    }
+}
+
+/// Whether `current` is the lock that was expected, and not renewed since. A lock has an ID that no other has, so its
+/// contents tell; of an object without one the server must say that it is the same too.
+fn is_same(expected: &Stored, current: &Stored) -> bool {
+    let lease = |stored: &Stored| stored.record.lease.as_ref().map(kept);
+    expected.record.info == current.record.info
+        && lease(expected) == lease(current)
+        && (expected.revision == current.revision || current.record.lock_id().is_some())
 }
 
 impl Store for S3Store {
@@ -361,6 +477,10 @@ impl Store for S3Store {
         new: Option<&'a Record>,
     ) -> Answer<'a, Swap> {
         Box::pin(self.compare_and_swap(expected, new))
+    }
+
+    fn may_have_arrived(&self) -> bool {
+        self.wire.may_have_arrived()
     }
 
     fn heartbeats(&self) -> Heartbeats {

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use serde_json::json;
 
 use super::{DELETE, GET, PUT, Scene, exec};
@@ -18,7 +19,7 @@ fn a_conflict_with_a_write_that_came_to_nothing_is_tried_again() {
     scene.proxy.on(PUT).next(Fault::Conflict);
     exec(&workspace).run().succeeded();
     let lock = format!("/states/{LOCK_KEY}");
-    let expected = ["PUT", "GET", "PUT", "DELETE"].map(|method| format!("{method} {lock}"));
+    let expected = ["PUT", "GET", "PUT", "GET", "DELETE"].map(|method| format!("{method} {lock}"));
     assert_eq!(scene.proxy.actions(), expected);
     assert_eq!(scene.s3.locks(), Vec::<String>::new());
 }
@@ -66,9 +67,9 @@ fn a_release_is_sure_of_its_loss_although_the_look_at_it_fails_once() {
 
 /// How a run ends before a server that answers everything like this.
 #[track_caller]
-fn refused_by(status: StatusCode, body: &'static str) -> Finished {
+fn refused_by(answer: impl IntoResponse + Clone + Send + Sync + 'static) -> Finished {
     let (listener, address) = loopback_listener();
-    let app = Router::new().fallback(async move || (status, body));
+    let app = Router::new().fallback(async move || answer);
     let _server = Server::start("s3 of old", listener, |listener| async move {
         axum::serve(listener, app).await.expect("axum serves");
     });
@@ -84,7 +85,7 @@ fn refused_by(status: StatusCode, body: &'static str) -> Finished {
 fn a_server_without_conditional_requests_is_told_from_one_in_trouble() {
     let document = "<Error><Code>NotImplemented</Code><Message>A header you provided \
                     implies functionality that is not implemented</Message></Error>";
-    let refused = refused_by(StatusCode::NOT_IMPLEMENTED, document);
+    let refused = refused_by((StatusCode::NOT_IMPLEMENTED, document));
     let (error, hint) = refused.stderr.split_once('\n').unwrap();
     assert!(error.contains("NotImplemented"), "{refused}");
     assert_eq!(
@@ -96,7 +97,18 @@ fn a_server_without_conditional_requests_is_told_from_one_in_trouble() {
 
 #[test]
 fn a_server_that_names_no_versions_holds_no_lock() {
-    let refused = refused_by(StatusCode::OK, "");
+    holds_no_lock(&refused_by(StatusCode::OK));
+}
+
+#[test]
+fn an_empty_version_is_none() {
+    for tag in ["", "\"\""] {
+        holds_no_lock(&refused_by([("etag", tag)]));
+    }
+}
+
+#[track_caller]
+fn holds_no_lock(refused: &Finished) {
     assert_eq!(
         refused.stderr.lines().last(),
         Some(

@@ -16,7 +16,7 @@ use tflock::lock::store::s3::{ObjectSettings, S3Store};
 use super::records::without_reason;
 use crate::support::backend::{LOCK_ID, LOCK_KEY};
 use crate::support::dynamodb::Dynamodb;
-use crate::support::s3::{BUCKET, S3};
+use crate::support::s3::{BUCKET, IfMatch, S3, Sort};
 
 /// A place, empty at first. Its engine ends with it.
 pub struct Place {
@@ -62,7 +62,27 @@ pub fn dynamodb() -> Place {
 }
 
 pub fn s3() -> Place {
-    let engine = S3::start();
+    s3_of_sort(Sort::default())
+}
+
+pub fn s3_that_ignores_if_match() -> Place {
+    s3_of_sort(Sort::writing(IfMatch::Ignored))
+}
+
+pub fn s3_without_if_match() -> Place {
+    s3_of_sort(Sort::writing(IfMatch::NotImplemented))
+}
+
+pub fn s3_that_calls_if_match_invalid() -> Place {
+    s3_of_sort(Sort::deleting(IfMatch::Invalid))
+}
+
+pub fn s3_that_never_finds_a_match() -> Place {
+    s3_of_sort(Sort::writing(IfMatch::AlwaysFails))
+}
+
+fn s3_of_sort(sort: Sort) -> Place {
+    let engine = S3::of_sort(sort);
     Place {
         store: Rc::new(s3_store(engine.url(), LOCK_KEY)),
         neighbour: Rc::new(s3_store(engine.url(), "another.tflock")),
@@ -83,9 +103,23 @@ pub fn s3_store(url: &str, object: &str) -> S3Store {
     S3Store::new(&access(url), BUCKET, object, ObjectSettings::default())
 }
 
+/// The same object of Amazon's own server, which is reached through that proxy.
+pub fn amazon_s3_store(proxy: &str, object: &str) -> S3Store {
+    let settings = AwsSettings {
+        http_proxy: Some(proxy.to_owned()),
+        ..settings("http://s3.us-east-1.amazonaws.com")
+    };
+    let access = block_on(AwsAccess::load(settings)).unwrap();
+    S3Store::new(&access, BUCKET, object, ObjectSettings::default())
+}
+
 /// The way to an engine, whichever of the two it is.
 fn access(url: &str) -> AwsAccess {
-    let settings = AwsSettings {
+    block_on(AwsAccess::load(settings(url))).unwrap()
+}
+
+fn settings(url: &str) -> AwsSettings {
+    AwsSettings {
         region: Some("us-east-1".to_owned()),
         keys: Some(StaticKeys {
             access_key: "test".to_owned(),
@@ -96,8 +130,7 @@ fn access(url: &str) -> AwsAccess {
         s3_endpoint: Some(url.to_owned()),
         path_style: true,
         ..AwsSettings::default()
-    };
-    block_on(AwsAccess::load(settings)).unwrap()
+    }
 }
 
 /// Runs a future on this thread, as tflock does.

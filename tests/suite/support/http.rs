@@ -63,10 +63,14 @@ impl Message {
         self.start_line.split(' ').next().unwrap_or_default()
     }
 
-    /// The path of a request, without its query.
+    /// The path of a request, without its query. To a proxy the target is a whole URL.
     pub fn path(&self) -> &str {
         let target = self.start_line.split(' ').nth(1).unwrap_or_default();
-        target.split('?').next().unwrap_or_default()
+        let path = match target.split_once("://") {
+            Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
+            None => target,
+        };
+        path.split('?').next().unwrap_or_default()
     }
 
     /// The status of a response.

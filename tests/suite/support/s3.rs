@@ -3,7 +3,8 @@
 //!
 //! It knows what terraform's backend and tflock use: PUT, GET, HEAD, DELETE of whole objects with their
 //! conditions, and `ListObjectsV2`. Whatever else is asked of it is refused with 501: it must never accept a
-//! request and ignore a part of it. Signatures are not checked, only that there is one.
+//! request and ignore a part of it, unless it is of a sort that does. Signatures are not checked, only that there is
+//! one.
 
 mod checksum;
 mod listing;
@@ -20,6 +21,47 @@ use super::server::{Server, loopback_listener};
 
 /// The bucket that every fake starts with.
 pub const BUCKET: &str = "states";
+
+/// What a server makes of `If-Match`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfMatch {
+    /// What S3 does.
+    #[default]
+    Honoured,
+    /// Nothing: the request is carried out.
+    Ignored,
+    /// 501.
+    NotImplemented,
+    /// 400.
+    Invalid,
+    /// 412, to a right tag too.
+    AlwaysFails,
+}
+
+/// The sort of server that a fake is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sort {
+    pub on_delete: IfMatch,
+    pub on_put: IfMatch,
+}
+
+impl Sort {
+    /// One that does this on a DELETE, and all else as S3 does.
+    pub fn deleting(on_delete: IfMatch) -> Self {
+        Self {
+            on_delete,
+            ..Self::default()
+        }
+    }
+
+    /// One that does this on every write.
+    pub fn writing(if_match: IfMatch) -> Self {
+        Self {
+            on_delete: if_match,
+            on_put: if_match,
+        }
+    }
+}
 
 /// A running fake with the one bucket [`BUCKET`]. It ends with this value.
 #[derive(Debug)]
@@ -74,12 +116,17 @@ impl Shared {
 impl S3 {
     /// A fresh fake on a free loopback port.
     pub fn start() -> Self {
+        Self::of_sort(Sort::default())
+    }
+
+    /// The same as a server of that sort.
+    pub fn of_sort(sort: Sort) -> Self {
         let (listener, address) = loopback_listener();
         let buckets = Shared::default();
         buckets.lock().insert(BUCKET.to_owned(), Bucket::new());
         let app = Router::new()
             .fallback(operation::answer)
-            .with_state(buckets.clone());
+            .with_state((buckets.clone(), sort));
         let server = Server::start("s3", listener, |listener| async move {
             use axum::serve::ListenerExt;
             let listener = listener.tap_io(|stream| {

@@ -115,7 +115,8 @@ fn both_locks_are_taken_the_object_first_and_given_back() {
     assert_eq!(scene.fake.only_call().arguments, ["apply", "-lock=false"]);
     assert_eq!(dynamodb.actions(), ["PutItem", "DeleteItem"]);
     let object = |method: &str| format!("{method} /states/{LOCK_KEY}");
-    assert_eq!(s3.actions(), [object("PUT"), object("DELETE")]);
+    // A server that is not Amazon's is not trusted to compare.
+    assert_eq!(s3.actions(), ["PUT", "GET", "DELETE"].map(object));
 }
 
 fn id(info: &Value) -> String {

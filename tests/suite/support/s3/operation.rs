@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, Response, StatusCode};
 
 use super::checksum::{Received, receive};
 use super::reply::{self, Refusal};
-use super::{Bucket, Object, Shared, listing};
+use super::{Bucket, IfMatch, Object, Shared, Sort, listing};
 
 const LARGEST_BODY: usize = 64 << 20;
 
@@ -17,14 +17,18 @@ const LARGEST_BODY: usize = 64 << 20;
 const WITHOUT_MEANING: &str = "x-id";
 
 /// Answers any request.
-pub async fn answer(State(buckets): State<Shared>, request: Request) -> Response<Body> {
+pub async fn answer(
+    State((buckets, sort)): State<(Shared, Sort)>,
+    request: Request,
+) -> Response<Body> {
     let path = percent_decoded(request.uri().path());
-    let outcome = carry_out(&buckets, &path, request).await;
+    let outcome = carry_out(&buckets, sort, &path, request).await;
     outcome.unwrap_or_else(|refusal| refusal.reply(&path))
 }
 
 async fn carry_out(
     buckets: &Shared,
+    sort: Sort,
     path: &str,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
@@ -57,9 +61,9 @@ async fn carry_out(
     }
     let headers = &head.headers;
     match head.method {
-        Method::PUT => put(bucket, key, headers, received),
+        Method::PUT => put(bucket, key, headers, received, sort.on_put),
         Method::GET | Method::HEAD => get(bucket, key, headers),
-        Method::DELETE => delete(bucket, key, headers),
+        Method::DELETE => delete(bucket, key, headers, sort.on_delete),
         other => Err(Refusal::not_implemented(other.as_str())),
     }
 }
@@ -69,6 +73,7 @@ fn put(
     key: &str,
     headers: &HeaderMap,
     received: Received,
+    if_match: IfMatch,
 ) -> Result<Response<Body>, Refusal> {
     if header(headers, "x-amz-copy-source").is_some() {
         return Err(Refusal::not_implemented("x-amz-copy-source"));
@@ -78,7 +83,7 @@ fn put(
         None | Some("*") => {}
         Some(_) => return Err(Refusal::not_implemented("if-none-match of a tag")),
     }
-    check_if_match(bucket.get(key), headers)?;
+    check_if_match(bucket.get(key), headers, if_match)?;
     let mut object = Object::new(received.body);
     object.content_type = header(headers, "content-type").map(str::to_owned);
     object.tagging = header(headers, "x-amz-tagging").map(str::to_owned);
@@ -97,24 +102,40 @@ fn get(bucket: &Bucket, key: &str, headers: &HeaderMap) -> Result<Response<Body>
         (Some(_), None) | (None, Some(_)) => return Err(Refusal::bad_request("InvalidRequest")),
         _ => {}
     }
-    check_if_match(Some(object), headers)?;
+    check_if_match(Some(object), headers, IfMatch::Honoured)?;
     if header(headers, "if-none-match").is_some_and(|tag| same_tag(tag, object)) {
         return Ok(reply::empty(StatusCode::NOT_MODIFIED, Some(object)));
     }
     Ok(reply::whole(object))
 }
 
-fn delete(bucket: &mut Bucket, key: &str, headers: &HeaderMap) -> Result<Response<Body>, Refusal> {
-    check_if_match(bucket.get(key), headers)?;
+fn delete(
+    bucket: &mut Bucket,
+    key: &str,
+    headers: &HeaderMap,
+    if_match: IfMatch,
+) -> Result<Response<Body>, Refusal> {
+    check_if_match(bucket.get(key), headers, if_match)?;
     bucket.remove(key);
     Ok(reply::empty(StatusCode::NO_CONTENT, None))
 }
 
 /// `If-Match` as S3 does it: 412 where the tag differs, 404 where there is nothing to compare with.
-fn check_if_match(object: Option<&Object>, headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_if_match(
+    object: Option<&Object>,
+    headers: &HeaderMap,
+    if_match: IfMatch,
+) -> Result<(), Refusal> {
     let Some(tag) = header(headers, "if-match") else {
         return Ok(());
     };
+    match if_match {
+        IfMatch::Honoured => {}
+        IfMatch::Ignored => return Ok(()),
+        IfMatch::NotImplemented => return Err(Refusal::not_implemented("if-match")),
+        IfMatch::Invalid => return Err(Refusal::bad_request("InvalidArgument")),
+        IfMatch::AlwaysFails => return Err(Refusal::precondition_failed()),
+    }
     match object {
         None => Err(Refusal::no_such_key()),
         Some(object) if same_tag(tag, object) => Ok(()),

@@ -1,0 +1,295 @@
+//! The way of one store's requests: whose server they went to, and whether the last write may have got there.
+//!
+//! A connection that was never made carried nothing, however the attempt ended: credentials that did not come, a name
+//! that nobody knows, a server that refuses connections. Only the HTTP client can tell.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+use crate::lock::store::StoreErrorKind;
+
+/// Whose servers are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lock::store) enum Server {
+    /// Amazon's own: what is documented holds.
+    Amazon,
+    /// Anybody's: a part of what is documented may be missing or ignored.
+    Other,
+}
+
+/// The domains of AWS's partitions (`partitions.json` of the AWS SDKs, `dnsSuffix` and `dualStackDnsSuffix`).
+const AMAZON: [&str; 12] = [
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "api.aws",
+    "api.amazonwebservices.com.cn",
+    "api.amazonwebservices.eu",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+    "api.aws.ic.gov",
+    "api.aws.hci.ic.gov",
+];
+
+impl Server {
+    fn of(host: &str) -> Self {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let is_under = |domain: &str| {
+            host.strip_suffix(domain)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        if AMAZON.iter().any(|domain| is_under(domain)) {
+            Self::Amazon
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// What is known of a store's requests. Clones know the same.
+#[derive(Clone, Debug, Default)]
+pub(in crate::lock::store) struct Wire(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    server: Option<Server>,
+    last: Last,
+}
+
+/// The last request.
+#[derive(Debug, Default)]
+enum Last {
+    /// One that changes nothing, or none at all.
+    #[default]
+    Harmless,
+    /// A write whose answer has not come, with what is known of its connection.
+    Write(CaptureSmithyConnection),
+    /// A write with an answer.
+    Answered,
+}
+
+impl Wire {
+    /// Forgets the request before.
+    pub(in crate::lock::store) fn begin(&self) {
+        self.known().last = Last::Harmless;
+    }
+
+    /// Whose server the last request went to; `Other` before there was one.
+    pub(in crate::lock::store) fn server(&self) -> Server {
+        self.known().server.unwrap_or(Server::Other)
+    }
+
+    /// Whether a write is without an answer that had found a connection.
+    pub(in crate::lock::store) fn may_have_arrived(&self) -> bool {
+        matches!(&self.known().last, Last::Write(connection) if connection.get().is_some())
+    }
+
+    /// The kind of a failure in the light of whether anything was sent.
+    pub(in crate::lock::store) fn refine(&self, kind: StoreErrorKind) -> StoreErrorKind {
+        let answered = matches!(self.known().last, Last::Answered);
+        if kind == StoreErrorKind::Unreachable && !answered && !self.may_have_arrived() {
+            StoreErrorKind::NotCarriedOut
+        } else {
+            kind
+        }
+    }
+
+    /// The same client, watched.
+    pub(super) fn around(&self, client: &SharedHttpClient) -> SharedHttpClient {
+        SharedHttpClient::new(Watched {
+            client: client.clone(),
+            wire: self.clone(),
+        })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct Watched {
+    client: SharedHttpClient,
+    wire: Wire,
+}
+
+impl HttpClient for Watched {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(WatchedConnector {
+            connector: self.client.http_connector(settings, components),
+            wire: self.wire.clone(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct WatchedConnector {
+    connector: SharedHttpConnector,
+    wire: Wire,
+}
+
+impl HttpConnector for WatchedConnector {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let known = request.extension::<CaptureSmithyConnection>().cloned();
+        let connection = known.unwrap_or_default();
+        request.add_extension(connection.clone());
+        let is_write = is_write(&request);
+        {
+            let mut known = self.wire.known();
+            known.server = Some(Server::of(host_of(request.uri())));
+            known.last = if is_write {
+                Last::Write(connection)
+            } else {
+                Last::Harmless
+            };
+        }
+        let answer = self.connector.call(request);
+        let wire = self.wire.clone();
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await;
+            if is_write && answer.is_ok() {
+                wire.known().last = Last::Answered;
+            }
+            answer
+        })
+    }
+}
+
+/// In doubt a request is one.
+fn is_write(request: &HttpRequest) -> bool {
+    let looks = ["GetItem", "DescribeTable"];
+    match request.headers().get("x-amz-target") {
+        Some(target) => !looks.contains(&target.rsplit('.').next().unwrap_or_default()),
+        None => !matches!(request.method(), "GET" | "HEAD"),
+    }
+}
+
+/// Host and port of a URI, without a user.
+pub(super) fn host_and_port_of(uri: &str) -> &str {
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default()
+}
+
+fn host_of(uri: &str) -> &str {
+    let host = host_and_port_of(uri);
+    match host.find(']') {
+        Some(end) => &host[..=end],
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amazon_s_own_servers_are_told_by_their_domain() {
+        for (host, server) in [
+            ("s3.eu-west-1.amazonaws.com", Server::Amazon),
+            ("bucket.s3.eu-west-1.amazonaws.com", Server::Amazon),
+            ("S3.EU-WEST-1.AMAZONAWS.COM.", Server::Amazon),
+            (
+                "bucket.vpce-1a2b-5e6f.s3.us-east-1.vpce.amazonaws.com",
+                Server::Amazon,
+            ),
+            ("s3.cn-north-1.amazonaws.com.cn", Server::Amazon),
+            ("s3.eusc-de-east-1.amazonaws.eu", Server::Amazon),
+            ("s3.us-iso-east-1.c2s.ic.gov", Server::Amazon),
+            ("localhost", Server::Other),
+            ("127.0.0.1", Server::Other),
+            ("[::1]", Server::Other),
+            ("minio.example.com", Server::Other),
+            ("notamazonaws.com", Server::Other),
+            ("amazonaws.com.example.com", Server::Other),
+            ("s3.localhost.localstack.cloud", Server::Other),
+            ("", Server::Other),
+        ] {
+            assert_eq!(Server::of(host), server, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_neither_port_nor_user() {
+        for (uri, host) in [
+            ("http://127.0.0.1:80/a/b?c=d", "127.0.0.1"),
+            ("https://a.b", "a.b"),
+            ("https://u:p@a.b:1?x=@c", "a.b"),
+            ("http://[::1]:9/x", "[::1]"),
+        ] {
+            assert_eq!(host_of(uri), host);
+        }
+    }
+
+    #[test]
+    fn a_look_is_no_write() {
+        let request = |method: &str, target: Option<&str>| {
+            let mut request = HttpRequest::empty();
+            request.set_method(method).unwrap();
+            if let Some(target) = target {
+                let target = format!("DynamoDB_20120810.{target}");
+                request.headers_mut().insert("x-amz-target", target);
+            }
+            is_write(&request)
+        };
+        for (method, target, write) in [
+            ("GET", None, false),
+            ("HEAD", None, false),
+            ("PUT", None, true),
+            ("DELETE", None, true),
+            ("POST", Some("GetItem"), false),
+            ("POST", Some("DescribeTable"), false),
+            ("POST", Some("PutItem"), true),
+            ("POST", Some("DeleteItem"), true),
+            ("POST", Some("Unknown"), true),
+        ] {
+            assert_eq!(request(method, target), write, "{method} {target:?}");
+        }
+    }
+
+    #[test]
+    fn what_never_found_a_connection_was_not_carried_out() {
+        let wire = Wire::default();
+        assert_eq!(
+            wire.refine(StoreErrorKind::Unreachable),
+            StoreErrorKind::NotCarriedOut
+        );
+        let connection = CaptureSmithyConnection::new();
+        wire.known().last = Last::Write(connection.clone());
+        assert!(!wire.may_have_arrived());
+        let known = aws_smithy_runtime_api::client::connection::ConnectionMetadata::builder()
+            .proxied(false)
+            .poison_fn(|| {})
+            .build();
+        connection.set_connection_retriever(move || Some(known.clone()));
+        assert!(wire.may_have_arrived());
+        for kind in [StoreErrorKind::Unreachable, StoreErrorKind::ServerFailure] {
+            assert_eq!(wire.refine(kind), kind);
+        }
+        // An answer that cannot be read was one to a write that may have been carried out.
+        wire.known().last = Last::Answered;
+        assert!(!wire.may_have_arrived());
+        assert_eq!(
+            wire.refine(StoreErrorKind::Unreachable),
+            StoreErrorKind::Unreachable
+        );
+        wire.begin();
+        assert_eq!(
+            wire.refine(StoreErrorKind::Unreachable),
+            StoreErrorKind::NotCarriedOut
+        );
+    }
+}
