@@ -127,6 +127,10 @@ impl Failure {
                 exit_code::UNREACHABLE,
                 "the service is in trouble or overloaded: run it again in a minute",
             ),
+            StoreErrorKind::ClockCorrected | StoreErrorKind::ClockOff => (
+                exit_code::REFUSED,
+                "set the clock (`timedatectl set-ntp true` on Linux), then run it again",
+            ),
             StoreErrorKind::CredentialsMissing => (
                 exit_code::CONFIGURATION,
                 "log in (`aws sso login`, `aws configure`) or set AWS_PROFILE, then run it again",

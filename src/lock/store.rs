@@ -168,6 +168,10 @@ pub enum StoreErrorKind {
     ServerFailure,
     /// Too many requests; it was not carried out.
     Throttled,
+    /// Our clock is off; the next request is signed by the server's.
+    ClockCorrected,
+    /// Our clock is off, and signing by the server's has not helped.
+    ClockOff,
     /// No credentials were found.
     CredentialsMissing,
     /// The credentials are not valid, or not any more.
@@ -200,6 +204,10 @@ impl StoreErrorKind {
     /// Whether the same request may succeed a moment later.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        self.may_have_been_applied() || matches!(self, Self::NotCarriedOut | Self::Throttled)
+        self.may_have_been_applied()
+            || matches!(
+                self,
+                Self::NotCarriedOut | Self::Throttled | Self::ClockCorrected
+            )
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Many runs at once, each with a lock and a proxy of its own before one engine.
 
+mod answers;
+mod clocks;
 mod dynamodb;
 mod objects;
 mod reads;

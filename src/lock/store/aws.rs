@@ -2,6 +2,7 @@
 //! usual environment variables and files. One attempt for each call, because whoever repeats a conditional
 //! write must know that it did; the protocol above does.
 
+mod answers;
 mod classify;
 mod connection;
 mod http;

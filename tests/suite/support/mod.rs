@@ -17,6 +17,7 @@ pub mod http;
 pub mod http_state;
 pub mod lock_table;
 pub mod mid_run;
+pub mod odd_server;
 pub mod process;
 pub mod proxy;
 pub mod pty;

@@ -7,8 +7,15 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::ATTEMPT_TIMEOUT;
+use super::answers::{NoAnswer, ServerClock, in_words};
 use super::roles::RoleRefused;
 use crate::lock::store::StoreErrorKind;
+
+/// How far a signature may be off before its refusal is put down to the clock; AWS itself allows five minutes
+/// (`skewThreshold` of aws-sdk-go-v2's `aws/retry`).
+const CLOCK_THRESHOLD_SECONDS: u64 = 4 * 60;
+/// How close a signature is to the server's time once it has been corrected.
+const CORRECTED_SECONDS: u64 = 60;
 
 /// The kind of a failure and its cause in one line, by the error codes that the AWS services document.
 pub(in crate::lock::store) fn classify<E>(error: &SdkError<E>) -> (StoreErrorKind, String)
@@ -21,16 +28,29 @@ where
             root_cause(credentials),
         );
     }
+    if let Some(no_answer) = find_cause::<NoAnswer>(error) {
+        return (kind_of_no_answer(no_answer), no_answer.to_string());
+    }
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             let code = error.code().unwrap_or_default();
             let message = match (code, error.message()) {
+                ("", _) if status < 300 => {
+                    let message = format!(
+                        "the answer (HTTP status {status}) cannot be read: does something else answer there?"
+                    );
+                    return (StoreErrorKind::Unreachable, message);
+                }
                 ("", _) => format!("HTTP status {status}"),
                 (code, Some(message)) if !message.is_empty() => format!("{code}: {message}"),
                 (code, _) => code.to_owned(),
             };
-            (kind_of_code(code, status), message)
+            let clock = service.raw().extension::<ServerClock>().copied();
+            match kind_by_clock(code, error.message().unwrap_or_default(), clock) {
+                Some(kind) => (kind, format!("{}: {message}", clock_in_words(clock))),
+                None => (kind_of_code(code, status), message),
+            }
         }
         SdkError::TimeoutError(_) => (
             StoreErrorKind::Unreachable,
@@ -52,10 +72,51 @@ where
     }
 }
 
+/// Whoever answers in the place of the service has not passed the request on; of an answer without end nobody knows.
+fn kind_of_no_answer(no_answer: &NoAnswer) -> StoreErrorKind {
+    match no_answer {
+        NoAnswer::Another { .. } | NoAnswer::Proxy { .. } => StoreErrorKind::NotCarriedOut,
+        NoAnswer::TooLong { .. } | NoAnswer::TooSlow => StoreErrorKind::Unreachable,
+    }
+}
+
+/// Whether a signature was refused for its time. The SDK signs by the `Date` of the last answer
+/// (`ServiceClockSkewInterceptor` of aws-runtime), as that of Go does: so the next one will be right, unless this one
+/// was by that time already.
+fn kind_by_clock(code: &str, message: &str, clock: Option<ServerClock>) -> Option<StoreErrorKind> {
+    let off_by = clock.map(|clock| clock.of_signature.unsigned_abs());
+    let is_about_time = match code {
+        "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => true,
+        "InvalidSignatureException" | "SignatureDoesNotMatch" | "AuthFailure" => {
+            ["Signature expired", "Signature not yet current"]
+                .iter()
+                .any(|words| message.contains(words))
+                || off_by.is_some_and(|seconds| seconds > CLOCK_THRESHOLD_SECONDS)
+        }
+        _ => false,
+    };
+    is_about_time.then(|| {
+        if off_by.is_some_and(|seconds| seconds > CORRECTED_SECONDS) {
+            StoreErrorKind::ClockCorrected
+        } else {
+            StoreErrorKind::ClockOff
+        }
+    })
+}
+
+fn clock_in_words(clock: Option<ServerClock>) -> String {
+    let Some(ServerClock { of_machine, .. }) = clock else {
+        return "your clock is off".to_owned();
+    };
+    let direction = if of_machine > 0 { "behind" } else { "ahead of" };
+    let amount = in_words(of_machine.unsigned_abs());
+    format!("your clock is off by {amount} ({direction} the service's)")
+}
+
 /// Credentials that could not be had for the moment are not refused ones: the lock must still be released.
 fn kind_of_credentials_error(error: &CredentialsError) -> StoreErrorKind {
     match find_cause::<RoleRefused>(error).map(|refused| refused.kind) {
-        Some(StoreErrorKind::Untrusted) => return StoreErrorKind::Untrusted,
+        Some(kind @ (StoreErrorKind::Untrusted | StoreErrorKind::ClockOff)) => return kind,
         Some(kind) if kind.is_transient() => return StoreErrorKind::NotCarriedOut,
         _ => {}
     }
@@ -108,8 +169,6 @@ fn kind_of_code(code: &str, status: u16) -> StoreErrorKind {
         | "InvalidToken"
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException"
-        | "RequestExpired"
-        | "RequestTimeTooSkewed"
         | "SignatureDoesNotMatch"
         | "UnrecognizedClientException" => StoreErrorKind::CredentialsRejected,
         _ if status >= 500 => StoreErrorKind::ServerFailure,
@@ -149,4 +208,150 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
     }
     let text = last.to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use StoreErrorKind::{
+        AccessDenied, ClockCorrected, ClockOff, CredentialsRejected, NotFound, Rejected,
+        ServerFailure, Throttled,
+    };
+
+    #[test]
+    fn every_code_has_its_kind() {
+        for (code, status, kind) in [
+            ("ProvisionedThroughputExceededException", 400, Throttled),
+            ("ThrottlingException", 400, Throttled),
+            ("Throttling", 400, Throttled),
+            ("RequestLimitExceeded", 400, Throttled),
+            ("LimitExceededException", 400, Throttled),
+            ("TransactionConflictException", 400, Throttled),
+            ("SlowDown", 503, Throttled),
+            ("TooManyRequestsException", 400, Throttled),
+            ("ResourceNotFoundException", 400, NotFound),
+            ("NoSuchBucket", 404, NotFound),
+            ("AccessDeniedException", 400, AccessDenied),
+            ("AccessDenied", 403, AccessDenied),
+            ("AllAccessDisabled", 403, AccessDenied),
+            ("ExpiredTokenException", 400, CredentialsRejected),
+            ("ExpiredToken", 400, CredentialsRejected),
+            ("IncompleteSignature", 400, CredentialsRejected),
+            ("InvalidAccessKeyId", 403, CredentialsRejected),
+            ("InvalidClientTokenId", 403, CredentialsRejected),
+            ("InvalidSignatureException", 400, CredentialsRejected),
+            ("InvalidToken", 400, CredentialsRejected),
+            ("MissingAuthenticationToken", 403, CredentialsRejected),
+            (
+                "MissingAuthenticationTokenException",
+                400,
+                CredentialsRejected,
+            ),
+            ("SignatureDoesNotMatch", 403, CredentialsRejected),
+            ("UnrecognizedClientException", 400, CredentialsRejected),
+            ("InternalServerError", 500, ServerFailure),
+            ("InternalError", 500, ServerFailure),
+            ("ServiceUnavailable", 503, ServerFailure),
+            ("", 502, ServerFailure),
+            ("", 429, Throttled),
+            ("Anything", 429, Throttled),
+            ("", 403, AccessDenied),
+            ("Anything", 403, Rejected),
+            ("OperationAborted", 409, Rejected),
+            ("ValidationException", 400, Rejected),
+            ("", 400, Rejected),
+        ] {
+            assert_eq!(kind_of_code(code, status), kind, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn a_signature_that_is_refused_for_its_time_is_told_from_a_wrong_one() {
+        let clock = |of_signature| {
+            Some(ServerClock {
+                of_signature,
+                of_machine: 900,
+            })
+        };
+        let expired = "Signature expired: 20261127T103205Z is now earlier than 20261127T104205Z";
+        let early = "Signature not yet current: 20261127T103205Z is still later than";
+        for (code, message, clock, kind) in [
+            ("RequestTimeTooSkewed", "", clock(900), Some(ClockCorrected)),
+            ("RequestExpired", "", clock(-900), Some(ClockCorrected)),
+            ("RequestInTheFuture", "", clock(900), Some(ClockCorrected)),
+            ("RequestTimeTooSkewed", "", clock(1), Some(ClockOff)),
+            ("RequestTimeTooSkewed", "", None, Some(ClockOff)),
+            (
+                "InvalidSignatureException",
+                expired,
+                clock(900),
+                Some(ClockCorrected),
+            ),
+            (
+                "InvalidSignatureException",
+                early,
+                clock(-301),
+                Some(ClockCorrected),
+            ),
+            (
+                "InvalidSignatureException",
+                expired,
+                clock(0),
+                Some(ClockOff),
+            ),
+            ("InvalidSignatureException", expired, None, Some(ClockOff)),
+            (
+                "SignatureDoesNotMatch",
+                expired,
+                clock(900),
+                Some(ClockCorrected),
+            ),
+            (
+                "SignatureDoesNotMatch",
+                "",
+                clock(241),
+                Some(ClockCorrected),
+            ),
+            ("SignatureDoesNotMatch", "", clock(240), None),
+            (
+                "InvalidSignatureException",
+                "The request signature",
+                clock(2),
+                None,
+            ),
+            (
+                "InvalidSignatureException",
+                "The request signature",
+                None,
+                None,
+            ),
+            ("AccessDenied", expired, clock(900), None),
+            ("", "", clock(900), None),
+        ] {
+            assert_eq!(
+                kind_by_clock(code, message, clock),
+                kind,
+                "{code} {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_clock_is_said_to_be_off_by_how_much_and_which_way() {
+        let words = |of_machine| {
+            clock_in_words(Some(ServerClock {
+                of_signature: 0,
+                of_machine,
+            }))
+        };
+        assert_eq!(
+            words(601),
+            "your clock is off by 10 min (behind the service's)"
+        );
+        assert_eq!(
+            words(-10_800),
+            "your clock is off by 3 h (ahead of the service's)"
+        );
+        assert_eq!(clock_in_words(None), "your clock is off");
+    }
 }

@@ -20,7 +20,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::settings::AwsSettings;
-use super::settings_error;
+use super::{answers, settings_error};
 use crate::lock::store::{StoreError, StoreErrorKind};
 
 /// An HTTP client that loads certificates when the first secure connection is made: reading the system's
@@ -116,9 +116,10 @@ struct OnDemandConnector {
 impl HttpConnector for OnDemandConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         match self.clients.for_uri(request.uri()) {
-            Ok(client) => client
-                .http_connector(&self.settings, &self.components)
-                .call(request),
+            Ok(client) => {
+                let connector = client.http_connector(&self.settings, &self.components);
+                answers::bounded(&connector, request)
+            }
             Err(error) => HttpConnectorFuture::ready(Err(error)),
         }
     }

@@ -1,0 +1,317 @@
+//! Answers are not trusted: each is bounded in length, and in time as a whole, and what is no answer of the service
+//! that was asked is told from one. Whoever is behind an endpoint may be a captive portal, a proxy that wants a login,
+//! or a server that never comes to an end.
+
+use std::time::SystemTime;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector as _, HttpConnectorFuture, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::date_time::Format;
+use chrono::NaiveDateTime;
+
+use super::ATTEMPT_TIMEOUT;
+use super::wire::host_and_port_of;
+
+/// The longest answer that is read. The longest item of DynamoDB (400 kB) is at most six times as long in JSON, a lock
+/// object is a few kB.
+const LONGEST_ANSWER: usize = 4 << 20;
+
+/// An answer that is none of the service's.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoAnswer {
+    /// Something else answers.
+    #[error(
+        "something else answers at {endpoint}: {what} (HTTP status {status}), not {service}; a login page of the \
+         network or of a proxy?"
+    )]
+    Another {
+        /// Scheme, host and port that were asked.
+        endpoint: String,
+        /// `a web page`.
+        what: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// Who was expected.
+        service: &'static str,
+    },
+    /// The proxy in between wants to know who we are.
+    #[error("the proxy on the way to {endpoint} wants a user and password (HTTP status 407)")]
+    Proxy {
+        /// Scheme, host and port that were asked.
+        endpoint: String,
+    },
+    /// It does not end.
+    #[error(
+        "the answer of {endpoint} is longer than {} MB; is that really {service}?",
+        LONGEST_ANSWER >> 20
+    )]
+    TooLong {
+        /// Scheme, host and port that were asked.
+        endpoint: String,
+        /// Who was expected.
+        service: &'static str,
+    },
+    /// It does not come, or does not end in time.
+    #[error("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())]
+    TooSlow,
+}
+
+/// What an answer tells of the clocks, in seconds: positive where the server's is ahead. Goes with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ServerClock {
+    /// Ahead of the time that the request was signed with.
+    pub(super) of_signature: i64,
+    /// Ahead of this machine's clock.
+    pub(super) of_machine: i64,
+}
+
+/// Sends a request, and takes only a whole answer of whom it was sent to.
+pub(super) fn bounded(
+    connector: &SharedHttpConnector,
+    request: HttpRequest,
+) -> HttpConnectorFuture {
+    let asked = Asked::of(&request);
+    let answer = connector.call(request);
+    HttpConnectorFuture::new(async move {
+        let whole = async { asked.whole(answer.await?).await };
+        match tokio::time::timeout(ATTEMPT_TIMEOUT, whole).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ConnectorError::timeout(NoAnswer::TooSlow.into())),
+        }
+    })
+}
+
+/// Who was asked, and when.
+struct Asked {
+    endpoint: String,
+    service: &'static str,
+    is_head: bool,
+    /// Not the metadata service of a machine or container, which has pages for some of its errors.
+    is_aws: bool,
+    signed: Option<DateTime>,
+}
+
+impl Asked {
+    fn of(request: &HttpRequest) -> Self {
+        let header = |name| request.headers().get(name).unwrap_or_default();
+        let signed = NaiveDateTime::parse_from_str(header("x-amz-date"), "%Y%m%dT%H%M%SZ");
+        Self {
+            endpoint: endpoint_of(request.uri()),
+            service: service_of(header("authorization")),
+            is_head: request.method() == "HEAD",
+            is_aws: header("authorization").starts_with("AWS4-") || request.method() == "POST",
+            signed: signed
+                .ok()
+                .map(|time| DateTime::from_secs(time.and_utc().timestamp())),
+        }
+    }
+
+    async fn whole(self, mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+        if let Some(not) = self.not_the_service(&answer) {
+            return Err(ConnectorError::other(not.into(), None));
+        }
+        let too_long = || {
+            let (endpoint, service) = (self.endpoint.clone(), self.service);
+            ConnectorError::other(NoAnswer::TooLong { endpoint, service }.into(), None)
+        };
+        let announced = answer.headers().get("content-length");
+        let announced = announced.and_then(|length| length.parse::<u64>().ok());
+        // The answer to a HEAD announces a body that never comes.
+        if !self.is_head && announced.is_some_and(|length| length > LONGEST_ANSWER as u64) {
+            return Err(too_long());
+        }
+        let mut stream = ByteStream::new(answer.take_body());
+        let mut body = Vec::new();
+        while let Some(bytes) = stream.next().await {
+            let bytes = bytes.map_err(|error| ConnectorError::io(error.into()))?;
+            if body.len() + bytes.len() > LONGEST_ANSWER {
+                return Err(too_long());
+            }
+            body.extend_from_slice(&bytes);
+        }
+        *answer.body_mut() = SdkBody::from(body);
+        if let Some(clock) = self.clock(&answer) {
+            answer.add_extension(clock);
+        }
+        Ok(answer)
+    }
+
+    /// What answers, if it is not the service. Errors of a gateway (5xx) are left to the SDK: it may have passed the
+    /// request on.
+    fn not_the_service(&self, answer: &HttpResponse) -> Option<NoAnswer> {
+        let header = |name| answer.headers().get(name).unwrap_or_default();
+        let status = answer.status().as_u16();
+        let endpoint = self.endpoint.clone();
+        if status == 407 {
+            return Some(NoAnswer::Proxy { endpoint });
+        }
+        let signed_by_the_service = ["x-amz-request-id", "x-amzn-requestid", "x-amz-id-2"]
+            .iter()
+            .any(|name| answer.headers().contains_key(*name));
+        let kind = header("content-type").trim_start().to_ascii_lowercase();
+        let is_page = kind.starts_with("text/html") || kind.starts_with("application/xhtml");
+        let what = match status {
+            _ if signed_by_the_service || !self.is_aws => return None,
+            // Network Authentication Required (RFC 6585): always a portal's.
+            511 => "a network that wants a login",
+            500.. => return None,
+            _ if is_page => "a web page",
+            301 | 302 | 303 | 307 | 308 if !kind.contains("xml") && !kind.contains("json") => {
+                "a redirection"
+            }
+            _ => return None,
+        };
+        Some(NoAnswer::Another {
+            endpoint,
+            what,
+            status,
+            service: self.service,
+        })
+    }
+
+    fn clock(&self, answer: &HttpResponse) -> Option<ServerClock> {
+        // An answer of a cache has the time of another.
+        if answer.headers().contains_key("age") {
+            return None;
+        }
+        let date = answer.headers().get("date")?;
+        let server = DateTime::from_str(date, Format::HttpDate).ok()?.secs();
+        let machine = DateTime::from(SystemTime::now()).secs();
+        Some(ServerClock {
+            of_signature: server - self.signed?.secs(),
+            of_machine: server - machine,
+        })
+    }
+}
+
+/// The service that a signature is for: the fourth part of its scope.
+fn service_of(authorization: &str) -> &'static str {
+    let scope = authorization
+        .split("Credential=")
+        .nth(1)
+        .unwrap_or_default();
+    match scope
+        .split(',')
+        .next()
+        .unwrap_or_default()
+        .rsplit('/')
+        .nth(1)
+    {
+        Some("dynamodb") => "DynamoDB",
+        Some("s3") => "S3",
+        Some("sts") => "STS",
+        _ => "the AWS service",
+    }
+}
+
+/// Scheme, host and port: no path, no query, no user.
+fn endpoint_of(uri: &str) -> String {
+    let scheme = uri.split_once("://").map_or("http", |(scheme, _)| scheme);
+    format!("{scheme}://{}", host_and_port_of(uri))
+}
+
+/// An amount of time as one says it: `40 s`, `10 min`, `3 h`, `2 days`.
+pub(super) fn in_words(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_has_neither_path_nor_user() {
+        for (uri, endpoint) in [
+            ("http://127.0.0.1:80/a/b?c=d", "http://127.0.0.1:80"),
+            ("https://a.b", "https://a.b"),
+            ("https://u:p@a.b:1?x=@c", "https://a.b:1"),
+        ] {
+            assert_eq!(endpoint_of(uri), endpoint);
+        }
+    }
+
+    #[test]
+    fn the_service_is_that_of_the_signature() {
+        let signed = |service: &str| {
+            format!(
+                "AWS4-HMAC-SHA256 Credential=AKIA/20261127/us-east-1/{service}/aws4_request, \
+                 SignedHeaders=host, Signature=0"
+            )
+        };
+        assert_eq!(service_of(&signed("dynamodb")), "DynamoDB");
+        assert_eq!(service_of(&signed("s3")), "S3");
+        assert_eq!(service_of(&signed("sts")), "STS");
+        assert_eq!(service_of(""), "the AWS service");
+    }
+
+    #[test]
+    fn time_is_told_in_the_unit_that_fits() {
+        for (seconds, words) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7199, "119 min"),
+            (7200, "2 h"),
+            (172_800, "2 days"),
+        ] {
+            assert_eq!(in_words(seconds), words);
+        }
+    }
+
+    #[test]
+    fn pages_and_redirections_are_no_answers_unless_the_service_signed_them() {
+        let is_another = |is_aws, status: u16, headers: &[(&'static str, &'static str)]| {
+            let asked = Asked {
+                endpoint: "http://db".into(),
+                service: "DynamoDB",
+                is_head: false,
+                is_aws,
+                signed: None,
+            };
+            let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+            for (name, value) in headers {
+                answer.headers_mut().insert(*name, *value);
+            }
+            asked.not_the_service(&answer).is_some()
+        };
+        let page = ("content-type", "Text/HTML; charset=utf-8");
+        let id = ("x-amzn-requestid", "1");
+        let xml = ("content-type", "application/xml");
+        let json = ("content-type", "application/x-amz-json-1.0");
+        for (status, headers, another) in [
+            (200, &[page][..], true),
+            (403, &[page], true),
+            (200, &[page, id], false),
+            (404, &[page, ("x-amz-request-id", "1")], false),
+            (302, &[], true),
+            (307, &[xml], false),
+            (301, &[("x-amz-id-2", "1")], false),
+            (304, &[], false),
+            (407, &[], true),
+            (511, &[], true),
+            (502, &[page], false),
+            (200, &[json], false),
+            (200, &[], false),
+            (400, &[json], false),
+        ] {
+            assert_eq!(
+                is_another(true, status, headers),
+                another,
+                "{status} {headers:?}"
+            );
+        }
+        // The metadata service of a machine that has no role.
+        assert!(!is_another(false, 404, &[page]));
+    }
+}
