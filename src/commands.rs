@@ -9,7 +9,7 @@ pub mod status;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use crate::child::SpawnError;
+use crate::child::{Command, SpawnError, replace_by};
 use crate::cli::{Options, Request, StoreChoice};
 use crate::exit_code;
 use crate::failure::Failure;
@@ -126,6 +126,13 @@ impl Context {
         path.map(|path| ("PATH".into(), stand_in::path_without(&path)))
             .into_iter()
             .collect()
+    }
+
+    /// Becomes that program, once whoever reads has taken what was said. Returns only if that fails.
+    #[must_use]
+    pub fn become_program(&self, command: &Command) -> Failure {
+        self.ui.settle();
+        replace_by(command).into()
     }
 
     /// A command line of tflock's for the same lock: the options that chose it, and then `words`.

@@ -31,7 +31,9 @@ use self::session::Outcome;
 /// Does what the command line asks for, whose first word is the name that we were called by, and says how to end.
 #[must_use]
 pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcome {
-    reporting_bugs(|| {
+    let outcome = reporting_bugs(|| {
+        // A panic's words go the way of all others.
+        std::panic::set_hook(Box::new(|panic| plain_ui().warning(&panic.to_string())));
         let zeroth = arguments.next();
         let arguments = arguments.collect();
         let path = commands::variable("PATH");
@@ -41,7 +43,9 @@ pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcom
             child::rename_this_process(c"tflock", &zeroth);
         }
         carry_out(arguments, stands_in_for)
-    })
+    });
+    plain_ui().settle();
+    outcome
 }
 
 /// Turns a panic into an exit code. The panic itself has been reported by then, and a lock that was held has been

@@ -21,9 +21,7 @@ use std::time::Duration;
 
 use self::holding::Holding;
 use self::running::Running;
-use crate::child::{
-    Command, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError, replace_by,
-};
+use crate::child::{Command, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError};
 use crate::ci;
 use crate::commands::{Context, variable};
 use crate::exit_code;
@@ -100,7 +98,7 @@ pub async fn run_under_lock(
             ChildLocking::Kept if hands_on_patience => holding::waiting_itself(purpose.patience),
             locking => locking,
         };
-        return Err(replace_by(&child(locking)).into());
+        return Err(context.become_program(&child(locking)));
     }
     if let Some(notice) = &target.notice {
         context.ui.notice(notice);

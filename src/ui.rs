@@ -3,15 +3,22 @@
 //! Words go to stderr, because stdout is terraform's; only the data of `status` goes to stdout. Nothing is
 //! written by an uncontended run unless it was asked to be verbose.
 
+mod bottom;
 pub mod holder;
 mod question;
 pub mod waiting;
+mod writer;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
 
-use console::{Style, Term};
+use console::{Style, Term, is_dumb};
 
+use self::writer::{Weight, Writer};
 use crate::failure::Failure;
+
+/// How long the end of a run waits for somebody to read the last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +63,17 @@ impl Reply {
 pub struct Ui {
     verbosity: Verbosity,
     prompts: Prompts,
-    stderr: Term,
+    /// Whether stderr is a terminal, and what it can do.
+    terminal: Terminal,
+    writer: &'static Writer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Terminal {
+    None,
+    /// It cannot move its cursor (`TERM=dumb`).
+    Dumb,
+    Capable,
 }
 
 impl Ui {
@@ -66,7 +83,12 @@ impl Ui {
         let stderr = Term::stderr();
         console::set_colors_enabled_stderr(stderr.features().colors_supported() && !no_color);
         console::set_colors_enabled(Term::stdout().features().colors_supported() && !no_color);
-        let prompts = if stderr.is_term() && std::io::stdin().is_terminal() {
+        let terminal = match stderr.is_term() {
+            false => Terminal::None,
+            true if is_dumb() => Terminal::Dumb,
+            true => Terminal::Capable,
+        };
+        let prompts = if terminal != Terminal::None && std::io::stdin().is_terminal() {
             prompts
         } else {
             Prompts::Refused
@@ -74,7 +96,8 @@ impl Ui {
         Self {
             verbosity,
             prompts,
-            stderr,
+            terminal,
+            writer: Writer::stderr(),
         }
     }
 
@@ -96,11 +119,10 @@ impl Ui {
     /// An error, what belongs to it, and what to type next.
     pub fn failure(&self, failure: &Failure) {
         let label = Style::new().for_stderr().red().bold().apply_to("error:");
-        self.line(&format!("{label} {}", failure.message));
-        self.rows(&failure.details);
-        if let Some(hint) = &failure.hint {
-            self.hint(hint);
-        }
+        let mut lines = vec![format!("{label} {}", failure.message)];
+        lines.extend(lay_out(&failure.details, &Style::new().for_stderr().dim()));
+        lines.extend(failure.hint.iter().map(|hint| as_hint(hint)));
+        self.say(&lines, Weight::Word);
     }
 
     /// What the user must know although the run goes on.
@@ -110,19 +132,18 @@ impl Ui {
             .yellow()
             .bold()
             .apply_to("warning:");
-        self.line(&format!("{label} {text}"));
+        self.line(format!("{label} {text}"));
     }
 
     /// What to type next.
     pub fn hint(&self, text: &str) {
-        let label = Style::new().for_stderr().cyan().bold().apply_to("hint:");
-        self.line(&format!("{label} {text}"));
+        self.line(as_hint(text));
     }
 
     /// What a person wants to know.
     pub fn notice(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
-            self.line(&format!("tflock: {text}"));
+            self.line(format!("tflock: {text}"));
         }
     }
 
@@ -135,24 +156,23 @@ impl Ui {
 
     /// What a question or a refusal is about: whoever is asked must see it, however quiet it is to be.
     pub fn subject(&self, text: &str, rows: &[(&'static str, String)]) {
-        self.line(&format!("tflock: {text}"));
-        self.rows(rows);
+        let mut lines = vec![format!("tflock: {text}")];
+        lines.extend(lay_out(rows, &Style::new().for_stderr().dim()));
+        self.say(&lines, Weight::Word);
     }
 
     /// What is done and why, for those who asked.
     pub fn detail(&self, text: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Verbose {
             let text = format!("tflock: {}", text());
-            self.line(&Style::new().for_stderr().dim().apply_to(text).to_string());
+            let text = Style::new().for_stderr().dim().apply_to(text).to_string();
+            self.say(&[text], Weight::Detail);
         }
     }
 
-    /// Indented rows of label and text, on stderr.
-    pub fn rows(&self, rows: &[(&'static str, String)]) {
-        let label = Style::new().for_stderr().dim();
-        for line in lay_out(rows, &label) {
-            self.line(&line);
-        }
+    /// Before the process ends or becomes another program: gives whoever reads a moment to take what was said last.
+    pub fn settle(&self) {
+        self.writer.settle(LAST_WORDS);
     }
 
     /// Asks a question that is answered with `y` or `n`; the default is no.
@@ -178,31 +198,38 @@ impl Ui {
         if !self.can_ask() {
             return None;
         }
-        self.prompt(question);
+        self.put_question(question);
+        // Nothing is held meanwhile, and what nobody has seen nobody can answer.
+        self.writer.settle(Duration::MAX);
         let mut reply = String::new();
         let read = std::io::stdin().read_line(&mut reply);
         if !matches!(read, Ok(length) if length > 0) {
             // The end of the input leaves the cursor behind the question.
-            self.line("");
+            self.writer.clear_bottom();
             return None;
         }
+        self.writer.end_answered_question();
         Some(reply.trim().to_owned())
     }
 
     /// The words of a question, with the cursor behind them.
-    fn prompt(&self, question: &str) {
+    fn put_question(&self, question: &str) {
         let question = Style::new().for_stderr().bold().apply_to(question);
-        self.write(&question.to_string());
+        self.writer.put_question(question.to_string());
     }
 
-    fn line(&self, text: &str) {
-        self.write(&format!("{text}\n"));
+    fn line(&self, text: String) {
+        self.say(&[text], Weight::Word);
     }
 
-    /// A message that cannot be written has nobody to read it.
-    fn write(&self, text: &str) {
-        let _ = (&self.stderr).write_all(text.as_bytes());
+    fn say(&self, lines: &[String], weight: Weight) {
+        self.writer.say(lines.join("\n") + "\n", weight);
     }
+}
+
+fn as_hint(text: &str) -> String {
+    let label = Style::new().for_stderr().cyan().bold().apply_to("hint:");
+    format!("{label} {text}")
 }
 
 /// Rows for stdout.
@@ -225,11 +252,12 @@ fn lay_out(rows: &[(&'static str, String)], style: &Style) -> Vec<String> {
         .collect()
 }
 
-/// Writes data to stdout.
+/// Writes data to stdout, behind all that was said before.
 ///
 /// # Errors
 /// When stdout is gone.
 pub fn print(text: &str) -> std::io::Result<()> {
+    Writer::stderr().settle(LAST_WORDS);
     let mut stdout = std::io::stdout();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::{Context, block_on, variable};
-use crate::child::{Command, HandOver, replace_by};
+use crate::child::{Command, HandOver};
 use crate::cli::Expiry;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
@@ -45,7 +45,7 @@ fn pass_through(context: &Context, program: &Path, arguments: Vec<OsString>) -> 
     let mut command = Command::new(program);
     command.arguments = context.with_chdir(arguments);
     command.environment = context.variables_of_stand_in();
-    replace_by(&command).into()
+    context.become_program(&command)
 }
 
 async fn locked(

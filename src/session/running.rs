@@ -95,37 +95,34 @@ impl Session<'_> {
                     is_settling = false;
                     if is_unchanged == Some(false) {
                         self.is_astray.set(true);
-                        self.tell_astray();
-                        self.stop(command, run);
+                        self.stop(command, run, || self.tell_astray());
                     }
                 }
                 news = keeper.next() => match news {
                     News::Renewed => {
-                        self.ui.detail(|| "renewed the lock".to_owned());
                         run.set_limit(keeper.time_left());
                         if keeper.is_confirmed() {
                             run.go_on();
                         }
+                        self.ui.detail(|| "renewed the lock".to_owned());
                     }
                     News::NotRenewed(error) => {
                         self.ui.detail(|| format!("could not renew the lock: {error}"));
                     }
-                    News::Lost(loss) => {
-                        self.tell_lost(&loss);
-                        self.stop(command, run);
-                    }
+                    News::Lost(loss) => self.stop(command, run, || self.tell_lost(&loss)),
                     News::TimeIsUp { key } => {
-                        self.tell_time_is_up(&key);
-                        self.stop(command, run);
+                        self.stop(command, run, || self.tell_time_is_up(&key));
                     }
                 },
             }
         }
     }
 
-    fn stop(&self, command: &Command, run: &mut Run<'_>) {
-        self.tell_stopping(command);
+    /// Acts first: words may find nobody who reads them.
+    fn stop(&self, command: &Command, run: &mut Run<'_>, tell_why: impl FnOnce()) {
         run.interrupt();
+        tell_why();
+        self.tell_stopping(command);
     }
 }
 

@@ -15,7 +15,6 @@ use super::{Reply, Ui};
 /// A question that was put, and as much of the answer as was read.
 pub(super) struct Question<'a> {
     ui: &'a Ui,
-    text: String,
     line: Vec<u8>,
 }
 
@@ -23,38 +22,41 @@ impl<'a> Question<'a> {
     /// Whether somebody can answer now.
     pub(super) fn can_be_put(ui: &Ui) -> bool {
         // With stdout in a pipe the keys may be a pager's.
-        ui.can_ask() && std::io::stdout().is_terminal() && is_in_front() && !has_input()
+        ui.can_ask()
+            && ui.writer.is_settled()
+            && std::io::stdout().is_terminal()
+            && is_in_front()
+            && !has_input()
     }
 
     /// Puts a question that is answered with `y` or `n`; the default is no.
     pub(super) fn put(ui: &'a Ui, text: &str) -> Self {
-        let question = Self {
+        ui.put_question(&format!("{text} [y/N] "));
+        Self {
             ui,
-            text: text.to_owned(),
             line: Vec::new(),
-        };
-        question.show();
-        question
-    }
-
-    /// Writes it where the cursor stands.
-    pub(super) fn show(&self) {
-        self.ui.prompt(&format!("{} [y/N] ", self.text));
+        }
     }
 
     /// What was answered, once a whole line was.
     pub(super) fn reply(&mut self) -> Option<Reply> {
         // To read from behind would stop us.
         while is_in_front() && has_input() {
+            if !self.ui.writer.is_settled() {
+                // Typed at a terminal that is stopped, where nobody has seen the question.
+                discard_input();
+                return None;
+            }
             let mut byte = [0];
             match read(std::io::stdin(), &mut byte) {
                 Ok(1) if byte == *b"\n" => {
+                    self.ui.writer.end_answered_question();
                     return Some(Reply::to_yes_or_no(&String::from_utf8_lossy(&self.line)));
                 }
                 Ok(1) => self.line.extend(byte),
                 // The end of the input leaves the cursor behind the question.
                 _ => {
-                    self.ui.line("");
+                    self.ui.writer.clear_bottom();
                     return Some(Reply::No);
                 }
             }
@@ -65,11 +67,15 @@ impl<'a> Question<'a> {
     /// Takes it back: what was typed since was meant for it, and must not answer whoever asks next.
     pub(super) fn withdraw(self) {
         if is_in_front() {
-            // Fails where the terminal is gone, and with it whatever was typed.
-            let _ = tcflush(std::io::stdin(), FlushArg::TCIFLUSH);
+            discard_input();
         }
-        self.ui.line("");
+        self.ui.writer.clear_bottom();
     }
+}
+
+fn discard_input() {
+    // Fails where the terminal is gone, and with it whatever was typed.
+    let _ = tcflush(std::io::stdin(), FlushArg::TCIFLUSH);
 }
 
 /// Whether the keys come to this process.

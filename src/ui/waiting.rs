@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::holder::{self, duration};
 use super::question::Question;
-use super::{Reply, Ui, Verbosity};
+use super::{Reply, Terminal, Ui, Verbosity};
 use crate::lock::acquire::{Decision, Observed, Patience};
 use crate::lock::liveness::Liveness;
 use crate::lock::record::LockId;
@@ -21,8 +20,6 @@ const SECOND_LINE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// How long a store fails before that is worth a word.
 const SHORTEST_OUTAGE: TimeDelta = TimeDelta::seconds(3);
-/// How often the moving line moves.
-const TICK: Duration = Duration::from_millis(120);
 
 /// A holder that was shown in full: by its lock ID, where it has one.
 struct Introduced {
@@ -47,7 +44,6 @@ pub struct Waiting<'a> {
     ui: &'a Ui,
     what: String,
     patience: Patience,
-    bar: Option<ProgressBar>,
     introduced: Option<Introduced>,
     take_over: TakeOver<'a>,
     next_line: Duration,
@@ -71,7 +67,6 @@ impl<'a> Waiting<'a> {
             ui,
             what: what.to_owned(),
             patience,
-            bar: None,
             introduced: None,
             take_over: TakeOver::NotAsked,
             next_line: Duration::ZERO,
@@ -162,13 +157,13 @@ impl<'a> Waiting<'a> {
             "waiting for {who} ({time}): {}",
             holder::liveness(&observed.assessment)
         );
-        if self.can_move() {
+        if self.ui.terminal == Terminal::Capable {
             let word = observed.assessment.liveness.word();
-            self.show(self.fitting([
+            self.ui.writer.move_line(vec![
                 line,
                 format!("waiting for {who} ({time}): {word}"),
                 format!("waiting ({time}): {word}"),
-            ]));
+            ]);
         } else if observed.waited >= self.next_line {
             self.ui.notice(&line);
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -176,27 +171,11 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// The first line for which the terminal is wide enough, else the last: cut off in the middle of a number it would say
-    /// another one.
-    fn fitting<const N: usize>(&self, lines: [String; N]) -> String {
-        // The spinner and a blank stand before it.
-        let room = usize::from(self.ui.stderr.size().1).saturating_sub(2);
-        let mut rest = lines.into_iter().peekable();
-        while let Some(line) = rest.next() {
-            if console::measure_text_width(&line) <= room || rest.peek().is_none() {
-                return line;
-            }
-        }
-        String::new()
-    }
-
     fn ask_to_take_over(&mut self, observed: &Observed, now: DateTime<Utc>) {
         if self.ui.verbosity == Verbosity::Quiet || !Question::can_be_put(self.ui) {
             return;
         }
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.ui.writer.clear_bottom();
         let known = self.introduced.as_ref().map(|known| known.liveness);
         if known != Some(Liveness::Stale) {
             self.introduce(observed, "has a holder that has fallen silent", now);
@@ -221,19 +200,17 @@ impl<'a> Waiting<'a> {
         let text = format!("{error}; trying again");
         let lasts = now.signed_duration_since(self.answered) >= SHORTEST_OUTAGE;
         if self.ui.verbosity == Verbosity::Verbose {
-            self.suspended(|ui| ui.detail(|| text));
+            self.ui.detail(|| text);
         } else if lasts && self.outage == Outage::NotTold {
             self.outage = Outage::Told;
-            self.suspended(|ui| ui.notice(&text));
+            self.ui.notice(&text);
         }
     }
 
     /// The wait is over: the line goes, and what was there before stays.
     pub fn end(&mut self) {
         self.take_question_back();
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.ui.writer.clear_bottom();
     }
 
     fn introduce(&mut self, observed: &Observed, state: &str, now: DateTime<Utc>) {
@@ -243,42 +220,7 @@ impl<'a> Waiting<'a> {
         });
         let title = format!("`{}` {state}", self.what);
         let rows = holder::rows(&observed.stored.record, &observed.assessment, now);
-        self.suspended(|ui| ui.notice_with_rows(&title, &rows));
-    }
-
-    /// Writes above the moving line, or above the question that stands.
-    fn suspended(&self, write: impl FnOnce(&Ui)) {
-        match (&self.bar, &self.take_over) {
-            (Some(bar), _) => bar.suspend(|| write(self.ui)),
-            (None, TakeOver::Asked(question)) => {
-                self.ui.line("");
-                write(self.ui);
-                question.show();
-            }
-            (None, _) => write(self.ui),
-        }
-    }
-
-    /// Whether the terminal can move its cursor, as `TERM=dumb` cannot.
-    fn can_move(&self) -> bool {
-        self.ui.stderr.is_term() && !self.draw_target().is_hidden()
-    }
-
-    fn draw_target(&self) -> ProgressDrawTarget {
-        ProgressDrawTarget::term(self.ui.stderr.clone(), 10)
-    }
-
-    fn show(&mut self, line: String) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(line);
-            return;
-        }
-        let bar = ProgressBar::with_draw_target(None, self.draw_target()).with_message(line);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(TICK);
-        self.bar = Some(bar);
+        self.ui.notice_with_rows(&title, &rows);
     }
 
     fn limit(&self) -> String {

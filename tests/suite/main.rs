@@ -25,5 +25,6 @@ mod status;
 mod store_contract;
 mod support_works;
 mod tls;
+mod unread;
 mod waiting;
 mod which_lock;

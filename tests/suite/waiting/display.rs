@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 use crate::support::configuration::{GO, STARTED};
 use crate::support::lock_table::LockTable;
 use crate::support::mid_run::look_during;
@@ -18,7 +20,7 @@ fn shown(scene: &LockTable, run: Invocation, columns: u16, sign: Sign) -> String
         let size = Size { rows: 24, columns };
         let terminal = Terminal::start(run, size);
         match sign {
-            Sign::Line => terminal.wait_for_output("waiting for "),
+            Sign::Line => terminal.wait_for_output("\u{2801} waiting "),
             Sign::SecondAttempt(proxy) => proxy.wait_for("PutItem", 2),
         }
         terminal
@@ -39,47 +41,83 @@ enum Sign<'a> {
     SecondAttempt(&'a Proxy),
 }
 
+/// What a terminal of that width showed while it was written to: every state of the moving line.
+fn lines_shown(output: &str, columns: u16) -> Vec<String> {
+    let mut screen = vt100::Parser::new(24, columns, 0);
+    let mut lines = Vec::new();
+    for written in output.split_inclusive('\r') {
+        screen.process(written.as_bytes());
+        let screen = screen.screen();
+        let (row, _) = screen.cursor_position();
+        let line = screen.rows(0, columns).nth(row.into()).unwrap_or_default();
+        if is_moving(&line) {
+            let last = screen.cell(row, columns - 1).expect("a cell");
+            assert!(!last.has_contents(), "the last column is taken: {line}");
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// What stands on a terminal of that width in the end.
+fn left(output: &str, columns: u16) -> String {
+    let mut screen = vt100::Parser::new(24, columns, 0);
+    screen.process(output.as_bytes());
+    screen.screen().contents()
+}
+
+/// A spinner stands before it.
+fn is_moving(line: &str) -> bool {
+    line.starts_with(|first| ('\u{2801}'..='\u{28ff}').contains(&first))
+}
+
 #[test]
 fn a_terminal_shows_a_line_that_names_the_holder_and_is_gone_afterwards() {
     let scene = LockTable::new();
     let cases = [
-        (35, "waiting (0 s of 15m): alive "),
-        (60, "waiting for <who> (0 s of 15m): alive "),
+        (20, "waiting (0 s of 1"),
+        (30, "waiting (0 s of 15m): alive"),
+        (60, "waiting for <who> (0 s of 15m): alive"),
+        (80, "waiting for <who> (0 s of 15m): alive"),
+        (
+            100,
+            "waiting for <who> (0 s of 15m): alive, last heartbeat <age> ago",
+        ),
         (
             200,
-            "waiting for <who> (0 s of 15m): alive, last heartbeat <age> ago ",
+            "waiting for <who> (0 s of 15m): alive, last heartbeat <age> ago",
         ),
     ];
-    for (columns, holder) in cases {
+    for (columns, expected) in cases {
         let output = shown(&scene, scene.tflock(["apply"]), columns, Sign::Line);
-        let (introduction, rest) = output.split_once("\u{2801} ").expect("a moving line");
-        let expected = "tflock: `locks/app` is locked, waiting for it\n\
-                        \x20 held by  <who> (apply, since <time>)\n\
-                        \x20 holder   alive, last heartbeat <age> ago\n\
-                        \x20 lock ID  <ID>\n";
-        let introduction = without_changing_parts(&without_escapes(introduction));
-        assert_eq!(introduction, expected);
-        let mut frames: Vec<&str> = rest.split("\r\u{1b}[2K").collect();
-        let after = frames.pop();
-        assert_eq!(after, Some("tflock: the lock is free, going on\r\n"));
-        for frame in frames {
-            let columns = usize::from(columns);
-            assert!(frame.chars().count() <= columns, "{frame:?} is too long");
-            assert!(frame.contains("waiting "), "{frame:?}");
-        }
-        let whole = without_changing_parts(rest);
-        assert!(whole.contains(holder), "{whole}");
+        let lines = lines_shown(&output, columns);
+        let first = without_changing_parts(lines.first().expect("a line"));
+        assert!(first.contains(expected), "{columns}: {first}");
+        let left = left(&output, columns);
+        assert!(!left.lines().any(is_moving), "{columns}: {left}");
+        let plain = without_changing_parts(&without_escapes(&output));
+        let introduction = "tflock: `locks/app` is locked, waiting for it\n\
+                            \x20 held by  <who> (apply, since <time>)\n\
+                            \x20 holder   alive, last heartbeat <age> ago\n\
+                            \x20 lock ID  <ID>\n";
+        assert!(plain.starts_with(introduction), "{plain}");
+        assert!(output.ends_with("\x1b[2Ktflock: the lock is free, going on\r\n"));
     }
 }
 
 #[test]
-fn the_line_fits_the_narrowest_terminal() {
+fn ctrl_c_ends_the_wait_and_takes_its_line_away_at_any_width() {
     let scene = LockTable::new();
-    let output = shown(&scene, scene.tflock(["apply"]), 20, Sign::Line);
-    for frame in output.split("\r\u{1b}[2K").skip(1) {
-        let line = frame.lines().next().unwrap_or_default();
-        let is_frame = line.contains("waiting for ");
-        assert!(!is_frame || line.chars().count() <= 20, "{line:?}");
+    scene.put_terraforms();
+    for columns in [30, 60, 80, 100, 200] {
+        let size = Size { rows: 24, columns };
+        let mut terminal = Terminal::start(scene.tflock(["apply"]), size);
+        terminal.wait_for_output("\u{2802} waiting ");
+        terminal.press_ctrl_c();
+        assert_eq!(terminal.wait(), Status::Signal(Signal::SIGINT));
+        let left = left(&terminal.output(), columns);
+        assert!(!left.contains("waiting for ana"), "{columns}: {left}");
+        assert!(!left.lines().any(is_moving), "{columns}: {left}");
     }
 }
 

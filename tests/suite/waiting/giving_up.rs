@@ -8,7 +8,6 @@ use crate::support::lock_table::{LOCK, LockTable};
 use crate::support::mid_run::look_during;
 use crate::support::process::{Finished, Invocation, Status};
 use crate::support::proxy::Proxy;
-use crate::support::pty::{Size, Terminal};
 use crate::support::words::without_changing_parts;
 
 /// Somebody holds the lock and says why; meanwhile another run meets it.
@@ -149,17 +148,4 @@ fn a_signal_ends_the_wait_and_leaves_no_trace() {
         }
     });
     assert_eq!(scene.table.items(), Vec::<serde_json::Value>::new());
-}
-
-#[test]
-fn ctrl_c_ends_the_wait_and_takes_its_line_away() {
-    let scene = LockTable::new();
-    meets_the_lock(&scene, || {
-        let mut terminal = Terminal::start(scene.tflock(["apply"]), Size::default());
-        terminal.wait_for_output("waiting for ");
-        terminal.press_ctrl_c();
-        assert_eq!(terminal.wait(), Status::Signal(Signal::SIGINT));
-        let output = terminal.output();
-        assert!(output.ends_with("\r\u{1b}[2K"), "{output:?}");
-    });
 }
