@@ -34,7 +34,7 @@ Register-ArgumentCompleter -Native -CommandName 'tflock' -ScriptBlock {
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say on stderr what is done and why')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say on stderr what is done and why')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print the version, and that of terraform')
             [CompletionResult]::new('exec', 'exec', [CompletionResultType]::ParameterValue, 'Hold the lock round any program')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who holds the lock, and whether they are alive')
             [CompletionResult]::new('force-unlock', 'force-unlock', [CompletionResultType]::ParameterValue, 'Remove the lock of a holder that is dead, after asking')

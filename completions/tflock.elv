@@ -31,7 +31,7 @@ set edit:completion:arg-completer[tflock] = {|@words|
             cand -v 'Say on stderr what is done and why'
             cand --verbose 'Say on stderr what is done and why'
             cand --help 'Print help'
-            cand --version 'Print version'
+            cand --version 'Print the version, and that of terraform'
             cand exec 'Hold the lock round any program'
             cand status 'Show who holds the lock, and whether they are alive'
             cand force-unlock 'Remove the lock of a holder that is dead, after asking'

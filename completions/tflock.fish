@@ -38,7 +38,7 @@ complete -c tflock -n "__fish_tflock_needs_command" -l no-input -d 'Never prompt
 complete -c tflock -n "__fish_tflock_needs_command" -s q -l quiet -d 'Errors only'
 complete -c tflock -n "__fish_tflock_needs_command" -s v -l verbose -d 'Say on stderr what is done and why'
 complete -c tflock -n "__fish_tflock_needs_command" -l help -d 'Print help'
-complete -c tflock -n "__fish_tflock_needs_command" -l version -d 'Print version'
+complete -c tflock -n "__fish_tflock_needs_command" -l version -d 'Print the version, and that of terraform'
 complete -c tflock -n "__fish_tflock_needs_command" -f -a "exec" -d 'Hold the lock round any program'
 complete -c tflock -n "__fish_tflock_needs_command" -f -a "status" -d 'Show who holds the lock, and whether they are alive'
 complete -c tflock -n "__fish_tflock_needs_command" -f -a "force-unlock" -d 'Remove the lock of a holder that is dead, after asking'

@@ -4,8 +4,11 @@
 
 mod argv;
 mod completion;
+mod help;
+mod misplaced;
 mod mistake;
 mod options;
+mod typed;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,9 +18,12 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use completion::completion_script;
+pub use misplaced::Misplaced;
 pub use options::{Expiry, Options, StoreChoice};
+pub use typed::Typed;
 
 use crate::exit_code;
+use crate::failure::Failure;
 
 /// Runs terraform under its own state lock.
 ///
@@ -26,14 +32,15 @@ use crate::exit_code;
 #[derive(Debug, Parser)]
 #[command(
     name = "tflock",
-    version,
     disable_help_subcommand = true,
     override_usage = "tflock [OPTIONS] <terraform command> [terraform arguments…]\n       \
                       tflock [OPTIONS] exec -- <program> [arguments…]\n       \
                       tflock [OPTIONS] status [--json] [--exit-code]\n       \
                       tflock [OPTIONS] force-unlock [LOCK_ID] [--force] [--yes]\n       \
                       tflock completions <bash|zsh|fish|powershell|elvish>",
-    after_help = "Everything after the terraform command is terraform's own; `-chdir=DIR` may stand before it.\n\
+    after_help = "Examples:\n  tflock apply\n  \
+                  tflock --wait 1h --reason 'rotating the database password' apply -target=module.db\n\n\
+                  Everything after the terraform command is terraform's own; `-chdir=DIR` may stand before it.\n\
                   Exit codes: terraform's own, or 64 usage, 69 store unreachable, 70 a bug, 73 not released,\n\
                   75 locked by somebody else, 76 lock lost, 77 refused, 78 configuration, 126/127 no terraform."
 )]
@@ -46,9 +53,9 @@ struct Cli {
     #[arg(long, action = clap::ArgAction::HelpShort, global = true)]
     help: Option<bool>,
 
-    /// Print version
-    #[arg(long, action = clap::ArgAction::Version)]
-    version: Option<bool>,
+    /// Print the version, and that of terraform
+    #[arg(long)]
+    version: bool,
 
     #[command(subcommand)]
     command: Option<OwnCommand>,
@@ -118,6 +125,10 @@ pub struct Request {
     pub options: Options,
     /// terraform's `-chdir`.
     pub chdir: Option<PathBuf>,
+    /// terraform's `-no-color`, given to a command of ours.
+    pub no_color: bool,
+    /// The command line, for hints.
+    pub typed: Typed,
     /// The command.
     pub command: Command,
 }
@@ -135,48 +146,37 @@ pub enum Command {
     ForceUnlock(ForceUnlockArguments),
     /// `completions`.
     Completions(CompletionsArguments),
+    /// `--version`.
+    Version,
 }
 
-/// A command line that asks for nothing that could be done: help, version, or a mistake.
+/// A command line that asks for nothing that could be done.
 #[derive(Debug)]
-pub struct Answer {
-    text: String,
-    to_stdout: bool,
-    /// 0 for help and version, 64 for a mistake.
-    pub exit_code: u8,
+pub enum Answer {
+    /// The help that was asked for.
+    Help(String),
+    /// What is wrong with it.
+    Mistake(Failure),
 }
 
 impl Answer {
-    fn usage(message: &str, hint: &str) -> Self {
-        Self {
-            text: format!("error: {message}\nhint: {hint}\n"),
-            to_stdout: false,
-            exit_code: exit_code::USAGE,
-        }
+    fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Mistake(Failure::new(exit_code::USAGE, message).hint(hint))
     }
 
-    /// The help or version that was asked for, or the mistake that clap found in `words`.
-    fn of_clap(error: &clap::Error, words: &[OsString], definition: &clap::Command) -> Self {
+    /// The help that was asked for, be it of `command`, or the mistake that clap found in `words`.
+    fn of_clap(
+        error: &clap::Error,
+        words: &[OsString],
+        definition: &clap::Command,
+        command: &str,
+    ) -> Self {
         if error.use_stderr() {
             let mistake = mistake::in_words(error, words, definition);
-            return Self::usage(&mistake.message, &mistake.hint);
+            return Self::usage(mistake.message, mistake.hint);
         }
-        Self {
-            text: error.render().to_string(),
-            to_stdout: true,
-            exit_code: 0,
-        }
-    }
-
-    /// Prints it where it belongs.
-    pub fn print(&self) {
-        use std::io::Write as _;
-        // Nobody is left to tell if the output is gone.
-        let _ = if self.to_stdout {
-            std::io::stdout().write_all(self.text.as_bytes())
-        } else {
-            std::io::stderr().write_all(self.text.as_bytes())
-        };
+        let help = help::of_command(command, definition.clone());
+        Self::Help(help.unwrap_or_else(|| error.render().to_string()))
     }
 }
 
@@ -187,7 +187,7 @@ impl Answer {
 pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
     let definition = with_variables_that_are_set(definition());
     let argv = argv::split(arguments, &definition)
-        .map_err(|message| Answer::usage(&message, "see `tflock --help`"))?;
+        .map_err(|message| Answer::usage(message, "see `tflock --help`"))?;
     let words: Vec<OsString> = std::iter::once(OsString::from("tflock"))
         .chain(argv.own)
         .collect();
@@ -195,7 +195,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
         .clone()
         .try_get_matches_from(&words)
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)))
-        .map_err(|error| Answer::of_clap(&error, &words, &definition))?;
+        .map_err(|error| {
+            let command = argv.typed.command_name();
+            Answer::of_clap(&error, &words, &definition, command)
+        })?;
     // A variable is for every run on the machine, an option for this one.
     if cli.options.quiet && cli.options.verbose {
         let is_option = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
@@ -211,17 +214,45 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
         }
     }
     let command = match (cli.command, argv.terraform) {
+        _ if cli.version => Command::Version,
         (Some(OwnCommand::Exec(arguments)), _) => Command::Exec(arguments),
         (Some(OwnCommand::Status(arguments)), _) => Command::Status(arguments),
         (Some(OwnCommand::ForceUnlock(arguments)), _) => Command::ForceUnlock(arguments),
         (Some(OwnCommand::Completions(arguments)), _) => Command::Completions(arguments),
-        (None, terraform) => Command::Terraform(terraform),
+        (None, terraform) => {
+            if terraform.is_empty() && words.len() > 1 {
+                return Err(Answer::usage("there is no command", "see `tflock --help`"));
+            }
+            if terraform.is_empty() && argv.chdir.is_none() {
+                return Err(Answer::Help(definition.clone().render_help().to_string()));
+            }
+            let first = terraform
+                .first()
+                .map(OsString::as_os_str)
+                .unwrap_or_default();
+            if let Some(ours) = misplaced::command_like(first, &definition) {
+                let first = first.to_string_lossy();
+                return Err(Answer::usage(
+                    format!("neither tflock nor terraform has a command `{first}`"),
+                    format!("did you mean `{ours}`? see `tflock --help`"),
+                ));
+            }
+            Command::Terraform(terraform)
+        }
     };
     Ok(Request {
         options: cli.options,
         chdir: argv.chdir.map(PathBuf::from),
+        no_color: argv.no_color,
+        typed: argv.typed,
         command,
     })
+}
+
+/// An option of tflock's behind terraform's command, where terraform would refuse it.
+#[must_use]
+pub fn option_behind(command: &[OsString]) -> Option<Misplaced> {
+    misplaced::option_behind(command, &definition())
 }
 
 fn definition() -> clap::Command {
@@ -248,8 +279,10 @@ fn with_variables_that_are_set(definition: clap::Command) -> clap::Command {
 /// # Errors
 /// When the environment's `TFLOCK_` variables are wrong.
 pub fn parse_terraforms(arguments: Vec<OsString>) -> Result<Request, Answer> {
-    let mut request = parse(Vec::new())?;
+    // Any command will do to read the variables.
+    let mut request = parse(vec!["version".into()])?;
     let (chdir, arguments) = split_chdir(arguments);
+    request.typed = Typed::new(Vec::new(), arguments.clone());
     request.chdir = chdir;
     request.command = Command::Terraform(arguments);
     Ok(request)
@@ -294,7 +327,7 @@ mod tests {
 
     #[test]
     fn terraform_s_own_global_options_are_passed_on() {
-        for line in ["-version", "-help", "-h", "-v", "-install-autocomplete", ""] {
+        for line in ["-version", "-help", "-h", "-v", "-install-autocomplete"] {
             let Command::Terraform(arguments) = parse(words(line)).unwrap().command else {
                 panic!("{line}");
             };
@@ -322,11 +355,13 @@ mod tests {
     }
 
     #[test]
-    fn help_and_version_are_our_own_and_go_to_stdout() {
-        for line in ["--version", "--help", "status --help", "force-unlock -help"] {
+    fn help_and_version_are_our_own() {
+        for line in ["", "--help", "status --help", "force-unlock -help"] {
             let answer = parse(words(line)).unwrap_err();
-            assert_eq!((answer.exit_code, answer.to_stdout), (0, true), "{line}");
+            assert!(matches!(answer, Answer::Help(_)), "{line}: {answer:?}");
         }
+        let command = parse(words("-v --version")).unwrap().command;
+        assert!(matches!(command, Command::Version), "{command:?}");
     }
 
     #[test]
@@ -343,24 +378,47 @@ mod tests {
             "exec",
             "completions tcsh",
             "--expire-after 5 plan",
+            "--wait 5s",
+            "statsu",
+            "force-unlock -force=maybe 7",
+            "force-unlock -chdir=a 7",
+            "force-unlock 7 8",
         ] {
-            let answer = parse(words(line)).unwrap_err();
-            assert_eq!((answer.exit_code, answer.to_stdout), (64, false), "{line}");
-            assert!(answer.text.starts_with("error: "), "{}", answer.text);
-            assert!(answer.text.contains("hint: "), "{}", answer.text);
+            let Answer::Mistake(mistake) = parse(words(line)).unwrap_err() else {
+                panic!("{line}");
+            };
+            assert_eq!(mistake.exit_code, 64, "{line}");
+            assert!(mistake.hint.is_some(), "{mistake:?}");
         }
     }
 
     #[test]
-    fn terraform_s_force_answers_the_prompt() {
-        let Command::ForceUnlock(arguments) =
-            parse(words("force-unlock -force abc")).unwrap().command
-        else {
-            panic!();
-        };
-        assert!(arguments.yes);
-        assert!(!arguments.force);
-        assert_eq!(arguments.id.as_deref(), Some("abc"));
+    fn terraform_s_grammar_of_force_unlock_is_understood() {
+        for (line, id, yes, force, no_color) in [
+            ("-force abc", Some("abc"), true, false, false),
+            ("-no-color -force abc", Some("abc"), true, false, true),
+            (
+                "-force=true -no-color=0 abc",
+                Some("abc"),
+                true,
+                false,
+                false,
+            ),
+            ("-force=F abc", Some("abc"), false, false, false),
+            ("abc -force", Some("abc"), true, false, false),
+            ("--force abc", Some("abc"), false, true, false),
+            ("-force -- --yes", Some("--yes"), true, false, false),
+            ("-- -force", Some("-force"), false, false, false),
+            ("-force", None, true, false, false),
+        ] {
+            let request = parse(words(&format!("force-unlock {line}"))).unwrap();
+            let Command::ForceUnlock(arguments) = request.command else {
+                panic!("{line}");
+            };
+            assert_eq!(arguments.id.as_deref(), id, "{line}");
+            assert_eq!((arguments.yes, arguments.force), (yes, force), "{line}");
+            assert_eq!(request.no_color, no_color, "{line}");
+        }
     }
 
     #[test]

@@ -5,19 +5,23 @@ pub mod exec;
 pub mod force_unlock;
 pub mod run;
 pub mod status;
+pub mod version;
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::child::{Command, SpawnError, replace_by};
-use crate::cli::{Options, Request, StoreChoice};
+use crate::cli::{Options, Request, StoreChoice, Typed};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::host::Machine;
-use crate::stand_in;
+use crate::lock::record::LockId;
+use crate::stand_in::{self, CalledAs, Link};
 use crate::state_directory;
 use crate::terraform::program::{Caller, find_program, is_first_on_search_path};
-use crate::ui::{Prompts, Ui, Verbosity};
+use crate::ui::{Prompts, Ui, Verbosity, is_unprintable};
 
 /// What every command works with.
 #[derive(Clone)]
@@ -30,8 +34,10 @@ pub struct Context {
     pub directory: PathBuf,
     /// terraform's `-chdir`.
     pub chdir: Option<PathBuf>,
-    /// The program that we are to be, if a link of [`stand_in`] was called.
-    pub stands_in_for: Option<&'static str>,
+    /// The program that we are to be, if we were called by its name.
+    pub called_as: Option<CalledAs>,
+    /// The command line, for hints.
+    pub typed: Typed,
 }
 
 impl Context {
@@ -39,7 +45,7 @@ impl Context {
     ///
     /// # Errors
     /// When the current directory is gone.
-    pub fn new(request: &Request, stands_in_for: Option<&'static str>) -> Result<Self, Failure> {
+    pub fn new(request: &Request, called_as: Option<CalledAs>) -> Result<Self, Failure> {
         let options = request.options.clone();
         let verbosity = match (options.quiet, options.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -51,7 +57,8 @@ impl Context {
         } else {
             Prompts::Allowed
         };
-        let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let no_color =
+            request.no_color || variable("NO_COLOR").is_some_and(|value| !value.is_empty());
         let directory = std::env::current_dir().map_err(|error| {
             Failure::new(
                 exit_code::CONFIGURATION,
@@ -64,7 +71,8 @@ impl Context {
             ui: Ui::new(verbosity, prompts, no_color),
             directory,
             chdir: request.chdir.clone(),
-            stands_in_for,
+            called_as,
+            typed: request.typed.clone(),
         })
     }
 
@@ -92,7 +100,7 @@ impl Context {
     pub fn terraform(&self) -> Result<PathBuf, Failure> {
         let chosen = self.options.terraform.as_ref().map(|path| path.as_os_str());
         let program = self.as_caller(|caller| {
-            let named = match self.stands_in_for.map(OsStr::new) {
+            let named = match self.called_as.map(|called| OsStr::new(called.name)) {
                 // Outside of the `exec` that name would have meant tflock as well.
                 Some(name) if is_first_on_search_path(name, &variable, caller) => {
                     chosen.or(Some(name))
@@ -119,10 +127,17 @@ impl Context {
         })
     }
 
+    /// Whether we were called through a link of ours, by a program inside of an `exec`.
+    #[must_use]
+    pub fn is_stand_in(&self) -> bool {
+        self.called_as
+            .is_some_and(|called| called.link == Link::StandIn)
+    }
+
     /// What a child of ours is to see of the environment: if we stand in for it, PATH as it was without us.
     #[must_use]
     pub fn variables_of_stand_in(&self) -> Vec<(OsString, OsString)> {
-        let path = self.stands_in_for.and_then(|_| variable("PATH"));
+        let path = variable("PATH").filter(|_| self.is_stand_in());
         path.map(|path| ("PATH".into(), stand_in::path_without(&path)))
             .into_iter()
             .collect()
@@ -157,6 +172,24 @@ impl Context {
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
+    /// The command line that was typed, waiting longer.
+    #[must_use]
+    pub fn typed_waiting_longer(&self) -> String {
+        self.command_line(&self.typed.waiting_longer())
+    }
+
+    /// The command line that was typed, with other words for the command.
+    #[must_use]
+    pub fn typed_with(&self, command: &[OsString]) -> String {
+        self.command_line(&self.typed.with_command(command))
+    }
+
+    /// The command line that removes the lock of that ID.
+    #[must_use]
+    pub fn removal_line(&self, id: Option<&LockId>) -> String {
+        self.command_line(&removal_words(id))
+    }
+
     /// The same for the lock of that name in the local store.
     #[must_use]
     pub fn naming_local(&self, name: &str) -> Self {
@@ -184,17 +217,55 @@ pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// A word as a shell reads it back.
+/// The longest lock ID that is worth typing.
+const LONGEST_ID: usize = 200;
+
+/// The words after `tflock` that remove the lock of that ID. An ID is what somebody wrote into the store: it may look like
+/// an option.
 #[must_use]
-pub fn quoted_for_shell(word: &str) -> std::borrow::Cow<'_, str> {
-    let plain = |character: char| {
-        character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-' | ':' | '=')
-    };
-    if !word.is_empty() && word.chars().all(plain) {
-        word.into()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''")).into()
+pub fn removal_words(id: Option<&LockId>) -> String {
+    match id.map(|id| id.0.as_str()) {
+        Some(id) if id.starts_with('-') && id.len() <= LONGEST_ID => {
+            format!("force-unlock -- {}", quoted_for_shell(id))
+        }
+        Some(id) if !id.is_empty() && id.len() <= LONGEST_ID => {
+            format!("force-unlock {}", quoted_for_shell(id))
+        }
+        _ => "force-unlock".to_owned(),
     }
+}
+
+/// A word as a shell reads it back: the one function through which words get into a command that is printed.
+#[must_use]
+pub fn quoted_for_shell(word: &str) -> Cow<'_, str> {
+    let plain = |character: char| {
+        character.is_ascii_alphanumeric()
+            || matches!(
+                character,
+                '/' | '.' | '_' | '-' | ':' | '=' | ',' | '@' | '%' | '+'
+            )
+    };
+    // zsh reads a first `=` as the path of a command.
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
+        return word.into();
+    }
+    if !word.chars().any(is_unprintable) {
+        return format!("'{}'", word.replace('\'', r"'\''")).into();
+    }
+    // As bash, zsh and ksh read what cannot be shown.
+    let mut quoted = String::from("$'");
+    for character in word.chars() {
+        match character {
+            '\'' | '\\' => quoted.extend(['\\', character]),
+            other if is_unprintable(other) => {
+                // A string takes whatever is written to it.
+                let _ = write!(quoted, "\\U{:08x}", u32::from(other));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('\'');
+    quoted.into()
 }
 
 impl From<SpawnError> for Failure {
@@ -246,6 +317,17 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_could_be_an_option_or_a_novel_removes_nothing_by_itself() {
+        let words = |id: &str| removal_words(Some(&LockId(id.to_owned())));
+        assert_eq!(words("4db125df"), "force-unlock 4db125df");
+        assert_eq!(words("--yes"), "force-unlock -- --yes");
+        assert_eq!(words("a b"), "force-unlock 'a b'");
+        assert_eq!(words(&"a".repeat(500)), "force-unlock");
+        assert_eq!(words(""), "force-unlock");
+        assert_eq!(removal_words(None), "force-unlock");
+    }
+
+    #[test]
     fn a_word_is_quoted_where_a_shell_would_read_it_otherwise() {
         let cases = [
             ("states/prod/app.tfstate", "states/prod/app.tfstate"),
@@ -253,6 +335,9 @@ mod tests {
             ("two words", "'two words'"),
             ("ana's $HOME", r"'ana'\''s $HOME'"),
             ("a;b", "'a;b'"),
+            ("=ls", "'=ls'"),
+            ("~", "'~'"),
+            ("a\nb'\u{202e}", r"$'a\U0000000ab\'\U0000202e'"),
         ];
         for (word, quoted) in cases {
             assert_eq!(quoted_for_shell(word), quoted);

@@ -1,5 +1,6 @@
 //! Every failure that ends a run, with its exit code and the next thing to type: one table for all of them.
 
+use crate::commands::removal_words;
 use crate::exit_code;
 use crate::lock::acquire::AcquireError;
 use crate::lock::store::{SET_UP, StoreError, StoreErrorKind};
@@ -16,6 +17,9 @@ use crate::terraform::workspace::WorkspaceError;
 pub struct Failure {
     /// What failed, on what: a lower-case fragment.
     pub message: String,
+    /// The lock that is in the way, in terraform's own block, because people search for it and tools read it: label and
+    /// text of each line.
+    pub lock_info: Vec<(&'static str, String)>,
     /// Rows under the message: label and text.
     pub details: Vec<(&'static str, String)>,
     /// What to do next.
@@ -30,6 +34,7 @@ impl Failure {
     pub fn new(exit_code: u8, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            lock_info: Vec::new(),
             details: Vec::new(),
             hint: None,
             exit_code,
@@ -40,6 +45,13 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The lock that is in the way.
+    #[must_use]
+    pub fn lock_info(mut self, lines: Vec<(&'static str, String)>) -> Self {
+        self.lock_info = lines;
         self
     }
 
@@ -172,12 +184,12 @@ impl Failure {
         if let Some(id) = error.maybe_left {
             failure.details.push((
                 "left",
-                format!("perhaps a lock with the ID {id}, because no answer came"),
+                format!("lock {id} may have been left behind: the store never answered"),
             ));
             failure.hint = Some(format!(
                 "once the store answers again: `{}`, then `{}` if it is there",
                 command_line("status"),
-                command_line(&format!("force-unlock {id}")),
+                command_line(&removal_words(Some(&id))),
             ));
         }
         failure

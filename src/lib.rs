@@ -23,10 +23,15 @@ pub mod ui;
 use std::ffi::OsString;
 use std::panic::{UnwindSafe, catch_unwind};
 
-use self::cli::Command;
+use nix::libc::SIGPIPE;
+
+use self::child::SignalNumber;
+use self::cli::{Answer, Command};
 use self::commands::Context;
 use self::failure::Failure;
 use self::session::Outcome;
+use self::stand_in::CalledAs;
+use self::ui::NotPrinted;
 
 /// Does what the command line asks for, whose first word is the name that we were called by, and says how to end.
 #[must_use]
@@ -37,12 +42,12 @@ pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcom
         let zeroth = arguments.next();
         let arguments = arguments.collect();
         let path = commands::variable("PATH");
-        let stands_in_for = stand_in::called_as(zeroth.as_deref(), path.as_deref());
-        if let (Some(_), Some(zeroth)) = (stands_in_for, zeroth) {
+        let called_as = stand_in::called_as(zeroth.as_deref(), path.as_deref());
+        if let (Some(_), Some(zeroth)) = (called_as, zeroth) {
             // `killall terraform` means the real one, which it reaches by itself.
             child::rename_this_process(c"tflock", &zeroth);
         }
-        carry_out(arguments, stands_in_for)
+        carry_out(arguments, called_as)
     });
     plain_ui().settle();
     outcome
@@ -65,10 +70,11 @@ fn plain_ui() -> ui::Ui {
     ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Refused, true)
 }
 
-fn carry_out(arguments: Vec<OsString>, stands_in_for: Option<&'static str>) -> Outcome {
+fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
     // A shell that completes terraform's words asks terraform, in a way that no option of ours can be part of.
-    let completing = commands::variable("COMP_LINE").is_some();
-    let request = if completing || stands_in_for.is_some() {
+    let line = commands::variable("COMP_LINE");
+    let completing = line.is_some_and(|line| !line.is_empty());
+    let request = if completing || called_as.is_some() {
         cli::parse_terraforms(arguments)
     } else {
         cli::parse(arguments)
@@ -76,16 +82,17 @@ fn carry_out(arguments: Vec<OsString>, stands_in_for: Option<&'static str>) -> O
     let request = match request {
         Ok(request) => request,
         Err(answer) => {
-            answer.print();
-            return Outcome::Exit(answer.exit_code);
+            let printed = match answer {
+                Answer::Help(text) => ui::print(&text).map_err(anyhow::Error::from),
+                Answer::Mistake(mistake) => Err(mistake.into()),
+            };
+            return printed
+                .map_or_else(|error| ended_by(error, &plain_ui()), |()| Outcome::Exit(0));
         }
     };
-    let context = match Context::new(&request, stands_in_for) {
+    let context = match Context::new(&request, called_as) {
         Ok(context) => context,
-        Err(failure) => {
-            plain_ui().failure(&failure);
-            return Outcome::Exit(failure.exit_code);
-        }
+        Err(failure) => return ended_by(failure.into(), &plain_ui()),
     };
     let outcome = match request.command {
         Command::Terraform(arguments) => commands::run::run(&context, arguments),
@@ -93,15 +100,27 @@ fn carry_out(arguments: Vec<OsString>, stands_in_for: Option<&'static str>) -> O
         Command::Status(arguments) => commands::status::run(&context, &arguments),
         Command::ForceUnlock(arguments) => commands::force_unlock::run(&context, &arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
+        Command::Version => commands::version::run(&context),
     };
-    outcome.unwrap_or_else(|error| {
-        let failure = error.downcast::<Failure>().unwrap_or_else(|error| {
-            Failure::new(exit_code::BUG, format!("{error:#}"))
-                .hint("this should not happen: please report it, with what `--verbose` says")
-        });
-        context.ui.failure(&failure);
-        Outcome::Exit(failure.exit_code)
-    })
+    outcome.unwrap_or_else(|error| ended_by(error, &context.ui))
+}
+
+/// How a run ends that failed, once that is said.
+fn ended_by(error: anyhow::Error, ui: &ui::Ui) -> Outcome {
+    let error = match error.downcast::<NotPrinted>() {
+        // As any program ends whose reader has seen enough.
+        Ok(NotPrinted::NoReader) => return Outcome::Signal(SignalNumber(SIGPIPE)),
+        Ok(error) => Failure::new(exit_code::CONFIGURATION, error.to_string())
+            .hint("free space there, or send the output somewhere else")
+            .into(),
+        Err(error) => error,
+    };
+    let failure = error.downcast::<Failure>().unwrap_or_else(|error| {
+        Failure::new(exit_code::BUG, format!("{error:#}"))
+            .hint("this should not happen: please report it, with what `--verbose` says")
+    });
+    ui.failure(&failure);
+    Outcome::Exit(failure.exit_code)
 }
 
 #[cfg(test)]

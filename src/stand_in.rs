@@ -154,19 +154,41 @@ fn link(executable: &Path, directory: &Path, name: &str) -> io::Result<()> {
     std::fs::rename(&fresh, link)
 }
 
-/// The program that this process stands in for, if it was called as one: by that name, and through a link of ours.
+/// The program that this process was called as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CalledAs {
+    /// Its name.
+    pub name: &'static str,
+    /// Through whose link.
+    pub link: Link,
+}
+
+/// Whose link tflock was called through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// One of ours, inside of an `exec`.
+    StandIn,
+    /// The user's own, who wants tflock to be their terraform.
+    Users,
+}
+
+/// The program that this process is to be, if it was called by its name.
 #[must_use]
-pub fn called_as(zeroth: Option<&OsStr>, path: Option<&OsStr>) -> Option<&'static str> {
+pub fn called_as(zeroth: Option<&OsStr>, path: Option<&OsStr>) -> Option<CalledAs> {
     let zeroth = Path::new(zeroth?);
     let name = known_name(zeroth)?;
     let directory = match zeroth.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        Some(parent) if parent != Path::new("") => Some(parent.to_owned()),
         _ => path
             .iter()
             .flat_map(std::env::split_paths)
-            .find(|directory| directory.join(name).exists())?,
+            .find(|directory| directory.join(name).exists()),
     };
-    is_ours(&directory).then_some(name)
+    let link = match directory {
+        Some(directory) if is_ours(&directory) => Link::StandIn,
+        _ => Link::Users,
+    };
+    Some(CalledAs { name, link })
 }
 
 /// PATH as it was before.
@@ -323,21 +345,26 @@ mod tests {
         let (base, path) = installed(&["terraform"], Some("/a"));
         let called_as =
             |zeroth: &str, path: &OsStr| called_as(Some(OsStr::new(zeroth)), Some(path));
-        assert_eq!(called_as("terraform", &path), Some("terraform"));
+        let through = |name, link| Some(CalledAs { name, link });
+        let terraform = through("terraform", Link::StandIn);
+        assert_eq!(called_as("terraform", &path), terraform);
         let link = base.path().join("stand-in/terraform/terraform");
         assert_eq!(
             called_as(link.to_str().unwrap(), OsStr::new("/a")),
-            Some("terraform")
+            terraform
         );
-        for other in ["tofu", "tflock", "/bin/terraform", "terraform-1.5", ""] {
+        for other in ["tflock", "terraform-1.5", ""] {
             assert_eq!(called_as(other, &path), None, "{other}");
         }
+        let users = through("terraform", Link::Users);
+        assert_eq!(called_as("/bin/terraform", &path), users);
+        assert_eq!(called_as("tofu", &path), through("tofu", Link::Users));
 
         let earlier = tempfile::tempdir().unwrap();
         std::fs::write(earlier.path().join("terraform"), "").unwrap();
         let mut later = earlier.path().as_os_str().to_owned();
         later.push(":");
         later.push(&path);
-        assert_eq!(called_as("terraform", &later), None);
+        assert_eq!(called_as("terraform", &later), users);
     }
 }

@@ -431,6 +431,13 @@ impl Situation<'_> {
             )
             .hint("name it with `--table NAME`")
         })?;
+        if !is_table(table) {
+            return Err(Failure::new(
+                exit_code::CONFIGURATION,
+                format!("`{table}` cannot be a DynamoDB table"),
+            )
+            .hint("a table's name has letters, digits, `_`, `-` and `.` only"));
+        }
         let (key, derived) = match (&self.options.lock_id, self.state_file(subject)?) {
             (Some(key), _) => (key.clone(), s3.map(|s3| s3_names(s3, &subject.workspace))),
             (None, Some(file)) => {
@@ -571,6 +578,19 @@ impl Situation<'_> {
     }
 }
 
+/// Whether a table could have that name, or that ARN, which DynamoDB takes for one.
+fn is_table(name: &str) -> bool {
+    let (name, further) = match name.strip_prefix("arn:") {
+        Some(rest) => (rest, ":/"),
+        None => (name, ""),
+    };
+    name.chars().all(|character| {
+        character.is_ascii_alphanumeric()
+            || "_.-".contains(character)
+            || further.contains(character)
+    })
+}
+
 /// The object that `--lock-id` means: a name in the bucket, with or without it, and always a lock's. The state's own
 /// name stands in every message; an object of that name is never taken for a lock.
 fn lock_object(key: &str, bucket: &str) -> String {
@@ -608,4 +628,23 @@ fn init_lock(
         InitLocked::Always
     };
     Some(InitLock { when, turn: turn() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_table_can_be_called_is_none() {
+        for name in [
+            "locks",
+            "My_locks-1.eu",
+            "arn:aws:dynamodb:eu-west-1:123456789012:table/locks",
+        ] {
+            assert!(is_table(name), "{name}");
+        }
+        for name in ["a;b", "$(touch x)", "a b", "a/b", "a:b", "lócks", "a\nb"] {
+            assert!(!is_table(name), "{name}");
+        }
+    }
 }

@@ -4,16 +4,20 @@
 //! written by an uncontended run unless it was asked to be verbose.
 
 mod bottom;
+mod data;
 pub mod holder;
+mod printable;
 mod question;
 pub mod waiting;
 mod writer;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use console::{Style, Term, is_dumb};
 
+pub use self::data::{NotPrinted, print, print_json};
+pub use self::printable::{is_unprintable, printable};
 use self::writer::{Weight, Writer};
 use crate::failure::Failure;
 
@@ -119,7 +123,11 @@ impl Ui {
     /// An error, what belongs to it, and what to type next.
     pub fn failure(&self, failure: &Failure) {
         let label = Style::new().for_stderr().red().bold().apply_to("error:");
-        let mut lines = vec![format!("{label} {}", failure.message)];
+        let mut lines = vec![format!("{label} {}", printable::message(&failure.message))];
+        for (label, text) in &failure.lock_info {
+            let line = format!("{label:<12} {}", printable(text));
+            lines.push(line.trim_end().to_owned());
+        }
         lines.extend(lay_out(&failure.details, &Style::new().for_stderr().dim()));
         lines.extend(failure.hint.iter().map(|hint| as_hint(hint)));
         self.say(&lines, Weight::Word);
@@ -132,7 +140,7 @@ impl Ui {
             .yellow()
             .bold()
             .apply_to("warning:");
-        self.line(format!("{label} {text}"));
+        self.line(format!("{label} {}", printable::message(text)));
     }
 
     /// What to type next.
@@ -143,7 +151,7 @@ impl Ui {
     /// What a person wants to know.
     pub fn notice(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
-            self.line(format!("tflock: {text}"));
+            self.line(format!("tflock: {}", printable::message(text)));
         }
     }
 
@@ -156,7 +164,7 @@ impl Ui {
 
     /// What a question or a refusal is about: whoever is asked must see it, however quiet it is to be.
     pub fn subject(&self, text: &str, rows: &[(&'static str, String)]) {
-        let mut lines = vec![format!("tflock: {text}")];
+        let mut lines = vec![format!("tflock: {}", printable::message(text))];
         lines.extend(lay_out(rows, &Style::new().for_stderr().dim()));
         self.say(&lines, Weight::Word);
     }
@@ -164,7 +172,7 @@ impl Ui {
     /// What is done and why, for those who asked.
     pub fn detail(&self, text: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Verbose {
-            let text = format!("tflock: {}", text());
+            let text = format!("tflock: {}", printable::message(&text()));
             let text = Style::new().for_stderr().dim().apply_to(text).to_string();
             self.say(&[text], Weight::Detail);
         }
@@ -229,7 +237,7 @@ impl Ui {
 
 fn as_hint(text: &str) -> String {
     let label = Style::new().for_stderr().cyan().bold().apply_to("hint:");
-    format!("{label} {text}")
+    format!("{label} {}", printable::command(text))
 }
 
 /// Rows for stdout.
@@ -243,6 +251,7 @@ fn lay_out(rows: &[(&'static str, String)], style: &Style) -> Vec<String> {
     let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     rows.iter()
         .map(|(label, text)| {
+            let text = printable(text);
             if label.is_empty() {
                 format!("  {text}")
             } else {
@@ -250,15 +259,4 @@ fn lay_out(rows: &[(&'static str, String)], style: &Style) -> Vec<String> {
             }
         })
         .collect()
-}
-
-/// Writes data to stdout, behind all that was said before.
-///
-/// # Errors
-/// When stdout is gone.
-pub fn print(text: &str) -> std::io::Result<()> {
-    Writer::stderr().settle(LAST_WORDS);
-    let mut stdout = std::io::stdout();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
 }

@@ -3,10 +3,13 @@
 //! terraform writes long options with one dash (`-chdir=DIR`, `-version`), which clap would read as a row of
 //! short ones, so the leading words are told apart before clap sees them.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+
+use super::typed::Typed;
+use crate::terraform::command::parse_switch;
 
 /// A command line, divided.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(super) struct Argv {
     /// For clap: tflock's options, and its own command with what follows.
     pub own: Vec<OsString>,
@@ -14,11 +17,16 @@ pub(super) struct Argv {
     pub chdir: Option<OsString>,
     /// terraform's words; empty where the command is tflock's own.
     pub terraform: Vec<OsString>,
+    /// terraform's `-no-color` behind a command of our own.
+    pub no_color: bool,
+    /// All of it, for hints.
+    pub typed: Typed,
 }
 
 /// Divides `arguments`; which options take a value and which commands are tflock's own is read off `definition`.
 pub(super) fn split(arguments: Vec<OsString>, definition: &clap::Command) -> Result<Argv, String> {
     let mut argv = Argv::default();
+    let mut options = Vec::new();
     let mut rest = arguments.into_iter().peekable();
     while let Some(word) = rest.peek().and_then(|word| word.to_str()) {
         if !word.starts_with('-') || word == "-" {
@@ -33,11 +41,10 @@ pub(super) fn split(arguments: Vec<OsString>, definition: &clap::Command) -> Res
             }
             rest.next();
         } else if is_own(word) {
-            let takes_value = takes_value(word, definition);
-            argv.own.extend(rest.next());
-            if takes_value {
-                argv.own.extend(rest.next());
-            }
+            let words = if takes_value(word, definition) { 2 } else { 1 };
+            let option: Vec<OsString> = rest.by_ref().take(words).collect();
+            argv.own.extend_from_slice(&option);
+            options.push(option);
         } else {
             break;
         }
@@ -45,10 +52,12 @@ pub(super) fn split(arguments: Vec<OsString>, definition: &clap::Command) -> Res
     let is_own_command = rest
         .peek()
         .is_some_and(|word| definition.find_subcommand(word).is_some());
+    let command: Vec<OsString> = rest.collect();
+    argv.typed = Typed::new(options, command.clone());
     if is_own_command {
-        argv.own.extend(own_command(rest));
+        argv.add_own_command(command)?;
     } else {
-        argv.terraform = rest.collect();
+        argv.terraform = command;
         // `terraform -v` prints the version; with nothing to be verbose about, so does `tflock -v`.
         if argv.terraform.is_empty() && argv.own == ["-v"] {
             argv.terraform = std::mem::take(&mut argv.own);
@@ -72,19 +81,49 @@ fn takes_value(word: &str, definition: &clap::Command) -> bool {
         .is_some_and(|argument| argument.get_action().takes_values())
 }
 
-/// One of tflock's commands with what follows, terraform's spellings of its flags put into tflock's.
-fn own_command(mut words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut own: Vec<OsString> = words.next().into_iter().collect();
-    let replacements: &[(&str, &str)] = match own.first().and_then(|name| name.to_str()) {
-        Some("force-unlock") => &[("-force", "--yes"), ("-help", "--help"), ("-h", "--help")],
-        Some("exec") => &[],
-        _ => &[("-help", "--help"), ("-h", "--help")],
-    };
-    own.extend(words.map(|word| {
-        replacements
-            .iter()
-            .find(|(terraform, _)| word == OsStr::new(terraform))
-            .map_or(word, |(_, ours)| OsString::from(ours))
-    }));
-    own
+impl Argv {
+    /// One of tflock's commands with what follows, terraform's spellings of its flags put into tflock's.
+    fn add_own_command(&mut self, command: Vec<OsString>) -> Result<(), String> {
+        let mut words = command.into_iter();
+        let name = words.next().unwrap_or_default();
+        let is_exec = name == "exec";
+        let is_force_unlock = name == "force-unlock";
+        self.own.push(name);
+        while !is_exec && let Some(word) = words.next() {
+            let (flag, value) = match word.to_str() {
+                // Behind it there are no flags.
+                Some("--") => {
+                    self.own.push(word);
+                    break;
+                }
+                Some(text) => text
+                    .split_once('=')
+                    .map_or((text, None), |(flag, value)| (flag, Some(value))),
+                None => ("", None),
+            };
+            match flag {
+                "-h" | "-help" => self.own.push("--help".into()),
+                "-no-color" => self.no_color = is_on(flag, value)?,
+                "-force" if is_force_unlock => {
+                    self.own.extend(is_on(flag, value)?.then(|| "--yes".into()));
+                }
+                "-chdir" => {
+                    return Err("`-chdir` stands before the command, as with terraform".to_owned());
+                }
+                _ => self.own.push(word),
+            }
+        }
+        self.own.extend(words);
+        Ok(())
+    }
+}
+
+/// What a switch of Go's says.
+fn is_on(flag: &str, value: Option<&str>) -> Result<bool, String> {
+    match value {
+        None => Ok(true),
+        Some(value) => parse_switch(value.as_ref()).ok_or_else(|| {
+            format!("the value `{value}` of `{flag}` is neither `true` nor `false`")
+        }),
+    }
 }

@@ -54,6 +54,23 @@ const TERRAFORM_COMMANDS: [(&str, &str); 26] = [
     ("workspace", "Workspace management"),
 ];
 
+/// Commands that terraform or OpenTofu have, and that are not worth completing.
+const FURTHER: [&str; 7] = [
+    "cloud",
+    "force-unlock",
+    "internal-plugin",
+    "policy",
+    "push",
+    "query",
+    "rpcapi",
+];
+
+/// Whether terraform or OpenTofu have a command of that name.
+pub(super) fn is_terraforms(name: &str) -> bool {
+    let known = TERRAFORM_COMMANDS.iter().map(|(known, _)| known);
+    known.chain(&FURTHER).any(|known| *known == name)
+}
+
 /// Commands of terraform's commands.
 const NESTED: [(&str, &[&str]); 4] = [
     ("metadata", &["functions"]),

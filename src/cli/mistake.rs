@@ -32,7 +32,7 @@ pub(super) fn in_words(
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             format!("there is no option `{argument}`")
         }
-        ErrorKind::UnknownArgument => format!("`{argument}` is one argument too many"),
+        ErrorKind::UnknownArgument => format!("`{argument}` is an unexpected argument"),
         ErrorKind::InvalidValue if value.is_empty() => format!("{place} needs a value"),
         ErrorKind::InvalidValue => {
             let possible = quoted(error.get(ContextKind::ValidValue));

@@ -7,7 +7,7 @@ use crate::ui;
 /// Prints the script.
 ///
 /// # Errors
-/// When stdout is gone.
+/// When stdout does not take it.
 pub fn run(arguments: &CompletionsArguments) -> anyhow::Result<Outcome> {
     ui::print(&completion_script(arguments.shell))?;
     Ok(Outcome::Exit(0))

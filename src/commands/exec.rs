@@ -18,8 +18,7 @@ use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::{Classified, LockSwitch, classify};
 use crate::terraform::duration::format_duration;
 use crate::terraform::program::{NAMES, known_name};
-use crate::ui::Prompts;
-use crate::ui::holder::printable;
+use crate::ui::{Prompts, printable};
 
 /// Runs the program under the lock.
 ///
@@ -88,7 +87,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         prompts: Prompts::Allowed,
         success_codes: &[0],
         selection: Selection::ItsOwn,
-        longer_wait: format!("--wait 1h exec -- {}", name.to_string_lossy()),
+        longer_wait: context.typed_waiting_longer(),
     };
     Ok(run_under_lock(context, situation, target, purpose, &child).await?)
 }

@@ -36,6 +36,24 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
             Some((store.as_ref(), stored, assessment))
         })
         .collect();
+    if let (true, Some(id)) = (held.is_empty(), &arguments.id) {
+        let names: Vec<String> = seen
+            .iter()
+            .map(|Seen { store, .. }| format!("`{}`", store.key()))
+            .collect();
+        return Err(Failure::new(
+            exit_code::REFUSED,
+            format!(
+                "no lock has the ID `{id}`: {} is not locked",
+                names.join(", ")
+            ),
+        )
+        .hint(format!(
+            "look at it with `{}`",
+            context.command_line("status")
+        ))
+        .into());
+    }
     if held.is_empty() {
         for place in &seen {
             context.ui.notice(&format!(
@@ -119,10 +137,11 @@ fn permit(
 
 fn confirm(context: &Context, danger: &str) -> Result<(), Failure> {
     if !context.ui.can_ask() {
-        return Err(
-            Failure::new(exit_code::REFUSED, "nobody is there to confirm the removal")
-                .hint("run it at a terminal, or confirm with `--yes`"),
-        );
+        return Err(Failure::new(
+            exit_code::REFUSED,
+            "cannot ask for confirmation: no terminal",
+        )
+        .hint("run it at a terminal, or confirm with `--yes`"));
     }
     let question = format!("{danger}\nRemove this lock?");
     match context.ui.confirm_in_full(&question) {

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 
 use super::{Context, block_on, variable};
 use crate::child::{Command, HandOver};
-use crate::cli::Expiry;
+use crate::cli::{Expiry, Misplaced, option_behind};
+use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
 use crate::session::{Outcome, Purpose, Selection, run_under_lock};
@@ -18,13 +19,23 @@ use crate::ui::Prompts;
 /// The silence after which a plan may be replaced: it writes no state.
 const PLAN_EXPIRY: std::time::Duration = std::time::Duration::from_mins(1);
 
+/// The wait that is proposed to those whose own was over.
+const LONGER_WAIT: std::time::Duration = std::time::Duration::from_hours(1);
+
 /// Runs terraform with `arguments`.
 ///
 /// # Errors
 /// Whatever keeps terraform from running under its lock.
 pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcome> {
     let program = context.terraform()?;
-    let command = match classify(&arguments, &variable).map_err(Failure::from)? {
+    let classified = classify(&arguments, &variable).map_err(Failure::from)?;
+    if matches!(classified, Classified::Locking(_))
+        && context.called_as.is_none()
+        && let Some(misplaced) = option_behind(&arguments)
+    {
+        return Err(misplaced_option(context, &misplaced).into());
+    }
+    let command = match classified {
         // A directory that is not there is terraform's to complain about.
         Classified::Locking(command) if context.working_directory().is_dir() => command,
         Classified::Locking(_) | Classified::PassThrough => {
@@ -38,6 +49,18 @@ pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcom
         return Err(pass_through(context, &program, arguments).into());
     }
     block_on(locked(context, &program, arguments, &command)).context("starting the runtime")?
+}
+
+/// terraform would refuse it, after a wait for the lock.
+fn misplaced_option(context: &Context, misplaced: &Misplaced) -> Failure {
+    Failure::new(
+        exit_code::USAGE,
+        format!(
+            "`{}` stands behind the command, where options are terraform's",
+            misplaced.option
+        ),
+    )
+    .hint(format!("type `{}`", context.command_line(&misplaced.line)))
 }
 
 /// Becomes terraform, untouched.
@@ -65,7 +88,7 @@ async fn locked(
     let child = |locking| {
         let mut child = Command::new(program);
         child.environment = context.variables_of_stand_in();
-        if context.stands_in_for.is_some() {
+        if context.is_stand_in() {
             // Whoever called us may run others like us, and wants Ctrl-C to reach all of them.
             child.hand_over = HandOver::OnDemand;
         }
@@ -90,8 +113,8 @@ async fn locked(
         (Some(Expiry::Never), _) | (None, Effect::WritesState) => None,
     };
     let longer_wait = match command.lock_timeout {
-        Some(_) => format!("{} -lock-timeout=1h", command.name),
-        None => format!("--wait 1h {}", command.name),
+        Some(_) => context.typed_with(&command.typed_with_lock_timeout(LONGER_WAIT)),
+        None => context.typed_waiting_longer(),
     };
     let purpose = Purpose {
         operation: command.operation.to_owned(),

@@ -19,9 +19,10 @@ use crate::lock::removal::{Removal, remove};
 use crate::lock::store::{Revision, Store, Stored};
 use crate::session::Outcome;
 use crate::target::{self, Situation};
+use crate::terraform::directory::is_terraforms;
 use crate::terraform::own_lock::OwnLock;
 use crate::ui::waiting::Waiting;
-use crate::ui::{self, Reply, holder};
+use crate::ui::{self, Reply, holder, printable};
 
 /// How often a wait for the end of a lock looks.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(700);
@@ -77,7 +78,7 @@ pub fn run(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Out
 async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Outcome> {
     let seen = look(context).await?;
     if arguments.json {
-        ui::print(&format!("{:#}\n", as_json(&seen)))?;
+        ui::print_json(&as_json(&seen))?;
         return Ok(outcome(&seen, arguments));
     }
     for place in &seen {
@@ -101,7 +102,7 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
         command: None,
     })
     .await?;
-    let mut seen = Vec::new();
+    let mut seen: Vec<Seen> = Vec::new();
     for store in target.stores {
         let machine = context.machine();
         let held = read(store.as_ref(), &machine).await?.map(|stored| {
@@ -113,6 +114,17 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
             held,
             unspoken: target.unspoken.clone(),
         });
+    }
+    let is_free = seen.iter().all(|place| place.held.is_none());
+    if is_free && context.options.lock_id.is_none() && !is_terraforms(&directory, &variable) {
+        return Err(Failure::new(
+            exit_code::CONFIGURATION,
+            format!(
+                "there is neither a configuration nor a state in `{}`",
+                directory.display()
+            ),
+        )
+        .hint("did you mean another directory? name it with `-chdir=DIR` before the command"));
     }
     Ok(seen)
 }
@@ -146,7 +158,7 @@ fn as_text(place: &Seen, now: DateTime<Utc>) -> String {
     let mut lines = vec![format!(
         "{}  {}",
         style.bold().apply_to(standing.word()),
-        place.store.key()
+        printable(place.store.key())
     )];
     let mut rows = vec![("in", where_it_is(place))];
     if let (None, Some(own)) = (&place.held, &place.unspoken) {
@@ -286,7 +298,7 @@ async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Fai
             && look.waited >= limit
         {
             waiting.end();
-            let longer = context.command_line("--wait 1h status");
+            let longer = context.typed_waiting_longer();
             return Err(Failure::new(exit_code::HELD, "the lock is still held")
                 .hint(format!("wait longer with `{longer}`")));
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Outcome, Session};
 use crate::child::{Command, Event};
-use crate::commands::{Context, quoted_for_shell};
+use crate::commands::Context;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
@@ -12,13 +12,13 @@ use crate::lock::keeper::{Loss, NotReleased, Promise, Released};
 use crate::lock::liveness::{Liveness, Replacement};
 use crate::lock::store::{StoreError, StoreErrorKind};
 use crate::terraform::duration::format_duration;
-use crate::ui::holder;
+use crate::ui::{holder, printable};
 
 impl Session<'_> {
     pub(super) fn tell_replaced(&self, replaced: &Observed) {
         let title = match replaced.assessment.replacement {
             Replacement::ByProof(_) => "took over a dead lock",
-            Replacement::ByPromise => "took over a lock whose time was up",
+            Replacement::ByPromise => "took over an expired lock",
             // On the word of a person, who was shown all of it.
             Replacement::No => return self.ui.notice("took over the stale lock"),
         };
@@ -33,37 +33,33 @@ impl Session<'_> {
         ));
     }
 
-    pub(super) fn locked(&self, key: String, observed: &Observed) -> Failure {
+    pub(super) fn locked(&self, key: &str, observed: &Observed) -> Failure {
         let record = &observed.stored.record;
-        let turn_or_lock = self.naming(&key);
-        let mut details = vec![("", key)];
-        details.extend(holder::rows(record, &observed.assessment, self.host.wall()));
-        let message = match self.patience {
+        let turn_or_lock = self.naming(key);
+        let gave_up = match self.patience {
             Patience::For(limit) if !limit.is_zero() => {
-                let limit = format_duration(limit);
-                format!("the state is locked: gave up after {limit}")
+                format!(", gave up after {}", format_duration(limit))
             }
-            Patience::For(_) | Patience::Forever => "the state is locked".to_owned(),
+            Patience::For(_) | Patience::Forever => String::new(),
         };
-        Failure::new(exit_code::HELD, message)
-            .details(details)
-            .hint(self.waiting_hint(&turn_or_lock, observed))
+        Failure::new(
+            exit_code::HELD,
+            format!("the state is locked{gave_up}: Error acquiring the state lock"),
+        )
+        .lock_info(holder::lock_info(
+            key,
+            record,
+            &observed.assessment,
+            self.host.wall(),
+        ))
+        .hint(self.waiting_hint(&turn_or_lock, observed))
     }
 
     /// What to do about a lock that did not become free: a dead holder is not waited for.
     fn waiting_hint(&self, turn_or_lock: &Context, observed: &Observed) -> String {
-        let wait = self.context.command_line(&self.longer_wait);
-        let removal = || {
-            let id = observed.stored.record.lock_id();
-            let words = id.map_or_else(
-                || "force-unlock".to_owned(),
-                |id| {
-                    let id = holder::printable(&id.0);
-                    format!("force-unlock {}", quoted_for_shell(&id))
-                },
-            );
-            turn_or_lock.command_line(&words)
-        };
+        let wait = &self.longer_wait;
+        let id = observed.stored.record.lock_id();
+        let removal = || turn_or_lock.removal_line(id.as_ref());
         match observed.assessment.liveness {
             Liveness::Alive | Liveness::Silent => {
                 let look = turn_or_lock.command_line("status");
@@ -123,8 +119,8 @@ impl Session<'_> {
                     .insert(signal.kind.number().0)
                 {
                     self.ui.notice(&format!(
-                        "{} not passed on: the command has been asked to stop already, and asked twice terraform drops \
-                         its state",
+                        "ignored {}: the command is already stopping; a second signal would make terraform exit without \
+                         saving",
                         signal.kind.number()
                     ));
                 }
@@ -135,7 +131,7 @@ impl Session<'_> {
                     .map(|process| format!("{} ({})", process.id, process.name))
                     .collect();
                 self.ui.notice(&format!(
-                    "keeping the lock until these have ended too: {}",
+                    "waiting for leftover processes before releasing the lock: {}",
                     list.join(", ")
                 ));
             }
@@ -145,9 +141,9 @@ impl Session<'_> {
 
     pub(super) fn tell_releasing_again(&self, error: &StoreError) {
         let next = if error.kind.is_about_credentials() {
-            "log in again, it is tried for a minute"
+            "log in again; retrying for one minute"
         } else {
-            "trying again for a minute, please leave it running"
+            "retrying for one minute, please leave it running"
         };
         self.ui
             .warning(&format!("the lock is not released yet: {error}; {next}"));
@@ -162,10 +158,9 @@ impl Session<'_> {
             kind if kind.is_about_credentials() => "once you have logged in again",
             _ => "once the store answers again",
         };
-        let removal = format!("force-unlock {}", failed.id);
         self.ui.hint(&format!(
             "{condition}: `{}`",
-            self.naming(&failed.key).command_line(&removal)
+            self.naming(&failed.key).removal_line(Some(&failed.id))
         ));
     }
 
@@ -181,31 +176,30 @@ impl Session<'_> {
     pub(super) fn tell_lost(&self, loss: &Loss) {
         let key = &loss.key;
         self.ui.warning(&match &loss.now {
-            None if loss.promise == Promise::Over => format!(
-                "the lock `{key}` is gone: it could not be renewed for as long as was promised, and somebody took it over"
-            ),
+            None if loss.promise == Promise::Over => {
+                format!("lost `{key}`: not renewed in time, another run took it over")
+            }
             None => format!("the lock `{key}` is gone: somebody removed it while it was ours"),
             Some(stored) => {
-                let who = stored.record.lock_info().map_or_else(
-                    || "somebody else".to_owned(),
-                    |info| holder::printable(&info.who),
-                );
+                let who = stored
+                    .record
+                    .lock_info()
+                    .map_or_else(|| "somebody else".to_owned(), |info| printable(&info.who));
                 format!("the lock `{key}` is not ours any more: {who} has it now")
             }
         });
     }
 
     pub(super) fn tell_time_is_up(&self, key: &str) {
-        self.ui.warning(&format!(
-            "the lock `{key}` could not be renewed, and others may soon take it over, as was promised to them"
-        ));
+        self.ui
+            .warning(&format!("could not renew `{key}`; it is about to expire"));
     }
 
     pub(super) fn tell_stopping(&self, command: &Command) {
         let program = std::path::Path::new(&command.program).file_name();
         let program = program.unwrap_or(&command.program).to_string_lossy();
         self.ui.warning(&format!(
-            "`{program}` is asked to stop, once, as by Ctrl-C: terraform then saves its state, without the lock"
+            "stopping `{program}` gracefully; terraform still saves its state, but without the lock"
         ));
     }
 

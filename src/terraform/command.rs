@@ -14,7 +14,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::flags::{End, parse_switch, scan, without_flag};
+pub use self::flags::parse_switch;
+use self::flags::{End, scan, without_flag};
 use self::known::{Known, LOCKING};
 use super::duration::{DurationError, format_duration, parse_duration};
 use super::{Environment, non_empty};
@@ -236,15 +237,30 @@ impl LockingCommand {
 
     /// The arguments with `flag` right after the command, and without the user's own one of that name.
     fn with_flag(&self, name: &str, flag: &str) -> Vec<OsString> {
-        let (subcommand, real) = self.arguments.split_at(self.subcommand_end);
-        let following = if self.inserts_more_than_flags() {
-            without_flag(&[&self.inserted, real].concat(), name)
+        if self.inserts_more_than_flags() {
+            let (_, real) = self.arguments.split_at(self.subcommand_end);
+            self.followed_by(name, flag, &[&self.inserted, real].concat())
         } else {
-            without_flag(real, name)
-        };
-        let mut arguments = subcommand.to_vec();
+            self.typed_with_flag(name, flag)
+        }
+    }
+
+    /// The arguments that were typed with this `-lock-timeout` instead of their own, to be typed again.
+    #[must_use]
+    pub fn typed_with_lock_timeout(&self, timeout: Duration) -> Vec<OsString> {
+        let flag = format!("-lock-timeout={}", format_duration(timeout));
+        self.typed_with_flag("lock-timeout", &flag)
+    }
+
+    fn typed_with_flag(&self, name: &str, flag: &str) -> Vec<OsString> {
+        let (_, real) = self.arguments.split_at(self.subcommand_end);
+        self.followed_by(name, flag, real)
+    }
+
+    fn followed_by(&self, name: &str, flag: &str, following: &[OsString]) -> Vec<OsString> {
+        let mut arguments = self.arguments[..self.subcommand_end].to_vec();
         arguments.push(OsString::from(flag));
-        arguments.extend(following);
+        arguments.extend(without_flag(following, name));
         arguments
     }
 

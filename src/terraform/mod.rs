@@ -10,6 +10,7 @@
 pub mod backend;
 pub mod command;
 pub mod configuration;
+pub mod directory;
 pub mod duration;
 pub mod local_state;
 pub mod lock_name;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Local, Utc};
 
+use super::printable;
 use crate::lock::liveness::{Assessment, Liveness, Proof, Replacement, SILENT_AFTER};
 use crate::lock::record::{LockInfo, Record};
 
@@ -27,18 +28,7 @@ pub fn rows(
     let mut rows = vec![("held by", summary(record, &info, now))];
     rows.push(("holder", liveness(assessment)));
     let lease = record.lease.as_ref();
-    if let Some(holder) = lease.and_then(|lease| lease.holder.as_ref())
-        && is_silent_here(assessment)
-    {
-        let own = holder.process.pid;
-        rows.push((
-            "process",
-            match holder.child {
-                Some(child) => format!("{own}, its command {}", child.pid),
-                None => own.to_string(),
-            },
-        ));
-    }
+    rows.extend(processes(record, assessment).map(|text| ("process", text)));
     if let Some(reason) = lease.and_then(|lease| lease.reason.as_deref()) {
         rows.push(("reason", printable(reason)));
     }
@@ -51,6 +41,75 @@ pub fn rows(
     }
     rows.push(("lock ID", printable(&info.id.0)));
     rows
+}
+
+/// A lock in terraform's own block (`LockInfo.String` in `internal/states/statemgr/locker.go`), with what only tflock knows
+/// below it.
+#[must_use]
+pub fn lock_info(
+    key: &str,
+    record: &Record,
+    assessment: &Assessment,
+    now: DateTime<Utc>,
+) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("Lock Info:", String::new())];
+    if let Some(info) = record.lock_info() {
+        let path = if info.path.is_empty() {
+            key
+        } else {
+            &info.path
+        };
+        lines.extend([
+            ("  ID:", info.id.0.clone()),
+            ("  Path:", path.to_owned()),
+            ("  Operation:", info.operation.clone()),
+            ("  Who:", info.who.clone()),
+            ("  Version:", info.version.clone()),
+            ("  Created:", created(&info, now)),
+            ("  Info:", info.info.clone()),
+        ]);
+        if path != key {
+            lines.push(("Lock:", key.to_owned()));
+        }
+    } else {
+        lines.extend([
+            ("  ID:", "unknown: its `Info` is not a lock info".to_owned()),
+            ("  Path:", key.to_owned()),
+            ("  Info:", record.info.clone().unwrap_or_default()),
+        ]);
+    }
+    lines.push(("Holder:", liveness(assessment)));
+    lines.extend(further_command(record).map(|text| ("Command:", text)));
+    lines.extend(processes(record, assessment).map(|text| ("Process:", text)));
+    lines
+}
+
+/// The command of a holder, where terraform's `Operation` does not tell it.
+fn further_command(record: &Record) -> Option<String> {
+    let command = &record.lease.as_ref()?.command;
+    let plain = Record {
+        lease: None,
+        ..record.clone()
+    };
+    let told = self::command(&plain, &record.lock_info()?);
+    (told != format!("terraform {command}")).then(|| command.clone())
+}
+
+/// As Go prints a time in UTC, and how long ago that was.
+fn created(info: &LockInfo, now: DateTime<Utc>) -> String {
+    let Some(created) = info.created_at() else {
+        return info.created.clone();
+    };
+    let fraction = match created.timestamp_subsec_nanos() {
+        0 => String::new(),
+        nanos => format!(".{nanos:09}").trim_end_matches('0').to_owned(),
+    };
+    let ago = now.signed_duration_since(created).to_std();
+    let ago = ago.map_or_else(|_| String::new(), |age| format!(" ({} ago)", duration(age)));
+    format!(
+        "{}{fraction} +0000 UTC{ago}",
+        created.format("%Y-%m-%d %H:%M:%S")
+    )
 }
 
 /// `ana@laptop (apply, since 10:32, 14 min ago)`.
@@ -94,7 +153,7 @@ pub fn liveness(assessment: &Assessment) -> String {
         .map(|silence| format!("last heartbeat {} ago", duration(silence)));
     if let (Replacement::ByPromise, Some(beat)) = (assessment.replacement, &beat) {
         // Its process may well exist, suspended.
-        return format!("silent, {beat}, its time is up");
+        return format!("expired, {beat}");
     }
     match (assessment.liveness, beat) {
         (Liveness::Alive, Some(beat)) if is_silent_here(assessment) => {
@@ -113,6 +172,16 @@ pub fn liveness(assessment: &Assessment) -> String {
         (Liveness::Unknown, _) => "unknown: this lock gives no heartbeat".to_owned(),
         (known @ (Liveness::Silent | Liveness::Stale), None) => known.word().to_owned(),
     }
+}
+
+/// The processes of a holder that is silent although they exist on this machine.
+fn processes(record: &Record, assessment: &Assessment) -> Option<String> {
+    let holder = record.lease.as_ref()?.holder.as_ref()?;
+    let own = holder.process.pid;
+    is_silent_here(assessment).then(|| match holder.child {
+        Some(child) => format!("{own}, its command {}", child.pid),
+        None => own.to_string(),
+    })
 }
 
 /// Whether processes of the holder exist on this machine although it gives no sign of life.
@@ -144,28 +213,6 @@ fn clock_time(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     } else {
         time.format("%Y-%m-%d %H:%M").to_string()
     }
-}
-
-/// Somebody else wrote it: nothing of it may steer the terminal.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() || steers_direction(character) {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
-}
-
-/// The Unicode characters that turn the direction of text, and so what is read.
-fn steers_direction(character: char) -> bool {
-    matches!(
-        character,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    )
 }
 
 #[cfg(test)]
@@ -220,6 +267,38 @@ mod tests {
         };
         let rows = rows(&record, &unknown(), now());
         assert_eq!(rows[1], ("Info", "\u{fffd}[2Jgarbage".to_owned()));
+    }
+
+    #[test]
+    fn a_lock_is_told_in_terraforms_own_block() {
+        let mut record = terraforms();
+        let info = LockInfo {
+            created: "2026-11-22T10:32:05.3060Z".into(),
+            path: "tfstate/prod".into(),
+            version: "1.11.4".into(),
+            ..record.lock_info().unwrap()
+        };
+        record.info = Some(info.to_go_json());
+        let lines = lock_info("locks/app", &record, &unknown(), now());
+        let expected = [
+            ("Lock Info:", ""),
+            ("  ID:", "4db125df"),
+            ("  Path:", "tfstate/prod"),
+            ("  Operation:", "OperationTypeApply"),
+            ("  Who:", "ana@laptop"),
+            ("  Version:", "1.11.4"),
+            (
+                "  Created:",
+                "2026-11-22 10:32:05.306 +0000 UTC (13 min ago)",
+            ),
+            ("  Info:", ""),
+            ("Lock:", "locks/app"),
+            ("Holder:", "unknown: this lock gives no heartbeat"),
+        ];
+        assert_eq!(
+            lines,
+            expected.map(|(label, text)| (label, text.to_owned()))
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::holder::{self, duration};
 use super::question::Question;
-use super::{Reply, Terminal, Ui, Verbosity};
+use super::{Reply, Terminal, Ui, Verbosity, printable};
 use crate::lock::acquire::{Decision, Observed, Patience};
 use crate::lock::liveness::Liveness;
 use crate::lock::record::LockId;
@@ -131,7 +131,7 @@ impl<'a> Waiting<'a> {
         match self.take_over {
             TakeOver::Asked(_) if observed.assessment.liveness != Liveness::Stale => {
                 self.take_question_back();
-                self.ui.notice("its holder lives after all: waiting for it");
+                self.ui.notice("the holder is alive; still waiting");
             }
             TakeOver::Granted => {
                 self.take_over = TakeOver::Refused;
@@ -148,10 +148,11 @@ impl<'a> Waiting<'a> {
         if asking || self.ui.verbosity == Verbosity::Quiet {
             return;
         }
-        let who = observed.stored.record.lock_info().map_or_else(
-            || "somebody".to_owned(),
-            |info| holder::printable(&info.who),
-        );
+        let who = observed
+            .stored
+            .record
+            .lock_info()
+            .map_or_else(|| "somebody".to_owned(), |info| printable(&info.who));
         let time = format!("{}{}", duration(observed.waited), self.limit());
         let line = format!(
             "waiting for {who} ({time}): {}",
@@ -178,7 +179,11 @@ impl<'a> Waiting<'a> {
         self.ui.writer.clear_bottom();
         let known = self.introduced.as_ref().map(|known| known.liveness);
         if known != Some(Liveness::Stale) {
-            self.introduce(observed, "has a holder that has fallen silent", now);
+            self.introduce(
+                observed,
+                "has a holder that stopped sending heartbeats",
+                now,
+            );
         }
         self.take_over = TakeOver::Asked(Question::put(
             self.ui,

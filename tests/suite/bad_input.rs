@@ -4,6 +4,7 @@
 mod backends;
 mod command_line;
 mod machine;
+mod outputs;
 mod services;
 
 use serde_json::{Map, Value, json};

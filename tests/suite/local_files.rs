@@ -106,6 +106,7 @@ fn a_half_written_record_is_no_lock() {
             fs::write(directory.join(format!("{stem}.new")), "{\"LockID\":\"ha").unwrap();
         }
     }
+    workspace.write("main.tf", "");
     let status = workspace.tflock(["status", "--exit-code"]).run();
     status.ended_with(0).with_stdout("free");
     workspace.tflock(["exec", "--", "true"]).run().succeeded();

@@ -105,7 +105,8 @@ pub(super) fn without_flag(arguments: &[OsString], name: &str) -> Vec<OsString> 
 }
 
 /// Go's `strconv.ParseBool`, which decides for every switch with a value.
-pub(super) fn parse_switch(value: &OsStr) -> Option<bool> {
+#[must_use]
+pub fn parse_switch(value: &OsStr) -> Option<bool> {
     match value.as_bytes() {
         b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Some(true),
         b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Some(false),

@@ -195,7 +195,52 @@ fn a_mistake_in_a_command_of_our_own_is_a_usage_error() {
         |tflock| tflock.args(["force-unlock", "one", "two"]),
         &Refusal {
             code: 64,
-            error: "`two` is one argument too many",
+            error: "`two` is an unexpected argument",
+            hint: "see `tflock --help`",
+        },
+    );
+}
+
+#[test]
+fn an_option_of_ours_behind_the_command_is_answered_with_the_line_as_it_should_be() {
+    let bench = Bench::new();
+    bench.refuses(
+        |tflock| tflock.args(["plan", "--wait", "3s", "-target=a[\"b\"]"]),
+        &Refusal {
+            code: 64,
+            error: "`--wait` stands behind the command, where options are terraform's",
+            hint: "type `tflock --wait 3s plan '-target=a[\"b\"]'`",
+        },
+    );
+    bench.refuses(
+        |tflock| tflock.args(["-chdir=.", "apply", "--reason=a b", "p.plan"]),
+        &Refusal {
+            code: 64,
+            error: "`--reason` stands behind the command, where options are terraform's",
+            hint: "type `tflock -chdir=. '--reason=a b' apply p.plan`",
+        },
+    );
+}
+
+#[test]
+fn a_slip_of_the_fingers_in_a_command_of_ours_is_asked_about() {
+    Bench::new().refuses(
+        |tflock| tflock.args(["statsu", "--json"]),
+        &Refusal {
+            code: 64,
+            error: "neither tflock nor terraform has a command `statsu`",
+            hint: "did you mean `status`? see `tflock --help`",
+        },
+    );
+}
+
+#[test]
+fn options_without_a_command_are_a_usage_error() {
+    Bench::new().refuses(
+        |tflock| tflock.args(["--wait", "5s"]),
+        &Refusal {
+            code: 64,
+            error: "there is no command",
             hint: "see `tflock --help`",
         },
     );

@@ -58,7 +58,7 @@ fn wait_for_key(proxy: &Proxy, action: &str, key: &str, running: &mut Running) {
 fn told_to_log_in(run: &Finished, action: &str) {
     let words = format!("warning: the lock is not released yet: {action} on ");
     assert!(run.stderr.starts_with(&words), "{run}");
-    let next = "; log in again, it is tried for a minute\n";
+    let next = "; log in again; retrying for one minute\n";
     assert!(run.stderr.ends_with(next), "{run}");
     assert_eq!(run.stderr.lines().count(), 1, "{run}");
 }

@@ -233,7 +233,8 @@ fn the_options_of_exec_hold_for_the_terraforms_inside() {
     let run = run.env("TFLOCK_LOG", "1").run().ended_with(75);
     assert_eq!(run.stdout, "TFLOCK_REASON=moving house\n");
     assert!(
-        run.stderr.starts_with("error: the state is locked\n"),
+        run.stderr
+            .starts_with("error: the state is locked: Error acquiring the state lock\n"),
         "{run}"
     );
 }

@@ -117,7 +117,7 @@ fn a_variable_whose_lock_is_now_somebody_elses_is_not_believed() {
         .env("TFLOCK_HELD", stale)
         .run()
         .ended_with(75)
-        .with_stderr("error: the state is locked\n");
+        .with_stderr("error: the state is locked: Error acquiring the state lock\n");
     assert_eq!(scene.fake.calls().len(), 1, "only the first run");
     assert_eq!(scene.remote.table.lock_info(LOCK_ID), Some(holder));
 }

@@ -114,7 +114,7 @@ fn trouble_that_lasts_for_seconds_is_one_word_and_then_a_release() {
                 assert!(run.stderr.starts_with(words), "{run}");
                 assert!(
                     run.stderr
-                        .ends_with("; trying again for a minute, please leave it running\n"),
+                        .ends_with("; retrying for one minute, please leave it running\n"),
                     "{run}"
                 );
                 assert_eq!(run.stderr.lines().count(), 1, "{run}");

@@ -54,7 +54,7 @@ fn a_request_without_an_answer_is_given_up_in_time_and_made_again() {
             scope.spawn(|| {
                 let error = no_answer("DeleteItem", "within 10 s");
                 let words =
-                    format!("warning: the lock is not released yet: {error}; trying again for a minute, please leave it running\n");
+                    format!("warning: the lock is not released yet: {error}; retrying for one minute, please leave it running\n");
                 ends_with_a_word("DeleteItem", deletion, words);
             });
             scope.spawn(|| is_renewed_in_time(fault));

@@ -7,6 +7,7 @@ use crate::support::lock_table::{LOCK, LockTable, kill_with_terraform};
 use crate::support::process::{Finished, Status};
 use crate::support::waiting::wait_until;
 use crate::support::words::{text_of, without_changing_parts};
+use crate::support::workspace::Workspace;
 
 /// Exactly this on stderr, and nothing on stdout.
 #[track_caller]
@@ -37,14 +38,27 @@ fn look_again(scene: &LockTable) -> String {
 #[test]
 fn where_nothing_is_locked_it_says_so_and_succeeds() {
     let scene = LockTable::new();
-    for id in [&[][..], &["4db125df"]] {
+    says(
+        scene.tflock(["force-unlock"]).run(),
+        0,
+        &[&format!(
+            "tflock: `{LOCK}` in DynamoDB table `{}` in us-east-1 is not locked: there is nothing to remove",
+            scene.table.name()
+        )],
+    );
+}
+
+#[test]
+fn an_id_that_no_lock_has_is_not_a_success() {
+    let scene = LockTable::new();
+    for force in [&["4db125df"][..], &["-no-color", "-force", "4db125df"]] {
         says(
-            scene.tflock(["force-unlock"]).args(id).run(),
-            0,
-            &[&format!(
-                "tflock: `{LOCK}` in DynamoDB table `{}` in us-east-1 is not locked: there is nothing to remove",
-                scene.table.name()
-            )],
+            scene.tflock(["force-unlock"]).args(force).run(),
+            77,
+            &[
+                &format!("error: no lock has the ID `4db125df`: `{LOCK}` is not locked"),
+                &format!("hint: look at it with `{}`", look_again(&scene)),
+            ],
         );
     }
 }
@@ -58,7 +72,7 @@ fn without_a_terminal_it_shows_the_lock_and_wants_yes_beforehand() {
         "  held by  <who> (apply, since <time>)",
         "  holder   stale, last heartbeat <age> ago",
         "  lock ID  <ID>",
-        "error: nobody is there to confirm the removal",
+        "error: cannot ask for confirmation: no terminal",
         "hint: run it at a terminal, or confirm with `--yes`",
     ];
     says(scene.tflock(["force-unlock"]).run(), 77, &lines);
@@ -90,12 +104,59 @@ fn yes_removes_a_stale_lock() {
 #[test]
 fn terraforms_own_spelling_with_the_id_is_understood() {
     let scene = LockTable::new();
+    // The second is what terraform-exec sends.
+    for flags in [&["-force"][..], &["-no-color", "-force"], &["-force=true"]] {
+        let id = scene.put_terraforms();
+        let run = scene.tflock(["force-unlock"]).args(flags).arg(id).run();
+        run.succeeded();
+        assert_eq!(scene.table.locks(), Vec::<String>::new());
+    }
     let id = scene.put_terraforms();
+    let run = scene.tflock(["force-unlock", "-force=false", id]).run();
+    run.ended_with(77)
+        .with_stderr("cannot ask for confirmation");
+    assert_eq!(scene.table.locks(), [LOCK]);
+}
+
+#[test]
+fn an_id_that_looks_like_an_option_is_one_behind_two_dashes() {
+    let scene = LockTable::new();
+    let info = json!({ "ID": "--yes", "Who": "eve@desk", "Operation": "OperationTypePlan" });
+    scene.table.put_lock(LOCK, &info);
     scene
-        .tflock(["force-unlock", "-force", id])
+        .tflock(["--wait", "0", "plan"])
+        .run()
+        .ended_with(75)
+        .with_stderr("force-unlock -- --yes`");
+    scene
+        .tflock(["force-unlock", "--", "--yes"])
+        .run()
+        .ended_with(77)
+        .with_stderr("cannot ask for confirmation");
+    scene
+        .tflock(["force-unlock", "-force", "--", "--yes"])
         .run()
         .succeeded();
-    assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn in_a_directory_that_is_none_of_terraforms_nothing_is_free() {
+    let workspace = Workspace::new();
+    for arguments in [&["status"][..], &["force-unlock", "-force", "4db125df"]] {
+        workspace
+            .tflock([])
+            .args(arguments)
+            .run()
+            .ended_with(78)
+            .with_stderr("error: there is neither a configuration nor a state in `")
+            .with_stderr("hint: did you mean another directory? name it with `-chdir=DIR`");
+    }
+    workspace.write("main.tf", "");
+    workspace.tflock(["status"]).run().succeeded();
+    workspace
+        .tflock(["force-unlock", "-force", "4db125df"])
+        .run()
+        .ended_with(77);
 }
 
 #[test]

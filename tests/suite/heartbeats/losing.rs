@@ -53,8 +53,7 @@ fn last_words(scene: &Scene, code: i32) -> String {
     )
 }
 
-const STOPPING: &str = "warning: `terraform` is asked to stop, once, as by Ctrl-C: terraform then saves its state, \
-                        without the lock\n";
+const STOPPING: &str = "warning: stopping `terraform` gracefully; terraform still saves its state, but without the lock\n";
 
 #[test]
 fn a_lock_that_is_taken_away_while_terraform_runs_stops_it_once() {

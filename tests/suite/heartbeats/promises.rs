@@ -75,9 +75,9 @@ fn a_stopped_holder_is_replaced_when_its_child_has_stopped_and_notices_when_it_w
     assert_eq!(scene.item().as_ref(), Some(&second), "not ours to touch");
 
     let next = next.finish(&scene);
-    let taken = "tflock: took over a lock whose time was up\n\
+    let taken = "tflock: took over an expired lock\n\
          \x20 held by  <who> (plan, since <time>)\n\
-         \x20 holder   silent, last heartbeat <age> ago, its time is up\n\
+         \x20 holder   expired, last heartbeat <age> ago\n\
          \x20 lock ID  <ID>\n";
     assert!(
         without_changing_parts(&next.stderr).ends_with(taken),
@@ -96,10 +96,7 @@ fn a_lock_that_was_taken_by_promise_and_given_back_is_not_said_to_be_stolen() {
     next.wait_until_started(&scene);
     next.finish(&scene);
     holder.signal(Signal::SIGCONT);
-    let words = format!(
-        "warning: the lock `{LOCK}` is gone: it could not be renewed for as long as was promised, and somebody took it \
-         over\n"
-    );
+    let words = format!("warning: lost `{LOCK}`: not renewed in time, another run took it over\n");
     let lost = holder.wait().ended_with(76);
     assert!(lost.stderr.starts_with(&words), "{lost}");
     scene.was_stopped_once();
@@ -119,8 +116,8 @@ fn a_holder_that_cannot_renew_stops_its_child_before_its_time_is_up() {
     assert!(silence > Duration::from_secs(3), "too early: {silence:?}");
     scene.proxy.heal();
     let words = format!(
-        "warning: the lock `{LOCK}` could not be renewed, and others may soon take it over, as was promised to them\n\
-         warning: `terraform` is asked to stop, once, as by Ctrl-C: terraform then saves its state, without the lock\n"
+        "warning: could not renew `{LOCK}`; it is about to expire\n\
+         warning: stopping `terraform` gracefully; terraform still saves its state, but without the lock\n"
     );
     let lost = holder.wait().ended_with(76);
     assert!(lost.stderr.starts_with(&words), "{lost}");
@@ -148,7 +145,7 @@ fn a_promise_is_relied_on_after_a_silence_that_was_watched_whatever_the_holder_s
         "{:?}",
         began.elapsed()
     );
-    run.with_stderr("tflock: took over a lock whose time was up\n");
+    run.with_stderr("tflock: took over an expired lock\n");
     assert_eq!(scene.item(), None);
 }
 

@@ -98,7 +98,7 @@ fn a_terminal_that_closes_after_ctrl_c_is_not_a_second_request() {
     says(NOTICED);
     saving.wait_until_reached();
     console.terminal.close();
-    says("SIGHUP not passed on");
+    says("ignored SIGHUP");
     saving.open();
     wait_for_end(tflock);
     apply.stopped_once(&apply.workspace.read(OUTPUT));

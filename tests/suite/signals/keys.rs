@@ -62,7 +62,7 @@ fn while_stopping(then: impl FnOnce(&Apply, &Console<'_>)) -> (Apply, String) {
     kill(tflock, Signal::SIGTERM).expect("a living process");
     console
         .terminal
-        .wait_for_output("SIGTERM not passed on: the command");
+        .wait_for_output("ignored SIGTERM: the command");
     saving.open();
     let output = console.finish(1);
     (apply, output)
@@ -78,7 +78,7 @@ fn sigterm_after_ctrl_c_is_not_passed_on() {
 fn a_wrapper_that_passes_ctrl_c_on_does_not_double_it() {
     let (apply, output) = while_stopping(|apply, console| {
         kill(apply.process(), Signal::SIGINT).expect("a living process");
-        console.terminal.wait_for_output("SIGINT not passed on");
+        console.terminal.wait_for_output("ignored SIGINT");
     });
     apply.stopped_once(&output);
 }
@@ -177,7 +177,7 @@ fn two_quick_presses_in_a_pipeline_are_one_request() {
     console.terminal.wait_for_output(NOTICED);
     console.terminal.press_ctrl_c();
     saving.wait_until_reached();
-    console.terminal.wait_for_output("SIGINT not passed on");
+    console.terminal.wait_for_output("ignored SIGINT");
     saving.open();
     apply.stopped_once(&console.finish(0));
 }

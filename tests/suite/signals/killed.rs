@@ -120,7 +120,7 @@ fn the_lock_of_a_killed_terraform_is_kept_until_all_that_it_ran_has_ended() {
     let apply = Apply::local();
     let mut running = apply.tflock().start();
     kill(apply.terraform(), Signal::SIGKILL).expect("a living process");
-    running.wait_for_output("keeping the lock until these have ended too:");
+    running.wait_for_output("waiting for leftover processes before releasing the lock:");
     assert_eq!(apply.locks().len(), 1);
     apply.workspace.let_go();
     let finished = running.wait();

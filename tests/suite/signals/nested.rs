@@ -56,7 +56,7 @@ fn sigterm_at_the_outer_one_after_ctrl_c_is_not_a_second_request() {
     console.terminal.wait_for_output(NOTICED);
     saving.wait_until_reached();
     kill(outer, Signal::SIGTERM).expect("a living process");
-    console.terminal.wait_for_output("SIGINT not passed on");
+    console.terminal.wait_for_output("ignored SIGINT");
     saving.open();
     apply.stopped_once(&console.finish(1));
 }

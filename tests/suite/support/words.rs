@@ -4,6 +4,8 @@
 pub fn without_changing_parts(text: &str) -> String {
     let lines = text.split_inclusive('\n').map(|line| {
         let line = replace_between(line, "held by  ", " (", "<who>");
+        let line = replace_between(&line, "  Who:       ", "\n", "<who>");
+        let line = replace_between(&line, "  Created:   ", "\n", "<time>");
         let line = replace_between(&line, "waiting for ", " (", "<who>");
         let line = replace_between(&line, "since ", ")", "<time>");
         let line = replace_between(&line, "last heartbeat ", " ago", "<age>");

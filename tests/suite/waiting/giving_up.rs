@@ -30,12 +30,16 @@ fn locked(scene: &LockTable, gave_up: &str, longer: &str) -> Finished {
     Finished {
         stdout: String::new(),
         stderr: format!(
-            "error: the state is locked{gave_up}\n\
-             \x20 {LOCK}\n\
-             \x20 held by  <who> (apply, since <time>)\n\
-             \x20 holder   alive, last heartbeat <age> ago\n\
-             \x20 reason   rotating the database password\n\
-             \x20 lock ID  <ID>\n\
+            "error: the state is locked{gave_up}: Error acquiring the state lock\n\
+             Lock Info:\n\
+             \x20 ID:        <ID>\n\
+             \x20 Path:      {LOCK}\n\
+             \x20 Operation: OperationTypeApply\n\
+             \x20 Who:       <who>\n\
+             \x20 Version:   tflock 0.1.0\n\
+             \x20 Created:   <time>\n\
+             \x20 Info:      rotating the database password\n\
+             Holder:      alive, last heartbeat <age> ago\n\
              hint: wait longer with `{options} {longer}`, or see `{options} status`\n"
         ),
         status: Status::Code(75),
@@ -55,18 +59,35 @@ fn a_wait_of_zero_is_one_attempt_that_says_who_what_since_when_and_why() {
     let runs = [
         (scene.tflock(["--wait", "0", "plan"]), "--wait 1h plan"),
         (
+            scene.tflock([
+                "-v",
+                "--wait=0s",
+                "plan",
+                "-target=module.db[\"a b\"]",
+                "-refresh=false",
+            ]),
+            "-v --wait 1h plan '-target=module.db[\"a b\"]' -refresh=false",
+        ),
+        (
+            scene.tflock(["--wait", "0", "exec", "--", "make", "-j2", "it all"]),
+            "--wait 1h exec -- make -j2 'it all'",
+        ),
+        (
             scene.tflock(["plan"]).env("TFLOCK_WAIT", "0s"),
             "--wait 1h plan",
         ),
         (
-            scene.tflock(["plan", "-lock-timeout=0s"]),
-            "plan -lock-timeout=1h",
+            scene.tflock(["plan", "-lock-timeout=0s", "-out=p"]),
+            "plan -lock-timeout=1h -out=p",
         ),
     ];
     meets_the_lock(&scene, || {
         for (run, longer) in runs {
             proxy.clear_log();
-            let refused = in_words(behind(run).run());
+            let mut refused = in_words(behind(run).run());
+            // What `-v` says comes before it.
+            let error = refused.stderr.find("error: ").expect("an error");
+            refused.stderr.drain(..error);
             assert_eq!(refused, locked(&scene, "", longer));
             assert_eq!(proxy.actions(), ["PutItem"]);
         }
@@ -81,7 +102,7 @@ fn a_wait_lasts_as_long_as_it_was_told_to() {
         let refused = scene.tflock(["-q", "--wait", "2s", "plan"]).run();
         (begun.elapsed(), refused)
     });
-    let expected = locked(&scene, ": gave up after 2s", "--wait 1h plan");
+    let expected = locked(&scene, ", gave up after 2s", "-q --wait 1h plan");
     assert_eq!(in_words(refused), expected);
     assert!(waited >= Duration::from_secs(2), "{waited:?}");
     // Generous, since the machine may be busy: it is not the default of 15 minutes.

@@ -137,7 +137,9 @@ fn the_wait_ends_although_nobody_answers() {
     let mut terminal = Scene::asked(scene.tflock(["--wait", "1s", "apply"]));
     assert_eq!(terminal.wait(), Status::Code(75), "{terminal}");
     let shown = words_on(&terminal);
-    let error = format!("{SHOWN}\nerror: the state is locked: gave up after 1s\n");
+    let error = format!(
+        "{SHOWN}\nerror: the state is locked, gave up after 1s: Error acquiring the state lock\n"
+    );
     assert!(shown.starts_with(&error), "{shown}");
     scene.nothing_ran();
 }
@@ -165,7 +167,7 @@ fn a_holder_that_falls_silent_during_the_wait_is_shown_again_with_the_question()
     scene.table.put_silent(TimeDelta::hours(1));
     terminal.wait_for_output(QUESTION);
     let shown = words_on(&terminal);
-    let expected = "tflock: `locks/app` has a holder that has fallen silent\n\
+    let expected = "tflock: `locks/app` has a holder that stopped sending heartbeats\n\
                     \x20 held by  <who> (apply, since <time>)\n\
                     \x20 holder   stale, last heartbeat <age> ago\n\
                     \x20 lock ID  <ID>\n\
@@ -189,7 +191,7 @@ fn a_holder_that_lives_after_all_takes_the_question_back() {
     let mut terminal = Scene::asked(scene.tflock(["apply"]));
     terminal.send(b"y");
     heartbeat(&scene);
-    terminal.wait_for_output("its holder lives after all: waiting for it");
+    terminal.wait_for_output("the holder is alive; still waiting");
     // What was typed at the question answers nothing else.
     terminal.send(b"\r");
     scene.wait_for_two_looks();

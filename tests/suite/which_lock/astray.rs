@@ -40,8 +40,7 @@ fn a_terraform_that_may_work_on_another_state_is_stopped_once() {
     });
     let words = "warning: the backend or the workspace was changed while terraform was starting: it may work on a \
                  state that is not locked\n\
-                 warning: `terraform` is asked to stop, once, as by Ctrl-C: terraform then saves its state, without \
-                 the lock\n";
+                 warning: stopping `terraform` gracefully; terraform still saves its state, but without the lock\n";
     let finished = apply(&scene, &fake);
     assert_eq!(finished.stderr, words.to_owned() + &last_words(1));
     assert_eq!(fake.events(), ["begin", "INT", "end"]);

@@ -69,7 +69,7 @@ fn with_a_table_any_backend_has_one_lock_for_all_checkouts_and_terraform_keeps_i
         });
         assert_eq!(names, [lock_id]);
         bens.ended_with(75)
-            .with_stderr("error: the state is locked\n")
+            .with_stderr("error: the state is locked: Error acquiring the state lock\n")
             .with_stderr(lock_id);
         let anas = anas.succeeded();
         assert_eq!((anas.stdout, anas.stderr), (String::new(), String::new()));

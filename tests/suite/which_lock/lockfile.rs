@@ -132,7 +132,7 @@ fn of_two_locks_the_first_is_given_back_when_the_second_is_held() {
         .tflock(["--wait", "0", "apply"])
         .run()
         .ended_with(75)
-        .with_stderr("error: the state is locked\n")
+        .with_stderr("error: the state is locked: Error acquiring the state lock\n")
         .with_stderr("ben@desk");
     assert_eq!(scene.remote.locks(), [LOCK_ID]);
     assert_eq!(scene.remote.table.lock_info(LOCK_ID), Some(holder));

@@ -1,0 +1,104 @@
+//! The help of each command of ours: only the options that it uses, and two examples.
+
+use clap::{Arg, Command};
+
+/// What a command of ours uses of tflock's options, by their IDs, and how it is called.
+struct Used {
+    command: &'static str,
+    options: &'static [&'static str],
+    examples: &'static str,
+}
+
+const USED: [Used; 4] = [
+    Used {
+        command: "exec",
+        options: &[
+            "store",
+            "table",
+            "lock_id",
+            "wait",
+            "reason",
+            "expire_after",
+            "terraform",
+            "no_input",
+            "quiet",
+            "verbose",
+        ],
+        examples: "Examples:\n  tflock exec -- ./deploy.sh\n  \
+                   tflock --wait 1h --reason 'database migration' exec -- make migrate",
+    },
+    Used {
+        command: "status",
+        options: &[
+            "store", "table", "lock_id", "wait", "no_input", "quiet", "verbose",
+        ],
+        examples: "Examples:\n  tflock status\n  tflock -chdir=environments/prod status --json --exit-code",
+    },
+    Used {
+        command: "force-unlock",
+        options: &["store", "table", "lock_id", "no_input", "quiet", "verbose"],
+        examples: "terraform's `-force` answers the question like `--yes`, and `-no-color` is understood.\n\n\
+                   Examples:\n  tflock force-unlock\n  \
+                   tflock force-unlock -force 4db125df-d950-b194-cf41-df3ed13f0cf1",
+    },
+    Used {
+        command: "completions",
+        options: &[],
+        examples: "Examples:\n  tflock completions bash > ~/.local/share/bash-completion/completions/tflock\n  \
+                   tflock completions fish > ~/.config/fish/completions/tflock.fish",
+    },
+];
+
+/// The help of that command, if it is ours.
+pub(super) fn of_command(name: &str, definition: Command) -> Option<String> {
+    let used = USED.iter().find(|used| used.command == name)?;
+    let shown = |argument: &&Arg| {
+        let id = argument.get_id().as_str();
+        id == "help" || used.options.contains(&id)
+    };
+    let options: Vec<Arg> = definition
+        .get_arguments()
+        .filter(shown)
+        .enumerate()
+        // Behind the command's own.
+        .map(|(place, argument)| argument.clone().global(false).display_order(100 + place))
+        .collect();
+    let mut definition = definition
+        .mut_args(|argument| argument.global(false))
+        .mut_subcommand(name, |command| {
+            command.args(&options).after_help(used.examples)
+        });
+    definition.build();
+    let command = definition.find_subcommand_mut(name)?;
+    Some(command.render_help().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::definition;
+    use super::*;
+
+    #[test]
+    fn each_command_of_ours_shows_what_it_uses_and_two_examples() {
+        for command in definition().get_subcommands() {
+            let name = command.get_name();
+            let help = of_command(name, definition()).unwrap();
+            let (_, examples) = help.split_once("Examples:\n").unwrap();
+            let calls = |line: &&str| line.trim().starts_with("tflock ") && line.contains(name);
+            assert_eq!(examples.lines().filter(calls).count(), 2, "{help}");
+            let takes_a_lock = help.contains("--reason");
+            assert_eq!(takes_a_lock, name == "exec", "{help}");
+            assert!(help.contains("--help"), "{help}");
+        }
+        let known = definition();
+        for used in USED {
+            for id in used.options {
+                assert!(
+                    known.get_arguments().any(|known| known.get_id() == id),
+                    "{id}"
+                );
+            }
+        }
+        assert_eq!(of_command("plan", definition()), None);
+    }
+}
