@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use super::{Environment, non_empty};
+use crate::commands::quoted_for_shell;
 
 /// The programs that are looked for where none was named.
 pub const NAMES: [&str; 2] = ["terraform", "tofu"];
@@ -58,7 +59,10 @@ impl ProgramError {
             Self::NotExecutable { path } if path.is_dir() => {
                 "it is a directory: name the program in it".to_owned()
             }
-            Self::NotExecutable { path } => format!("run `chmod +x {}`", path.display()),
+            Self::NotExecutable { path } => {
+                let path = path.to_string_lossy();
+                format!("run `chmod +x {}`", quoted_for_shell(&path))
+            }
             Self::Itself { .. } => "name the real program with `--terraform PATH`".to_owned(),
         }
     }

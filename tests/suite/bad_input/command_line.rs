@@ -247,6 +247,18 @@ fn options_without_a_command_are_a_usage_error() {
 }
 
 #[test]
+fn a_table_that_could_not_be_is_refused_by_name() {
+    Bench::new().refuses(
+        |tflock| tflock.args(["--table", "$(touch x);a", "plan"]),
+        &Refusal {
+            code: 78,
+            error: "`$(touch x);a` cannot be a DynamoDB table",
+            hint: "a table's name has letters, digits, `_`, `-` and `.` only",
+        },
+    );
+}
+
+#[test]
 fn an_empty_chdir_is_a_usage_error() {
     Bench::new().refuses(
         |tflock| tflock.args(["-chdir=", "plan"]),
