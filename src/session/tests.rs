@@ -157,7 +157,6 @@ impl Scene {
                 released: Rc::clone(&self.released),
             })],
             without_place: WithoutPlace::Refused,
-            child_locking: ChildLocking::Kept,
             success_codes: &[0],
             selected: None,
             child_locking: ChildLocking::TurnedOff,
