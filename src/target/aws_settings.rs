@@ -4,35 +4,34 @@ use std::path::{Path, PathBuf};
 
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::store::aws::{AwsSettings, Role, StaticKeys, WebIdentity, WebIdentityToken};
+use crate::lock::store::aws::{
+    AwsSettings, Role, StaticKeys, Variables, WebIdentity, WebIdentityToken,
+};
 use crate::lock::store::s3::Encryption;
 use crate::terraform::Environment;
 use crate::terraform::backend::{AssumeRole, AssumeRoleWithWebIdentity, S3Backend, Secret};
 
-/// The settings of a backend; without one, those of the environment that the SDK does not read by itself.
+/// The settings of a backend; without one, those of the environment.
 pub(super) fn of(
     s3: Option<&S3Backend>,
     environment: Environment<'_>,
     directory: &Path,
 ) -> Result<AwsSettings, Failure> {
-    let endpoint = |recorded: Option<&String>, service: &str| {
-        recorded.map(|url| with_scheme(url)).or_else(|| {
-            // The old variable counts only where the new one is not set, which the SDK reads.
-            text(environment, &format!("AWS_ENDPOINT_URL_{service}"))
-                .is_none()
-                .then(|| text(environment, &format!("AWS_{service}_ENDPOINT")))
-                .flatten()
-        })
+    let endpoint = |recorded: Option<&String>, variables: [&str; 2]| {
+        let mut variables = variables.into_iter();
+        recorded
+            .cloned()
+            .or_else(|| variables.find_map(|name| text(environment, name)))
+            .map(|url| with_scheme(&url))
     };
-    let Some(s3) = s3 else {
-        return Ok(AwsSettings {
-            dynamodb_endpoint: endpoint(None, "DYNAMODB"),
-            s3_endpoint: endpoint(None, "S3"),
-            sts_endpoint: endpoint(None, "STS"),
-            ca_bundle: text(environment, "AWS_CA_BUNDLE").map(PathBuf::from),
-            ..AwsSettings::default()
-        });
+    let file = |path: &String| expand(path, directory, environment);
+    // terraform reads this one, and the SDK below it that of the right name.
+    let files = |recorded: Option<&Vec<String>>, variable: &str| match recorded {
+        Some(recorded) => Some(recorded.iter().map(file).collect()),
+        None => text(environment, variable).map(|path| vec![file(&path)]),
     };
+    let none = S3Backend::default();
+    let s3 = s3.unwrap_or(&none);
     if s3.insecure {
         return Err(Failure::new(
             exit_code::CONFIGURATION,
@@ -40,22 +39,41 @@ pub(super) fn of(
         )
         .hint("name the server's certificate authority with `custom_ca_bundle`"));
     }
-    let file = |path: &String| expand(path, directory, environment);
+    let ca_bundle = s3.custom_ca_bundle.clone();
+    let endpoints = &s3.endpoints;
     Ok(AwsSettings {
         region: s3.region.clone(),
         profile: s3.profile.clone(),
         keys: keys(s3),
-        dynamodb_endpoint: endpoint(s3.endpoints.dynamodb.as_ref(), "DYNAMODB"),
-        s3_endpoint: endpoint(s3.endpoints.s3.as_ref(), "S3"),
-        sts_endpoint: endpoint(s3.endpoints.sts.as_ref(), "STS"),
+        dynamodb_endpoint: endpoint(
+            endpoints.dynamodb.as_ref(),
+            ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_DYNAMODB_ENDPOINT"],
+        ),
+        s3_endpoint: endpoint(
+            endpoints.s3.as_ref(),
+            ["AWS_ENDPOINT_URL_S3", "AWS_S3_ENDPOINT"],
+        ),
+        sts_endpoint: endpoint(
+            endpoints.sts.as_ref(),
+            ["AWS_ENDPOINT_URL_STS", "AWS_STS_ENDPOINT"],
+        ),
+        sso_endpoint: endpoint(endpoints.sso.as_ref(), ["AWS_ENDPOINT_URL_SSO"; 2]),
         sts_region: s3.sts_region.clone(),
-        shared_config_files: s3.shared_config_files.iter().map(file).collect(),
-        shared_credentials_files: s3.shared_credentials_files.iter().map(file).collect(),
-        ca_bundle: s3
-            .custom_ca_bundle
-            .as_ref()
-            .map(file)
-            .or_else(|| text(environment, "AWS_CA_BUNDLE").map(PathBuf::from)),
+        metadata_endpoint: s3.ec2_metadata_service_endpoint.clone(),
+        metadata_endpoint_mode: s3.ec2_metadata_service_endpoint_mode.clone(),
+        skip_metadata: s3.skip_metadata_api_check,
+        shared_config_files: files(s3.shared_config_files.as_ref(), "AWS_SHARED_CONFIG_FILE"),
+        shared_credentials_files: files(
+            s3.shared_credentials_files.as_ref(),
+            "AWS_SHARED_CREDENTIALS_FILE",
+        )
+        .or_else(|| {
+            let old = s3.shared_credentials_file.as_ref();
+            old.map(|path| vec![file(path)])
+        }),
+        ca_bundle: ca_bundle
+            .or_else(|| text(environment, "AWS_CA_BUNDLE"))
+            .map(|path| file(&path)),
         http_proxy: s3.http_proxy.as_ref().map(exposed),
         https_proxy: s3.https_proxy.as_ref().map(exposed),
         no_proxy: s3.no_proxy.clone(),
@@ -65,9 +83,10 @@ pub(super) fn of(
         web_identity: s3
             .assume_role_with_web_identity
             .as_ref()
-            .and_then(|identity| web_identity(identity, environment, directory))
-            .or_else(|| ambient_identity(s3, environment)),
+            .and_then(|identity| web_identity(identity, environment, directory)),
         role: s3.assume_role.as_ref().map(role),
+        variables: Variables::of(environment),
+        directory: directory.to_owned(),
     })
 }
 
@@ -90,11 +109,17 @@ fn exposed(secret: &Secret) -> String {
     secret.expose().to_owned()
 }
 
+/// The keys of the record: one of the three is enough to leave the environment's alone.
 fn keys(s3: &S3Backend) -> Option<StaticKeys> {
+    let (access_key, secret_key, token) = (&s3.access_key, &s3.secret_key, &s3.token);
+    if access_key.is_none() && secret_key.is_none() && token.is_none() {
+        return None;
+    }
+    let text = |secret: &Option<Secret>| secret.as_ref().map(exposed).unwrap_or_default();
     Some(StaticKeys {
-        access_key: exposed(s3.access_key.as_ref()?),
-        secret_key: exposed(s3.secret_key.as_ref()?),
-        token: s3.token.as_ref().map(exposed),
+        access_key: text(access_key),
+        secret_key: text(secret_key),
+        token: token.as_ref().map(exposed),
     })
 }
 
@@ -148,30 +173,6 @@ fn web_identity(
     })
 }
 
-/// The identity that a pod or a job was given, in its place among Go's credentials: after keys and a profile that
-/// was named, before the default profile. The SDK would look at the default profile first, and would not ask the
-/// STS that the backend names.
-fn ambient_identity(s3: &S3Backend, environment: Environment<'_>) -> Option<WebIdentity> {
-    let recorded = s3.access_key.is_some() || s3.profile.is_some();
-    let named = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"]
-        .into_iter()
-        .any(|name| text(environment, name).is_some());
-    if recorded || named {
-        return None;
-    }
-    Some(WebIdentity {
-        role: Role {
-            arn: text(environment, "AWS_ROLE_ARN")?,
-            session_name: text(environment, "AWS_ROLE_SESSION_NAME"),
-            ..Role::default()
-        },
-        token: WebIdentityToken::File(PathBuf::from(text(
-            environment,
-            "AWS_WEB_IDENTITY_TOKEN_FILE",
-        )?)),
-    })
-}
-
 /// The value of a variable, if it is set to something that is text.
 pub(super) fn text(environment: Environment<'_>, name: &str) -> Option<String> {
     environment(name)?
@@ -189,10 +190,67 @@ fn with_scheme(url: &str) -> String {
     }
 }
 
-/// A path as terraform reads it: `~` is the home directory, all else is relative to where terraform works.
+/// A path as terraform reads it: with variables, `~` for the home directory, and relative to where terraform works.
 fn expand(path: &str, directory: &Path, environment: Environment<'_>) -> PathBuf {
-    match (path.strip_prefix("~/"), environment("HOME")) {
-        (Some(inside), Some(home)) => PathBuf::from(home).join(inside),
+    let path = with_variables(path, environment);
+    let inside = path
+        .strip_prefix('~')
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match (inside, environment("HOME")) {
+        (Some(inside), Some(home)) => PathBuf::from(home).join(inside.trim_start_matches('/')),
         _ => directory.join(path),
+    }
+}
+
+/// `$NAME` and `${NAME}` replaced, as by Go's `os.ExpandEnv`; what is not set is nothing.
+fn with_variables(path: &str, environment: Environment<'_>) -> String {
+    let mut expanded = String::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('$') {
+        expanded.push_str(before);
+        let end = |text: &str| {
+            let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+            text.find(|character| !is_part(character))
+                .unwrap_or(text.len())
+        };
+        let (name, left) = match after
+            .strip_prefix('{')
+            .and_then(|inside| inside.split_once('}'))
+        {
+            Some(found) => found,
+            None => after.split_at(end(after)),
+        };
+        if name.is_empty() {
+            expanded.push('$');
+        }
+        expanded.push_str(&text(environment, name).unwrap_or_default());
+        rest = left;
+    }
+    expanded + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_expanded_as_terraform_does() {
+        let environment = |name: &str| match name {
+            "HOME" => Some("/home/ana".into()),
+            "DIR" => Some("d".into()),
+            _ => None,
+        };
+        for (path, expanded) in [
+            ("a/b", "/work/a/b"),
+            ("/a", "/a"),
+            ("~/a", "/home/ana/a"),
+            ("~ana/a", "/work/~ana/a"),
+            ("$HOME/a", "/home/ana/a"),
+            ("${DIR}x/$DIR/$NONE", "/work/dx/d/"),
+            ("$", "/work/$"),
+        ] {
+            let found = expand(path, Path::new("/work"), &environment);
+            assert_eq!(found, Path::new(expanded), "{path}");
+        }
     }
 }

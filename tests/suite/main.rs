@@ -9,6 +9,7 @@ mod support;
 
 mod bad_input;
 mod completions;
+mod conformance;
 mod credentials;
 mod crowd;
 mod exec;

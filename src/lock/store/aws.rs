@@ -1,29 +1,52 @@
 //! AWS clients as terraform's S3 backend would make them: what the backend recorded comes first, then the
 //! usual environment variables and files. One attempt for each call, because whoever repeats a conditional
 //! write must know that it did; the protocol above does.
+//!
+//! The SDK reads neither variables nor files: its rules are not those of terraform's, and it panics on some values.
+//! `docs/aws-identity.md` has the rules that are followed instead.
 
 mod answers;
 mod classify;
 mod connection;
+mod container;
+mod credentials;
+mod endpoints;
+mod fetch;
 mod http;
+mod identity;
+mod ini;
+mod instance_metadata;
+mod json_keys;
+mod process;
+mod profile;
+mod proxies;
 mod roles;
 mod settings;
+mod single_sign_on;
 mod wire;
 
 use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::provider_config::ProviderConfig;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 
 pub(super) use self::classify::classify;
 pub(super) use self::connection::Connection;
+use self::credentials::{Found, IdentityRefused, Outcome, SharedIdentity};
+use self::endpoints::{Asker, Endpoint, Service, at};
+use self::fetch::Fetch;
 use self::http::ConnectOnDemand;
-use self::roles::with_roles;
-pub use self::settings::{AwsSettings, Role, StaticKeys, WebIdentity, WebIdentityToken};
+use self::identity::{IdentityError, current_profile};
+use self::profile::{Profile, Profiles};
+use self::proxies::Proxies;
+pub use self::settings::{AwsSettings, Role, StaticKeys, Variables, WebIdentity, WebIdentityToken};
 pub(super) use self::wire::{Server, Wire};
 use super::{SET_UP, StoreError, StoreErrorKind};
 
@@ -32,53 +55,73 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one request may take; the lock's requests take milliseconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The services that keep locks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// A table.
-    DynamoDb,
-    /// A bucket.
-    S3,
-}
-
 /// Configuration and endpoints for the clients of one run.
 #[derive(Clone)]
 pub struct AwsAccess {
     settings: AwsSettings,
-    http_client: SharedHttpClient,
+    fetch: Fetch,
     region: Region,
+    dynamodb: Option<Endpoint>,
+    s3: Option<Endpoint>,
     config: SdkConfig,
+    identity: SharedIdentity,
     wire: Wire,
 }
 
 impl AwsAccess {
-    /// Puts together region, credentials and HTTP client; makes no connection.
+    /// Puts together region, credentials and HTTP client. A program that gives credentials is run; else nobody is asked.
     ///
     /// # Errors
-    /// A region that is missing, a CA bundle that cannot be read, a proxy that is no URL.
+    /// A region or a profile that is missing, credentials that cannot be had, a CA bundle that cannot be read, a proxy
+    /// that cannot be used.
     pub async fn load(settings: AwsSettings) -> Result<Self, StoreError> {
-        let http_client = SharedHttpClient::new(ConnectOnDemand::new(&settings)?);
-        let region = settings.region().await.ok_or_else(|| {
+        let profiles =
+            Profiles::read(&settings).map_err(|error| refused(IdentityError::from(error)))?;
+        let profile = current_profile(&settings, &profiles)
+            .map_err(|error| refused(IdentityError::from(error)))?;
+        let profile = profile.as_ref();
+        let fetch = Fetch {
+            as_aws: http_client(&settings, profile)?,
+            by_environment: SharedHttpClient::new(ConnectOnDemand::new(
+                Proxies::of_environment(&settings.variables),
+                None,
+            )?),
+        };
+        let region = region(&settings, profile).ok_or_else(|| {
             settings_error(
                 StoreErrorKind::RegionMissing,
                 "no AWS region is set".to_owned(),
             )
         })?;
-        Ok(Self {
-            config: sdk_config(&settings, &http_client, &region).await,
-            settings,
-            http_client,
+        let config = sdk_config(&settings, profile, &fetch.as_aws, &region);
+        let endpoint = |service| endpoints::endpoint(&settings, profile, service, Asker::Client);
+        let access = Self {
+            identity: shared_identity(&settings, &profiles, &config, &fetch),
+            dynamodb: endpoint(Service::Dynamodb),
+            s3: endpoint(Service::S3),
+            config,
+            fetch,
             region,
+            settings,
             wire: Wire::default(),
-        })
+        };
+        access.identity.check().await.map_err(refused)?;
+        Ok(access)
     }
 
-    /// The same with credentials that are looked for anew: the SDK keeps those that it has found once, and the
-    /// files that it has read.
-    async fn with_new_credentials(&self) -> Self {
-        let config = sdk_config(&self.settings, &self.http_client, &self.region).await;
+    /// The same with credentials that are looked for anew: those that were found once are kept, and so is what the
+    /// files said.
+    fn with_new_credentials(&self) -> Self {
+        let identity = match Profiles::read(&self.settings) {
+            Ok(profiles) => shared_identity(&self.settings, &profiles, &self.config, &self.fetch),
+            Err(error) => SharedIdentity::new(
+                Err(IdentityError::from(error).into()),
+                self.config.clone(),
+                self.fetch.clone(),
+            ),
+        };
         Self {
-            config,
+            identity,
             ..self.clone()
         }
     }
@@ -96,95 +139,175 @@ impl AwsAccess {
         &self.wire
     }
 
+    /// Credentials for a request now.
+    async fn credentials(&self) -> Outcome {
+        self.identity.credentials().await
+    }
+
+    /// The same for clients that sign with exactly these.
+    fn signing_with(&self, found: Outcome) -> Self {
+        let provider = SharedCredentialsProvider::new(Found(found));
+        Self {
+            config: self
+                .config
+                .to_builder()
+                .credentials_provider(provider)
+                .build(),
+            ..self.clone()
+        }
+    }
+
+    /// What a client is made from: one that nobody found credentials for asks for them itself.
+    fn client_config(&self) -> SdkConfig {
+        let config = self.config.to_builder();
+        let config = config.http_client(self.wire.around(&self.fetch.as_aws));
+        if self.config.credentials_provider().is_some() {
+            return config.build();
+        }
+        let provider = SharedCredentialsProvider::new(self.identity.clone());
+        config.credentials_provider(provider).build()
+    }
+
     /// The region that was found.
     #[must_use]
     pub fn region(&self) -> &Region {
         &self.region
     }
 
-    /// What tells the endpoint of a service from others: its address where it is not the region's own.
+    /// What tells DynamoDB's endpoint from others.
     #[must_use]
-    pub fn endpoint_of(&self, service: Service) -> String {
-        let own = match service {
-            Service::DynamoDb => &self.settings.dynamodb_endpoint,
-            Service::S3 => &self.settings.s3_endpoint,
-        };
-        let general = self.config.endpoint_url();
-        let address = own.as_deref().or(general).unwrap_or_default();
+    pub fn dynamodb_address(&self) -> String {
+        self.address(self.dynamodb.as_ref())
+    }
+
+    /// What tells S3's endpoint from others.
+    #[must_use]
+    pub fn s3_address(&self) -> String {
+        self.address(self.s3.as_ref())
+    }
+
+    /// Where it is not the region's own it is its URL.
+    fn address(&self, endpoint: Option<&Endpoint>) -> String {
+        let config = at(endpoint, &self.config);
         let is = |set: Option<bool>| set.unwrap_or_default();
         format!(
-            "{address} fips={} dualstack={}",
-            is(self.config.use_fips()),
-            is(self.config.use_dual_stack())
+            "{} fips={} dualstack={}",
+            endpoint.map(Endpoint::url).unwrap_or_default(),
+            is(config.use_fips()),
+            is(config.use_dual_stack())
         )
     }
 
     /// A DynamoDB client that tries each request once.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.config)
-            .http_client(self.wire.around(&self.http_client))
+        let own = self.dynamodb.as_ref();
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&at(own, &self.client_config()))
             .retry_config(RetryConfig::disabled());
-        if let Some(endpoint) = &self.settings.dynamodb_endpoint {
-            config = config.endpoint_url(endpoint);
-        }
+        config.set_endpoint_url(own.map(|own| own.url().to_owned()));
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     /// An S3 client that tries each request once.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        let mut config = aws_sdk_s3::config::Builder::from(&self.config)
-            .http_client(self.wire.around(&self.http_client))
+        let own = self.s3.as_ref();
+        let mut config = aws_sdk_s3::config::Builder::from(&at(own, &self.client_config()))
             .retry_config(RetryConfig::disabled())
             .force_path_style(self.settings.path_style);
-        if let Some(endpoint) = &self.settings.s3_endpoint {
-            config = config.endpoint_url(endpoint);
-        }
+        // The SDK puts the bucket right behind a path that has no slash at its end.
+        config.set_endpoint_url(own.map(|own| format!("{}/", own.url().trim_end_matches('/'))));
         aws_sdk_s3::Client::from_conf(config.build())
     }
 }
 
-async fn sdk_config(
+fn http_client(
     settings: &AwsSettings,
+    profile: Option<&Profile>,
+) -> Result<SharedHttpClient, StoreError> {
+    let recorded = [&settings.http_proxy, &settings.https_proxy];
+    let mut recorded = recorded
+        .into_iter()
+        .flatten()
+        .filter(|proxy| !proxy.is_empty());
+    // What was written may hold a password.
+    if !recorded.all(|proxy| http::is_address(proxy)) {
+        return Err(StoreError {
+            remedy: Some(
+                "correct `http_proxy` and `https_proxy` in the backend and run `tflock init`"
+                    .to_owned(),
+            ),
+            ..settings_error(
+                StoreErrorKind::Unsuitable,
+                "the proxy that the backend names is not a URL".to_owned(),
+            )
+        });
+    }
+    let of_profile = profile.and_then(|profile| profile.text("ca_bundle"));
+    let ca_bundle = settings
+        .ca_bundle
+        .clone()
+        .or_else(|| of_profile.map(|path| settings.path(path)));
+    let proxies = Proxies::of(settings);
+    Ok(SharedHttpClient::new(ConnectOnDemand::new(
+        proxies,
+        ca_bundle.as_deref(),
+    )?))
+}
+
+/// The recorded region, else that of the environment, else the profile's. Not the metadata service's: asking it takes
+/// seconds where there is none, and terraform does not ask it either.
+fn region(settings: &AwsSettings, profile: Option<&Profile>) -> Option<Region> {
+    let variables = &settings.variables;
+    let named = settings
+        .region
+        .as_deref()
+        .or_else(|| variables.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]))
+        .or_else(|| profile?.text("region"));
+    named.map(|name| Region::new(name.to_owned()))
+}
+
+fn sdk_config(
+    settings: &AwsSettings,
+    profile: Option<&Profile>,
     http_client: &SharedHttpClient,
     region: &Region,
 ) -> SdkConfig {
-    let files = settings.profile_files();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+    let of_profile = |key| profile.and_then(|profile| profile.switch(key));
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
         .http_client(http_client.clone())
         .region(region.clone())
-        .profile_files(files.clone())
+        .use_fips(settings.fips(of_profile("use_fips_endpoint")))
+        .use_dual_stack(settings.dual_stack(of_profile("use_dualstack_endpoint")))
+        .sleep_impl(TokioSleep::new())
+        .time_source(SystemTimeSource::new())
+        .retry_config(RetryConfig::standard())
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
                 .operation_attempt_timeout(ATTEMPT_TIMEOUT)
                 .build(),
-        );
-    if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
+        )
+        .build()
+}
+
+fn shared_identity(
+    settings: &AwsSettings,
+    profiles: &Profiles,
+    config: &SdkConfig,
+    fetch: &Fetch,
+) -> SharedIdentity {
+    let plan = identity::resolve(settings, profiles).map_err(IdentityRefused::from);
+    SharedIdentity::new(plan, config.clone(), fetch.clone())
+}
+
+fn refused(refused: impl Into<IdentityRefused>) -> StoreError {
+    let refused = refused.into();
+    StoreError {
+        remedy: refused.remedy.clone(),
+        ..settings_error(refused.kind, refused.to_string())
     }
-    if let Some(keys) = &settings.keys {
-        loader = loader.credentials_provider(keys.credentials());
-    } else if let Some(profile) = &settings.profile {
-        let provider_config = ProviderConfig::without_region()
-            .with_http_client(http_client.clone())
-            .with_region(Some(region.clone()));
-        loader = loader.credentials_provider(
-            ProfileFileCredentialsProvider::builder()
-                .configure(&provider_config)
-                .profile_files(files)
-                .profile_name(profile)
-                .build(),
-        );
-    }
-    if let Some(fips) = settings.use_fips {
-        loader = loader.use_fips(fips);
-    }
-    if let Some(dual_stack) = settings.use_dual_stack {
-        loader = loader.use_dual_stack(dual_stack);
-    }
-    with_roles(loader.load().await, settings)
 }
 
 fn settings_error(kind: StoreErrorKind, message: String) -> StoreError {

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Map, Number, Value};
 
-use super::aws::{self, AwsAccess, Connection, Service, Wire};
+use super::aws::{self, AwsAccess, Connection, Wire};
 use super::{
     Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
@@ -65,7 +65,7 @@ impl DynamoDbStore {
             region: access.region().to_string(),
             identity: Identity::of(&[
                 "dynamodb",
-                &access.endpoint_of(Service::DynamoDb),
+                &access.dynamodb_address(),
                 access.region().as_ref(),
                 table,
                 key,

@@ -17,7 +17,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectCannedAcl, ServerSideEncryption};
 use md5::{Digest as _, Md5};
 
-use super::aws::{self, AwsAccess, Connection, Server, Service, Wire};
+use super::aws::{self, AwsAccess, Connection, Server, Wire};
 use super::{
     Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
@@ -117,7 +117,7 @@ impl S3Store {
             settings,
             identity: Identity::of(&[
                 "s3",
-                &access.endpoint_of(Service::S3),
+                &access.s3_address(),
                 access.region().as_ref(),
                 bucket,
                 object,

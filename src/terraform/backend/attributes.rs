@@ -81,6 +81,14 @@ impl<'a> Attributes<'a> {
         Ok(self.text(name)?.map(Secret::new))
     }
 
+    /// A text that must never be shown and may be empty.
+    pub(super) fn possibly_empty_secret(
+        self,
+        name: &'static str,
+    ) -> Result<Option<Secret>, AttributeError> {
+        Ok(self.possibly_empty_text(name)?.map(Secret::new))
+    }
+
     /// A boolean; terraform converts the texts `true` and `false`.
     pub(super) fn switch(self, name: &'static str) -> Result<Option<bool>, AttributeError> {
         self.typed(name, "a boolean", |value| match value {
@@ -108,6 +116,16 @@ impl<'a> Attributes<'a> {
         Ok(self
             .typed(name, "a list of texts", texts)?
             .unwrap_or_default())
+    }
+
+    /// A set of texts in terraform's order, which is that of the alphabet; `None` if it was not set.
+    pub(super) fn set(self, name: &'static str) -> Result<Option<Vec<String>>, AttributeError> {
+        if self.get(name).is_none() {
+            return Ok(None);
+        }
+        let mut texts = self.texts(name)?;
+        texts.sort();
+        Ok(Some(texts))
     }
 
     /// A map of texts; empty if it was not set.

@@ -13,7 +13,7 @@ use super::tags;
 const DEFAULT_WORKSPACE_KEY_PREFIX: &str = "env:";
 
 /// The settings of an S3 backend. Attributes that have no comment are terraform's of the same name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(
     missing_docs,
     reason = "the names are those of terraform's attributes, whose documentation holds"
@@ -37,9 +37,13 @@ pub struct S3Backend {
     pub access_key: Option<Secret>,
     pub secret_key: Option<Secret>,
     pub token: Option<Secret>,
-    pub shared_config_files: Vec<String>,
-    /// With the old `shared_credentials_file`, if the list is empty.
-    pub shared_credentials_files: Vec<String>,
+    pub ec2_metadata_service_endpoint: Option<String>,
+    pub ec2_metadata_service_endpoint_mode: Option<String>,
+    pub skip_metadata_api_check: Option<bool>,
+    pub shared_config_files: Option<Vec<String>>,
+    pub shared_credentials_files: Option<Vec<String>>,
+    /// The old one, before which a variable goes.
+    pub shared_credentials_file: Option<String>,
     pub assume_role: Option<AssumeRole>,
     pub assume_role_with_web_identity: Option<AssumeRoleWithWebIdentity>,
     pub endpoints: Endpoints,
@@ -55,9 +59,9 @@ pub struct S3Backend {
     pub custom_ca_bundle: Option<String>,
     /// Whether certificates are not to be verified.
     pub insecure: bool,
-    /// Secret, because it may have a password in it.
+    /// Secret, because it may have a password in it. An empty one means none.
     pub http_proxy: Option<Secret>,
-    /// Secret, because it may have a password in it.
+    /// Secret, because it may have a password in it. An empty one means none.
     pub https_proxy: Option<Secret>,
     pub no_proxy: Option<String>,
     pub use_fips_endpoint: Option<bool>,
@@ -71,15 +75,12 @@ pub struct Endpoints {
     pub dynamodb: Option<String>,
     pub s3: Option<String>,
     pub sts: Option<String>,
+    pub sso: Option<String>,
 }
 
 impl S3Backend {
     pub(super) fn from_config(config: Attributes<'_>) -> Result<Self, AttributeError> {
         let is_on = |name| Ok(config.switch(name)?.unwrap_or(false));
-        let mut shared_credentials_files = config.texts("shared_credentials_files")?;
-        if shared_credentials_files.is_empty() {
-            shared_credentials_files.extend(config.text("shared_credentials_file")?);
-        }
         let prefix = config.possibly_empty_text("workspace_key_prefix")?;
         Ok(Self {
             bucket: config.required_text("bucket")?,
@@ -93,8 +94,13 @@ impl S3Backend {
             access_key: config.secret("access_key")?,
             secret_key: config.secret("secret_key")?,
             token: config.secret("token")?,
-            shared_config_files: config.texts("shared_config_files")?,
-            shared_credentials_files,
+            ec2_metadata_service_endpoint: config.text("ec2_metadata_service_endpoint")?,
+            ec2_metadata_service_endpoint_mode: config
+                .text("ec2_metadata_service_endpoint_mode")?,
+            skip_metadata_api_check: config.switch("skip_metadata_api_check")?,
+            shared_config_files: config.set("shared_config_files")?,
+            shared_credentials_files: config.set("shared_credentials_files")?,
+            shared_credentials_file: config.text("shared_credentials_file")?,
             assume_role: AssumeRole::from_config(config)?,
             assume_role_with_web_identity: AssumeRoleWithWebIdentity::from_config(config)?,
             endpoints: Endpoints::from_config(config)?,
@@ -107,8 +113,8 @@ impl S3Backend {
             skip_s3_checksum: is_on("skip_s3_checksum")?,
             custom_ca_bundle: config.text("custom_ca_bundle")?,
             insecure: is_on("insecure")?,
-            http_proxy: config.secret("http_proxy")?,
-            https_proxy: config.secret("https_proxy")?,
+            http_proxy: config.possibly_empty_secret("http_proxy")?,
+            https_proxy: config.possibly_empty_secret("https_proxy")?,
             no_proxy: config.text("no_proxy")?,
             use_fips_endpoint: config.switch("use_fips_endpoint")?,
             use_dualstack_endpoint: config.switch("use_dualstack_endpoint")?,
@@ -129,7 +135,12 @@ impl Endpoints {
             }
             config.text(old)
         };
+        let sso = match nested {
+            Some(endpoints) => endpoints.text("sso")?,
+            None => None,
+        };
         Ok(Self {
+            sso,
             dynamodb: either("dynamodb", "dynamodb_endpoint")?,
             s3: either("s3", "endpoint")?,
             sts: either("sts", "sts_endpoint")?,
@@ -192,7 +203,7 @@ mod tests {
         }))
         .unwrap();
         assert!(backend.use_path_style && backend.use_lockfile);
-        assert_eq!(backend.shared_credentials_files, ["c"]);
+        assert_eq!(backend.shared_credentials_file.as_deref(), Some("c"));
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn a_configuration_is_read_as_the_record_would_have_it() {
     assert!(s3.use_lockfile);
     let role = s3.assume_role.unwrap();
     assert_eq!(role.duration, Some(std::time::Duration::from_mins(15)));
-    assert_eq!(s3.shared_config_files, ["f"]);
+    assert_eq!(s3.shared_config_files, Some(vec!["f".to_owned()]));
     assert_eq!(s3.endpoints.s3.as_deref(), Some("http://s3"));
 }
 

@@ -120,8 +120,7 @@ fn credentials_that_are_nowhere_are_a_configuration_error() {
         },
         &Refusal {
             code: 78,
-            error: "cannot take the lock: PutItem on DynamoDB table `locks` in us-east-1 failed: no credentials found \
-                    in chain. Attempted: <providers>",
+            error: "no AWS credentials were found: no keys, no profile with credentials, no role",
             hint: "log in (`aws sso login`, `aws configure`) or set AWS_PROFILE, then run it again",
         },
     );

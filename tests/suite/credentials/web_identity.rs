@@ -120,8 +120,8 @@ fn a_pod_s_identity_goes_to_the_sts_of_the_backend_and_before_the_default_profil
 
     assert_eq!(scene.signer(as_pod(exec(&workspace))).access_key, "test");
     let named = as_pod(without_keys(exec(&workspace))).env("AWS_PROFILE", "default");
-    assert_eq!(scene.signer(named).access_key, "DEFAULT");
-    assert_eq!(sts.calls().len(), 1);
+    assert_eq!(scene.signer(named).access_key, "ROLE2");
+    assert_eq!(sts.calls().len(), 2);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::ATTEMPT_TIMEOUT;
 use super::answers::{NoAnswer, ServerClock, in_words};
-use super::roles::RoleRefused;
+use super::credentials::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
 /// How far a signature may be off before its refusal is put down to the clock; AWS itself allows five minutes
@@ -115,8 +115,12 @@ fn clock_in_words(clock: Option<ServerClock>) -> String {
 
 /// Credentials that could not be had for the moment are not refused ones: the lock must still be released.
 fn kind_of_credentials_error(error: &CredentialsError) -> StoreErrorKind {
-    match find_cause::<RoleRefused>(error).map(|refused| refused.kind) {
-        Some(kind @ (StoreErrorKind::Untrusted | StoreErrorKind::ClockOff)) => return kind,
+    match find_cause::<IdentityRefused>(error).map(|refused| refused.kind) {
+        Some(
+            kind @ (StoreErrorKind::Untrusted
+            | StoreErrorKind::ClockOff
+            | StoreErrorKind::CredentialsMissing),
+        ) => return kind,
         Some(kind) if kind.is_transient() => return StoreErrorKind::NotCarriedOut,
         _ => {}
     }
@@ -201,7 +205,7 @@ fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'st
 }
 
 /// The last cause in the chain, on one line: the ones above it only say that something failed.
-fn root_cause(error: &(dyn Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(cause) = cause_of(last) {
         last = cause;

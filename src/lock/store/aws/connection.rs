@@ -1,44 +1,57 @@
-//! A client that is made anew once its credentials are refused: those in files, of profiles and of roles may be
-//! others by then, because somebody has logged in again.
+//! A client that signs with credentials that were found before, and is made anew once these are refused: those in
+//! files, of profiles and of roles may be others by then, because somebody has logged in again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+
+use aws_credential_types::Credentials;
 
 use super::AwsAccess;
 use crate::lock::store::StoreErrorKind;
 
 /// A client of one service, and how to make another.
 pub(in crate::lock::store) struct Connection<Client> {
-    access: AwsAccess,
+    access: RefCell<AwsAccess>,
     make: fn(&AwsAccess) -> Client,
-    client: RefCell<Option<Client>>,
+    client: RefCell<Option<(Credentials, Client)>>,
+    refused: Cell<bool>,
 }
 
 impl<Client: Clone> Connection<Client> {
-    /// A connection with the credentials that `access` has found.
+    /// A connection with the credentials of `access`.
     pub(in crate::lock::store) fn new(access: &AwsAccess, make: fn(&AwsAccess) -> Client) -> Self {
         Self {
-            client: RefCell::new(Some(make(access))),
-            access: access.clone(),
+            access: RefCell::new(access.clone()),
             make,
+            client: RefCell::new(None),
+            refused: Cell::new(false),
         }
     }
 
-    /// The client for the next request.
+    /// The client for the next request. It waits for credentials here, where no request's time runs; if there are none,
+    /// the client's request says so.
     pub(in crate::lock::store) async fn client(&self) -> Client {
-        let known = self.client.borrow().clone();
-        if let Some(client) = known {
-            return client;
+        if self.refused.take() {
+            let renewed = self.access.borrow().with_new_credentials();
+            self.access.replace(renewed);
         }
-        let access = Box::pin(self.access.with_new_credentials()).await;
-        let client = (self.make)(&access);
-        self.client.replace(Some(client.clone()));
+        let access = self.access.borrow().clone();
+        let found = access.credentials().await;
+        if let Ok(found) = &found
+            && let Some((known, client)) = &*self.client.borrow()
+            && known == found
+        {
+            return client.clone();
+        }
+        let client = (self.make)(&access.signing_with(found.clone()));
+        let known = found.ok().map(|found| (found, client.clone()));
+        self.client.replace(known);
         client
     }
 
     /// Takes note of how a request failed.
     pub(in crate::lock::store) fn failed(&self, kind: StoreErrorKind) {
         if kind.is_about_credentials() {
-            self.client.replace(None);
+            self.refused.set(true);
         }
     }
 }

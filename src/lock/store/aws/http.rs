@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use aws_smithy_http_client::proxy::{ProxyConfig, ProxyError};
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder};
@@ -19,7 +19,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::settings::AwsSettings;
+use super::proxies::Proxies;
 use super::{answers, settings_error};
 use crate::lock::store::{StoreError, StoreErrorKind};
 
@@ -29,9 +29,11 @@ use crate::lock::store::{StoreError, StoreErrorKind};
 pub(super) struct ConnectOnDemand(Arc<Clients>);
 
 struct Clients {
-    plain: SharedHttpClient,
-    secure: OnceLock<SharedHttpClient>,
-    proxy: ProxyConfig,
+    /// Without TLS, directly and by a proxy.
+    plain: [OnceLock<SharedHttpClient>; 2],
+    /// With TLS, directly and by a proxy.
+    secure: [OnceLock<SharedHttpClient>; 2],
+    proxies: Proxies,
     ca_bundle: Option<Vec<u8>>,
 }
 
@@ -42,36 +44,36 @@ impl std::fmt::Debug for Clients {
 }
 
 impl ConnectOnDemand {
-    pub(super) fn new(settings: &AwsSettings) -> Result<Self, StoreError> {
-        let ca_bundle = match &settings.ca_bundle {
-            Some(path) => Some(read_ca_bundle(path)?),
-            None => None,
-        };
-        let no_proxy = settings.no_proxy.as_deref();
-        let proxy = proxy_config(settings.http_proxy.as_deref(), no_proxy, ProxyConfig::http)?;
-        let plain = Builder::new().build_with_connector_fn(move |settings, components| {
-            connector(settings, components, &proxy).build_http()
-        });
+    pub(super) fn new(proxies: Proxies, ca_bundle: Option<&Path>) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Clients {
-            plain,
-            secure: OnceLock::new(),
-            proxy: proxy_config(
-                settings.https_proxy.as_deref(),
-                no_proxy,
-                ProxyConfig::https,
-            )?,
-            ca_bundle,
+            plain: Default::default(),
+            secure: Default::default(),
+            proxies,
+            ca_bundle: ca_bundle.map(read_ca_bundle).transpose()?,
         })))
     }
 }
 
+/// Whether that could be the address of a proxy, be it one that cannot be spoken to.
+pub(super) fn is_address(proxy: &str) -> bool {
+    let rest = proxy.split_once("://").map_or(proxy, |(_, rest)| rest);
+    ProxyConfig::all(format!("http://{rest}")).is_ok()
+}
+
 impl Clients {
     fn for_uri(&self, uri: &str) -> Result<&SharedHttpClient, ConnectorError> {
-        if uri.starts_with("http:") {
-            return Ok(&self.plain);
+        let secure = !uri.starts_with("http:");
+        let proxy = self.proxy(uri, secure)?;
+        let by = usize::from(!proxy.is_disabled());
+        if !secure {
+            return Ok(self.plain[by].get_or_init(|| {
+                Builder::new().build_with_connector_fn(move |settings, components| {
+                    connector(settings, components, &proxy).build_http()
+                })
+            }));
         }
-        if let Some(secure) = self.secure.get() {
-            return Ok(secure);
+        if let Some(known) = self.secure[by].get() {
+            return Ok(known);
         }
         let trust = match &self.ca_bundle {
             Some(pem) => TrustStore::empty().with_pem_certificate(pem.as_slice()),
@@ -81,15 +83,41 @@ impl Clients {
             .with_trust_store(trust)
             .build()
             .map_err(|error| ConnectorError::user(error.into()))?;
-        let proxy = self.proxy.clone();
-        let secure = Builder::new().build_with_connector_fn(move |settings, components| {
+        let client = Builder::new().build_with_connector_fn(move |settings, components| {
             connector(settings, components, &proxy)
                 .tls_provider(Provider::Rustls(CryptoMode::Ring))
                 .tls_context(context.clone())
                 .build()
         });
-        Ok(self.secure.get_or_init(|| secure))
+        Ok(self.secure[by].get_or_init(|| client))
     }
+
+    /// The proxy for that request. What was written of it may hold a password, and is not shown.
+    fn proxy(&self, uri: &str, secure: bool) -> Result<ProxyConfig, ConnectorError> {
+        let proxy = self.proxies.both()[usize::from(secure)];
+        let authority = uri.split("://").nth(1).unwrap_or_default();
+        let authority = authority.split(['/', '?']).next().unwrap_or_default();
+        let default = if secure { "443" } else { "80" };
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port),
+            _ => (authority, default),
+        };
+        let Some(proxy) = proxy.filter(|_| self.proxies.apply_to(host, port)) else {
+            return Ok(ProxyConfig::disabled());
+        };
+        ProxyConfig::all(proxy.to_owned())
+            .map_err(|_| ConnectorError::user(Box::new(UnknownProxy { secure })))
+    }
+}
+
+/// A proxy that cannot be spoken to.
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy for `{}` is not an `http` or `https` URL: see {} and the backend's `{}`",
+    .secure.then_some("https").unwrap_or("http"),
+    .secure.then_some("HTTPS_PROXY").unwrap_or("HTTP_PROXY"),
+    .secure.then_some("https_proxy").unwrap_or("http_proxy"))]
+struct UnknownProxy {
+    secure: bool,
 }
 
 impl HttpClient for ConnectOnDemand {
@@ -169,29 +197,4 @@ fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, StoreError> {
         return Err(unusable("holds no PEM certificate".to_owned()));
     }
     Ok(usable.into_bytes())
-}
-
-fn proxy_config(
-    url: Option<&str>,
-    no_proxy: Option<&str>,
-    of_scheme: fn(String) -> Result<ProxyConfig, ProxyError>,
-) -> Result<ProxyConfig, StoreError> {
-    let Some(url) = url else {
-        return Ok(ProxyConfig::from_env());
-    };
-    // What was written may hold a password.
-    let proxy = of_scheme(url.to_owned()).map_err(|_| StoreError {
-        remedy: Some(
-            "correct `http_proxy` and `https_proxy` in the backend and run `tflock init`"
-                .to_owned(),
-        ),
-        ..settings_error(
-            StoreErrorKind::Unsuitable,
-            "the proxy that the backend names is not a URL".to_owned(),
-        )
-    })?;
-    Ok(match no_proxy {
-        Some(hosts) => proxy.no_proxy(hosts),
-        None => proxy,
-    })
 }

@@ -1,157 +1,115 @@
-//! Roles that are assumed before a lock is touched: terraform's `assume_role` and `assume_role_with_web_identity`.
+//! Roles that are assumed by the Security Token Service. The SDK's own provider lacks source identity and transitive
+//! tags.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 
 use super::classify::classify;
-use super::settings::{AwsSettings, Role, WebIdentity, WebIdentityToken};
+use super::credentials::IdentityRefused;
+use super::endpoints::at;
+use super::identity::Assumed;
+use super::settings::{Role, WebIdentity, WebIdentityToken};
 use crate::lock::store::StoreErrorKind;
 
-/// How soon before their end a role's credentials are fetched anew is the SDK's affair; this is what a role
-/// whose answer names no end is taken to last.
+/// How soon before their end a role's credentials are fetched anew is not decided here; this is what a role whose
+/// answer names no end is taken to last.
 const UNNAMED_SESSION: Duration = Duration::from_mins(15);
 
-/// The same configuration with the credentials of the roles that the settings name, each assumed with those of the
-/// one before.
-pub(super) fn with_roles(mut config: SdkConfig, settings: &AwsSettings) -> SdkConfig {
-    let web_identity = settings.web_identity.clone().map(Assumed::WebIdentity);
-    let role = settings.role.clone().map(Assumed::Role);
-    for assumed in web_identity.into_iter().chain(role) {
-        let provider = RoleCredentials {
-            client: sts_client(&config, settings),
-            assumed,
-        };
-        config = config
-            .into_builder()
-            .credentials_provider(SharedCredentialsProvider::new(provider))
-            .build();
-    }
-    config
+/// The credentials of a role, assumed with those of `caller`.
+pub(super) async fn assume(
+    config: &SdkConfig,
+    caller: Credentials,
+    assumed: &Assumed<Role>,
+) -> Result<Credentials, IdentityRefused> {
+    let role = &assumed.role;
+    let tags = role
+        .tags
+        .iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| {
+            let message = format!("the tags of the role `{}`: {error}", role.arn);
+            IdentityRefused::new(StoreErrorKind::CredentialsMissing, message)
+        })?;
+    let caller = SharedCredentialsProvider::new(caller);
+    let signing = config.to_builder().credentials_provider(caller).build();
+    let answer = client(&signing, assumed)
+        .assume_role()
+        .role_arn(&role.arn)
+        .role_session_name(session_name(role))
+        .set_external_id(role.external_id.clone())
+        .set_duration_seconds(session_seconds(role))
+        .set_policy(role.policy.clone())
+        .set_policy_arns(policy_arns(role))
+        .set_source_identity(role.source_identity.clone())
+        .set_tags(Some(tags).filter(|tags| !tags.is_empty()))
+        .set_transitive_tag_keys(
+            Some(role.transitive_tag_keys.clone()).filter(|keys| !keys.is_empty()),
+        )
+        .send()
+        .await
+        .map_err(|error| refused("AssumeRole", &role.arn, &error))?;
+    keys(answer.credentials)
 }
 
-fn sts_client(config: &SdkConfig, settings: &AwsSettings) -> aws_sdk_sts::Client {
-    let mut builder = aws_sdk_sts::config::Builder::from(config);
-    if let Some(endpoint) = &settings.sts_endpoint {
-        builder = builder.endpoint_url(endpoint);
-    }
-    if let Some(region) = &settings.sts_region {
+/// The credentials of a role, assumed with a token.
+pub(super) async fn assume_with_web_identity(
+    config: &SdkConfig,
+    assumed: &Assumed<WebIdentity>,
+) -> Result<Credentials, IdentityRefused> {
+    let token = match &assumed.role.token {
+        WebIdentityToken::Literal(token) => token.clone(),
+        WebIdentityToken::File(path) => std::fs::read_to_string(path).map_err(|error| {
+            let message = format!("web identity token file `{}`: {error}", path.display());
+            IdentityRefused::new(StoreErrorKind::CredentialsMissing, message)
+        })?,
+    };
+    let role = &assumed.role.role;
+    let answer = client(config, assumed)
+        .assume_role_with_web_identity()
+        .role_arn(&role.arn)
+        .role_session_name(session_name(role))
+        .web_identity_token(token.trim())
+        .set_duration_seconds(session_seconds(role))
+        .set_policy(role.policy.clone())
+        .set_policy_arns(policy_arns(role))
+        .send()
+        .await
+        .map_err(|error| refused("AssumeRoleWithWebIdentity", &role.arn, &error))?;
+    keys(answer.credentials)
+}
+
+fn client<T>(config: &SdkConfig, assumed: &Assumed<T>) -> aws_sdk_sts::Client {
+    let own = assumed.endpoint.as_ref();
+    let mut builder = aws_sdk_sts::config::Builder::from(&at(own, config));
+    builder.set_endpoint_url(own.map(|own| own.url().to_owned()));
+    if let Some(region) = &assumed.region {
         builder = builder.region(Region::new(region.clone()));
     }
     aws_sdk_sts::Client::from_conf(builder.build())
 }
 
-#[derive(Clone)]
-enum Assumed {
-    Role(Role),
-    WebIdentity(WebIdentity),
-}
-
-/// Credentials of an assumed role. The SDK's own provider lacks source identity and transitive tags.
-struct RoleCredentials {
-    client: aws_sdk_sts::Client,
-    assumed: Assumed,
-}
-
-impl std::fmt::Debug for RoleCredentials {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("RoleCredentials")
-            .finish_non_exhaustive()
-    }
-}
-
-impl RoleCredentials {
-    async fn assume(&self) -> provider::Result {
-        let credentials = match &self.assumed {
-            Assumed::Role(role) => self.assume_role(role).await,
-            Assumed::WebIdentity(identity) => self.assume_with_web_identity(identity).await,
-        }?
-        .ok_or_else(|| CredentialsError::unhandled("STS answered without credentials"))?;
-        let expires = SystemTime::try_from(credentials.expiration)
-            .unwrap_or_else(|_| SystemTime::now() + UNNAMED_SESSION);
-        Ok(Credentials::new(
-            credentials.access_key_id,
-            credentials.secret_access_key,
-            Some(credentials.session_token),
-            Some(expires),
-            "assumed role",
-        ))
-    }
-
-    async fn assume_role(
-        &self,
-        role: &Role,
-    ) -> Result<Option<aws_sdk_sts::types::Credentials>, CredentialsError> {
-        let tags = role
-            .tags
-            .iter()
-            .map(|(key, value)| Tag::builder().key(key).value(value).build())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(CredentialsError::invalid_configuration)?;
-        let answer = self
-            .client
-            .assume_role()
-            .role_arn(&role.arn)
-            .role_session_name(session_name(role))
-            .set_external_id(role.external_id.clone())
-            .set_duration_seconds(session_seconds(role))
-            .set_policy(role.policy.clone())
-            .set_policy_arns(policy_arns(role))
-            .set_source_identity(role.source_identity.clone())
-            .set_tags(Some(tags).filter(|tags| !tags.is_empty()))
-            .set_transitive_tag_keys(
-                Some(role.transitive_tag_keys.clone()).filter(|keys| !keys.is_empty()),
-            )
-            .send()
-            .await
-            .map_err(|error| refused("AssumeRole", &role.arn, &error))?;
-        Ok(answer.credentials)
-    }
-
-    async fn assume_with_web_identity(
-        &self,
-        identity: &WebIdentity,
-    ) -> Result<Option<aws_sdk_sts::types::Credentials>, CredentialsError> {
-        let token = match &identity.token {
-            WebIdentityToken::Literal(token) => token.clone(),
-            WebIdentityToken::File(path) => std::fs::read_to_string(path).map_err(|error| {
-                CredentialsError::invalid_configuration(format!(
-                    "web identity token file `{}`: {error}",
-                    path.display()
-                ))
-            })?,
-        };
-        let role = &identity.role;
-        let answer = self
-            .client
-            .assume_role_with_web_identity()
-            .role_arn(&role.arn)
-            .role_session_name(session_name(role))
-            .web_identity_token(token.trim())
-            .set_duration_seconds(session_seconds(role))
-            .set_policy(role.policy.clone())
-            .set_policy_arns(policy_arns(role))
-            .send()
-            .await
-            .map_err(|error| refused("AssumeRoleWithWebIdentity", &role.arn, &error))?;
-        Ok(answer.credentials)
-    }
-}
-
-impl ProvideCredentials for RoleCredentials {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(self.assume())
-    }
+fn keys(answered: Option<aws_sdk_sts::types::Credentials>) -> Result<Credentials, IdentityRefused> {
+    let keys = answered.ok_or_else(|| {
+        let message = "STS answered without credentials";
+        IdentityRefused::new(StoreErrorKind::CredentialsRejected, message)
+    })?;
+    let expires = SystemTime::try_from(keys.expiration)
+        .unwrap_or_else(|_| SystemTime::now() + UNNAMED_SESSION);
+    Ok(Credentials::new(
+        keys.access_key_id,
+        keys.secret_access_key,
+        Some(keys.session_token),
+        Some(expires),
+        "assumed role",
+    ))
 }
 
 fn session_name(role: &Role) -> String {
@@ -173,25 +131,15 @@ fn policy_arns(role: &Role) -> Option<Vec<PolicyDescriptorType>> {
     Some(arns).filter(|arns| !arns.is_empty())
 }
 
-fn refused<E>(action: &'static str, arn: &str, error: &SdkError<E>) -> CredentialsError
+fn refused<E>(action: &'static str, arn: &str, error: &SdkError<E>) -> IdentityRefused
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
     let (kind, message) = classify(error);
-    CredentialsError::provider_error(RoleRefused {
-        action,
-        arn: arn.to_owned(),
-        kind,
-        message,
-    })
-}
-
-/// A role that STS did not hand out.
-#[derive(Debug, thiserror::Error)]
-#[error("{action} of `{arn}`: {message}")]
-pub(super) struct RoleRefused {
-    action: &'static str,
-    arn: String,
-    pub(super) kind: StoreErrorKind,
-    message: String,
+    let kind = match kind {
+        // What STS denies is denied to whoever asks with these credentials.
+        kind if kind.is_transient() || kind == StoreErrorKind::Untrusted => kind,
+        _ => StoreErrorKind::CredentialsRejected,
+    };
+    IdentityRefused::new(kind, format!("{action} of `{arn}`: {message}"))
 }

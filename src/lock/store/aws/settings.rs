@@ -1,18 +1,14 @@
-//! What is known about the access to AWS before anything is asked of it: what a backend recorded, and the files and
-//! the region that follow from it. Nothing here makes a connection.
+//! What is known about the access to AWS before anything is asked of it: what a backend recorded, and the variables
+//! and files that stand in where it says nothing. Nothing here makes a connection.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_config::Region;
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::ProvideRegion as _;
-use aws_config::profile::ProfileFileRegionProvider;
 use aws_credential_types::Credentials;
-use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 
-/// What a backend recorded about its AWS access. Everything is optional; what is absent comes from the usual
-/// environment variables and files.
+/// What a backend recorded about its AWS access, and the environment beside it. Everything is optional.
 #[derive(Clone, Default)]
 pub struct AwsSettings {
     /// AWS region.
@@ -27,17 +23,25 @@ pub struct AwsSettings {
     pub s3_endpoint: Option<String>,
     /// Endpoint URL of STS.
     pub sts_endpoint: Option<String>,
+    /// Endpoint URL of IAM Identity Center.
+    pub sso_endpoint: Option<String>,
     /// Region of STS, where it is another.
     pub sts_region: Option<String>,
+    /// Address of the instance metadata service.
+    pub metadata_endpoint: Option<String>,
+    /// `IPv4` or `IPv6`: which of its addresses, where none is named.
+    pub metadata_endpoint_mode: Option<String>,
+    /// Whether the instance metadata service is to be left alone.
+    pub skip_metadata: Option<bool>,
     /// Files in the place of `~/.aws/config`.
-    pub shared_config_files: Vec<PathBuf>,
+    pub shared_config_files: Option<Vec<PathBuf>>,
     /// Files in the place of `~/.aws/credentials`.
-    pub shared_credentials_files: Vec<PathBuf>,
+    pub shared_credentials_files: Option<Vec<PathBuf>>,
     /// PEM file of the only authorities to trust.
     pub ca_bundle: Option<PathBuf>,
-    /// Proxy for `http` endpoints.
+    /// Proxy for `http` endpoints; an empty one means none.
     pub http_proxy: Option<String>,
-    /// Proxy for `https` endpoints.
+    /// Proxy for `https` endpoints; an empty one means none.
     pub https_proxy: Option<String>,
     /// Hosts that are reached without a proxy, separated by commas.
     pub no_proxy: Option<String>,
@@ -51,9 +55,89 @@ pub struct AwsSettings {
     pub web_identity: Option<WebIdentity>,
     /// A role to assume.
     pub role: Option<Role>,
+    /// The environment.
+    pub variables: Variables,
+    /// Where terraform works: what relative paths in variables and files are relative to.
+    pub directory: PathBuf,
 }
 
-/// Keys that stand in the backend's record.
+/// The variables that decide who signs a request and where it goes, as they were when tflock began. Files may change
+/// during a run; these do not.
+#[derive(Clone, Default)]
+pub struct Variables(BTreeMap<&'static str, String>);
+
+const NAMES: [&str; 40] = [
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CA_BUNDLE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    "AWS_EC2_METADATA_V1_DISABLED",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_SSO_OIDC",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_METADATA_URL",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECRET_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "HOME",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "REQUEST_METHOD",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+impl Variables {
+    /// Those of that environment.
+    pub fn of(environment: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let names = NAMES.into_iter();
+        let set = names.filter_map(|name| {
+            let value = environment(name)?.to_string_lossy().into_owned();
+            Some((name, value))
+        });
+        Self(set.collect())
+    }
+
+    /// The value of a variable; Go takes an empty one for none.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let value = self.0.get(name)?;
+        Some(value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// The first of these that is set.
+    pub(super) fn first(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.get(name))
+    }
+
+    /// Whether it is there at all, be it empty.
+    pub(super) fn is_there(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}
+
+/// Keys that stand in a backend's record, in a variable or in a file.
 #[derive(Clone)]
 pub struct StaticKeys {
     /// Access key ID.
@@ -64,8 +148,15 @@ pub struct StaticKeys {
     pub token: Option<String>,
 }
 
-/// terraform's `assume_role`.
-#[derive(Clone, Debug, Default)]
+/// Without any key.
+impl std::fmt::Debug for StaticKeys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("StaticKeys").finish_non_exhaustive()
+    }
+}
+
+/// terraform's `assume_role`, or the role of a profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Role {
     /// ARN of the role.
     pub arn: String,
@@ -87,8 +178,8 @@ pub struct Role {
     pub transitive_tag_keys: Vec<String>,
 }
 
-/// terraform's `assume_role_with_web_identity`.
-#[derive(Clone)]
+/// terraform's `assume_role_with_web_identity`, or the identity of a pod or a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebIdentity {
     /// The role; of its fields ARN, session name, duration and policies are used.
     pub role: Role,
@@ -97,7 +188,7 @@ pub struct WebIdentity {
 }
 
 /// A web identity token.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum WebIdentityToken {
     /// The token itself.
     Literal(String),
@@ -105,41 +196,75 @@ pub enum WebIdentityToken {
     File(PathBuf),
 }
 
+/// Without the token.
+impl std::fmt::Debug for WebIdentityToken {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Literal(_) => formatter.write_str("Literal"),
+            Self::File(path) => formatter.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
 impl AwsSettings {
-    /// The shared files: those that were recorded, else the user's.
-    pub(super) fn profile_files(&self) -> EnvConfigFiles {
-        let mut builder = EnvConfigFiles::builder();
-        if self.shared_config_files.is_empty() {
-            builder = builder.include_default_config_file(true);
-        }
-        for file in &self.shared_config_files {
-            builder = builder.with_file(EnvConfigFileKind::Config, file);
-        }
-        if self.shared_credentials_files.is_empty() {
-            builder = builder.include_default_credentials_file(true);
-        }
-        for file in &self.shared_credentials_files {
-            builder = builder.with_file(EnvConfigFileKind::Credentials, file);
-        }
-        builder.build()
+    /// The files that stand for `~/.aws/config`, the last of which goes first.
+    pub(super) fn config_files(&self) -> Vec<PathBuf> {
+        self.files(
+            self.shared_config_files.as_ref(),
+            "AWS_CONFIG_FILE",
+            "config",
+        )
     }
 
-    /// The recorded region, else that of the environment, else the profile's. Not the metadata service's: asking
-    /// it takes seconds where there is none, and terraform does not ask it either.
-    pub(super) async fn region(&self) -> Option<Region> {
-        if let Some(region) = &self.region {
-            return Some(Region::new(region.clone()));
+    /// The files that stand for `~/.aws/credentials`, the last of which goes first.
+    pub(super) fn credentials_files(&self) -> Vec<PathBuf> {
+        let recorded = self.shared_credentials_files.as_ref();
+        self.files(recorded, "AWS_SHARED_CREDENTIALS_FILE", "credentials")
+    }
+
+    fn files(&self, recorded: Option<&Vec<PathBuf>>, variable: &str, name: &str) -> Vec<PathBuf> {
+        if let Some(recorded) = recorded.filter(|files| !files.is_empty()) {
+            return recorded.clone();
         }
-        let mut profile = ProfileFileRegionProvider::builder().profile_files(self.profile_files());
-        if let Some(name) = &self.profile {
-            profile = profile.profile_name(name);
+        if let Some(named) = self.variables.get(variable) {
+            return vec![self.path(named)];
         }
-        // A variable that is set to nothing is how CI systems leave one out.
-        let is_set = |region: &Region| !region.as_ref().is_empty();
-        let variable = EnvironmentVariableRegionProvider::new().region().await;
-        match variable.filter(is_set) {
-            Some(region) => Some(region),
-            None => profile.build().region().await.filter(is_set),
+        let home = self.home();
+        home.map(|home| home.join(".aws").join(name))
+            .into_iter()
+            .collect()
+    }
+
+    /// The user's home directory: the variable, else what the system knows.
+    pub(super) fn home(&self) -> Option<PathBuf> {
+        if let Some(home) = self.variables.get("HOME") {
+            return Some(self.path(home));
+        }
+        let user = nix::unistd::User::from_uid(nix::unistd::getuid());
+        user.ok().flatten().map(|user| user.dir)
+    }
+
+    /// A path as terraform takes it.
+    pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    /// Whether an endpoint is to be one for FIPS. terraform takes any value of the variable for a yes; the SDK below
+    /// it takes a `true` for one, whatever the backend says, and then the profile's.
+    pub(super) fn fips(&self, profile: Option<bool>) -> bool {
+        self.switched_on(self.use_fips, "AWS_USE_FIPS_ENDPOINT", profile)
+    }
+
+    /// The same for dual-stack endpoints.
+    pub(super) fn dual_stack(&self, profile: Option<bool>) -> bool {
+        self.switched_on(self.use_dual_stack, "AWS_USE_DUALSTACK_ENDPOINT", profile)
+    }
+
+    fn switched_on(&self, recorded: Option<bool>, variable: &str, profile: Option<bool>) -> bool {
+        match (recorded, self.variables.get(variable)) {
+            (Some(true), _) | (None, Some(_)) => true,
+            (Some(false), Some(value)) => value.eq_ignore_ascii_case("true"),
+            (_, None) => profile.unwrap_or(false),
         }
     }
 }
@@ -151,7 +276,41 @@ impl StaticKeys {
             &self.secret_key,
             self.token.clone(),
             None,
-            "backend record",
+            "static keys",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_value_of_a_switch_is_a_yes_to_terraform() {
+        for (recorded, variable, profile, on) in [
+            (None, None, None, false),
+            (None, None, Some(true), true),
+            (None, Some("false"), None, true),
+            (Some(true), None, Some(false), true),
+            (Some(false), None, Some(true), true),
+            (Some(false), Some("false"), Some(true), false),
+            (Some(false), Some("true"), None, true),
+            (None, Some(""), Some(false), false),
+        ] {
+            let environment = |name: &str| {
+                let value = variable.filter(|_| name == "AWS_USE_FIPS_ENDPOINT")?;
+                Some(OsString::from(value))
+            };
+            let settings = AwsSettings {
+                use_fips: recorded,
+                variables: Variables::of(&environment),
+                ..AwsSettings::default()
+            };
+            assert_eq!(
+                settings.fips(profile),
+                on,
+                "{recorded:?} {variable:?} {profile:?}"
+            );
+        }
     }
 }

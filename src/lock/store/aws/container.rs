@@ -1,0 +1,44 @@
+//! Credentials of a container: an endpoint that the platform (ECS, EKS, a shell in the cloud, `aws-vault`) provides.
+//!
+//! Source: `credentials/endpointcreds` of aws-sdk-go-v2.
+
+use aws_credential_types::Credentials;
+
+use super::credentials::IdentityRefused;
+use super::fetch::{self, Fetch, Request};
+use super::identity::Container;
+use super::json_keys;
+use crate::lock::store::StoreErrorKind;
+
+/// Asks the endpoint.
+pub(super) async fn credentials(
+    fetch: &Fetch,
+    container: &Container,
+) -> Result<Credentials, IdentityRefused> {
+    let mut headers = vec![("accept", "application/json".to_owned())];
+    if let Some(file) = &container.authorization_file {
+        let token = std::fs::read_to_string(file).map_err(|error| {
+            let message = format!("the authorization token file `{}`: {error}", file.display());
+            IdentityRefused::new(StoreErrorKind::CredentialsMissing, message)
+        })?;
+        headers.push(("authorization", token));
+    } else if let Some(token) = &container.authorization {
+        headers.push(("authorization", token.clone()));
+    }
+    let request = Request {
+        method: "GET",
+        url: container.url.clone(),
+        headers,
+    };
+    let answer = fetch::send(&fetch.by_environment, &request).await?;
+    let found = json_keys::object(&answer.body)
+        .filter(|_| answer.status == 200)
+        .and_then(|object| json_keys::credentials(&object, "Token"));
+    found.ok_or_else(|| {
+        let message = format!(
+            "the container's endpoint gave no credentials (HTTP status {})",
+            answer.status
+        );
+        IdentityRefused::new(StoreErrorKind::CredentialsRejected, message)
+    })
+}

@@ -1,0 +1,215 @@
+//! The plan carried out: credentials that are fetched once, kept until they expire, and told to everybody who asks.
+//!
+//! Fetching goes on by itself, whoever asked for it and has stopped waiting: a program that a person is typing a code
+//! into must not be started again because a signal came in between.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials, future};
+use aws_types::SdkConfig;
+use tokio::sync::watch;
+
+use super::container;
+use super::fetch::Fetch;
+use super::identity::{Identity, IdentityError, Source};
+use super::instance_metadata;
+use super::process;
+use super::roles;
+use super::single_sign_on;
+use crate::lock::store::StoreErrorKind;
+
+/// How long before their end credentials count as expired: a request takes its time.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// Why there are no credentials, at least for the moment.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct IdentityRefused {
+    pub(super) kind: StoreErrorKind,
+    message: String,
+    /// What to do, where it is more than the kind tells.
+    pub(super) remedy: Option<String>,
+}
+
+impl IdentityRefused {
+    pub(super) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            remedy: None,
+        }
+    }
+
+    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+impl From<IdentityError> for IdentityRefused {
+    fn from(error: IdentityError) -> Self {
+        let nothing = matches!(error, IdentityError::Nothing);
+        let refused = Self::new(StoreErrorKind::CredentialsMissing, error.to_string());
+        if nothing {
+            refused
+        } else {
+            refused.remedy("terraform would refuse it, too: correct it, then run it again")
+        }
+    }
+}
+
+impl From<IdentityRefused> for CredentialsError {
+    fn from(refused: IdentityRefused) -> Self {
+        match refused.kind {
+            StoreErrorKind::CredentialsMissing => Self::not_loaded(refused),
+            _ => Self::provider_error(refused),
+        }
+    }
+}
+
+pub(super) type Outcome = Result<Credentials, IdentityRefused>;
+
+/// The credentials of a run.
+#[derive(Clone)]
+pub(super) struct SharedIdentity(Arc<Shared>);
+
+struct Shared {
+    plan: Result<Identity, IdentityRefused>,
+    /// Of clients that ask for credentials themselves: without any.
+    config: SdkConfig,
+    fetch: Fetch,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: Option<Credentials>,
+    under_way: Option<watch::Receiver<Option<Outcome>>>,
+}
+
+impl fmt::Debug for SharedIdentity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SharedIdentity")
+            .finish_non_exhaustive()
+    }
+}
+
+impl SharedIdentity {
+    pub(super) fn new(
+        plan: Result<Identity, IdentityRefused>,
+        config: SdkConfig,
+        fetch: Fetch,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            plan,
+            config,
+            fetch,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// What is known to be wrong without asking anybody, and what a person has to be asked for: a program that gives
+    /// credentials is run now, before anything is sent or any clock runs.
+    pub(super) async fn check(&self) -> Result<(), IdentityRefused> {
+        let plan = self.0.plan.as_ref().map_err(Clone::clone)?;
+        match &plan.source {
+            Source::Process(_) => self.credentials().await.map(|_| ()),
+            Source::SingleSignOn(role) => single_sign_on::check(role),
+            _ => Ok(()),
+        }
+    }
+
+    /// Credentials that are good for a request now.
+    pub(super) async fn credentials(&self) -> Outcome {
+        let mut answer = {
+            let mut state = self.0.state();
+            if let Some(known) = state.known.as_ref().filter(|known| is_fresh(known)) {
+                return Ok(known.clone());
+            }
+            if let Some(answer) = &state.under_way {
+                answer.clone()
+            } else {
+                let (told, answer) = watch::channel(None);
+                state.under_way = Some(answer.clone());
+                let shared = Arc::clone(&self.0);
+                tokio::spawn(async move {
+                    let outcome = shared.carry_out().await;
+                    let mut state = shared.state();
+                    state.known = outcome.as_ref().ok().cloned();
+                    state.under_way = None;
+                    drop(state);
+                    told.send_replace(Some(outcome));
+                });
+                answer
+            }
+        };
+        let outcome = answer.wait_for(Option::is_some).await;
+        let outcome = outcome.ok().and_then(|outcome| outcome.clone());
+        outcome.unwrap_or_else(|| {
+            Err(IdentityRefused::new(
+                StoreErrorKind::NotCarriedOut,
+                "nobody is left to fetch credentials",
+            ))
+        })
+    }
+}
+
+fn is_fresh(credentials: &Credentials) -> bool {
+    let soon = SystemTime::now() + MARGIN;
+    credentials.expiry().is_none_or(|expiry| expiry > soon)
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn carry_out(&self) -> Outcome {
+        let plan = self.plan.as_ref().map_err(Clone::clone)?;
+        let mut credentials = match &plan.source {
+            Source::Keys(keys) => keys.credentials(),
+            Source::WebIdentity(identity) => {
+                roles::assume_with_web_identity(&self.config, identity).await?
+            }
+            Source::SingleSignOn(role) => single_sign_on::credentials(&self.config, role).await?,
+            Source::Process(process) => process::run(process).await?,
+            Source::Container(container) => container::credentials(&self.fetch, container).await?,
+            Source::InstanceMetadata(service) => {
+                instance_metadata::credentials(&self.fetch, service).await?
+            }
+        };
+        for role in &plan.roles {
+            credentials = roles::assume(&self.config, credentials, role).await?;
+        }
+        Ok(credentials)
+    }
+}
+
+/// For a client that nobody has asked for credentials before: it waits for them within its own time.
+impl ProvideCredentials for SharedIdentity {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async { Ok(self.credentials().await?) })
+    }
+}
+
+/// Credentials, or the lack of them, that were found before the request.
+#[derive(Debug)]
+pub(super) struct Found(pub(super) Outcome);
+
+impl ProvideCredentials for Found {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let outcome: provider::Result = self.0.clone().map_err(CredentialsError::from);
+        future::ProvideCredentials::ready(outcome)
+    }
+}

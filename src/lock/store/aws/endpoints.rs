@@ -1,0 +1,110 @@
+//! Where each service is: the endpoint that was named for it, else the one for all services, as Go's SDK chooses.
+//!
+//! Sources: `Configure` in terraform's `internal/backend/remote-state/s3/backend.go`, `resolveBaseEndpoint` in each
+//! service and in `config/resolve.go` of aws-sdk-go-v2.
+
+use aws_types::SdkConfig;
+
+use super::profile::Profile;
+use super::settings::AwsSettings;
+
+/// A service that is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    Dynamodb,
+    S3,
+    Sts,
+    Sso,
+    SsoOidc,
+}
+
+/// An endpoint that is not Amazon's default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// Named for that service, in the backend or in a variable that terraform reads.
+    Own(String),
+    /// Found by the SDK itself.
+    Configured(String),
+}
+
+impl Service {
+    /// Its name in a `services` section.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dynamodb => "dynamodb",
+            Self::S3 => "s3",
+            Self::Sts => "sts",
+            Self::Sso => "sso",
+            Self::SsoOidc => "sso_oidc",
+        }
+    }
+}
+
+/// When the SDK looks for the endpoint of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// While it puts together its credentials: it does not know of an endpoint for all services yet.
+    Chain,
+    /// Afterwards.
+    Client,
+}
+
+impl Endpoint {
+    /// Where it is.
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Self::Own(url) | Self::Configured(url) => url,
+        }
+    }
+}
+
+/// The configuration for a client with that endpoint: whether FIPS or dual-stack endpoints are wanted does not matter
+/// at an own one.
+pub(super) fn at(endpoint: Option<&Endpoint>, config: &SdkConfig) -> SdkConfig {
+    let config = config.to_builder();
+    match endpoint {
+        Some(Endpoint::Own(_)) => config.use_fips(false).use_dual_stack(false).build(),
+        _ => config.build(),
+    }
+}
+
+/// The endpoint of a service; `None` for Amazon's.
+pub(super) fn endpoint(
+    settings: &AwsSettings,
+    profile: Option<&Profile>,
+    service: Service,
+    asker: Asker,
+) -> Option<Endpoint> {
+    let own = match service {
+        Service::Dynamodb => &settings.dynamodb_endpoint,
+        Service::S3 => &settings.s3_endpoint,
+        Service::Sts => &settings.sts_endpoint,
+        Service::Sso => &settings.sso_endpoint,
+        Service::SsoOidc => &None,
+    };
+    if let Some(own) = own {
+        return Some(Endpoint::Own(own.clone()));
+    }
+    let variables = &settings.variables;
+    let ignored = match variables.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+        Some(value) => value.eq_ignore_ascii_case("true"),
+        None => profile
+            .and_then(|profile| profile.switch("ignore_configured_endpoint_urls"))
+            .unwrap_or(false),
+    };
+    if ignored {
+        return None;
+    }
+    let general = variables
+        .get("AWS_ENDPOINT_URL")
+        .or_else(|| profile?.text("endpoint_url"))
+        .filter(|_| asker == Asker::Client);
+    let variable = format!("AWS_ENDPOINT_URL_{}", service.name().to_uppercase());
+    let special = variables
+        .get(&variable)
+        .or_else(|| profile?.service_endpoint(service.name()))
+        // A variable for all services, be it empty, goes before what a profile says of one.
+        .filter(|_| !variables.is_there("AWS_ENDPOINT_URL") || variables.is_there(&variable));
+    let configured = special.or(general)?;
+    Some(Endpoint::Configured(configured.to_owned()))
+}

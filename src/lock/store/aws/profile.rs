@@ -1,0 +1,390 @@
+//! Profiles of the shared files: how files are put together, and what a profile says.
+//!
+//! Rule by rule that of Go's SDK (`config/shared_config.go` of aws-sdk-go-v2), with its quirks, because another
+//! reading is another identity. Only what decides who signs a request and where it goes is looked at: a setting that
+//! neither tflock nor the identity needs is terraform's to complain about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::ini::{self, Section, Sections};
+use super::settings::{AwsSettings, StaticKeys};
+
+const ACCESS_KEY: &str = "aws_access_key_id";
+const SECRET_KEY: &str = "aws_secret_access_key";
+const SESSION_TOKEN: &str = "aws_session_token";
+
+/// What a second file, or the credentials file, may add to a section that is already there. Everything else counts
+/// only in the file that has the section first.
+const MERGED: [&str; 23] = [
+    "role_arn",
+    "source_profile",
+    "credential_source",
+    "external_id",
+    "mfa_serial",
+    "role_session_name",
+    "region",
+    "credential_process",
+    "web_identity_token_file",
+    "ec2_metadata_service_endpoint_mode",
+    "ec2_metadata_service_endpoint",
+    "ec2_metadata_v1_disabled",
+    "use_dualstack_endpoint",
+    "use_fips_endpoint",
+    "ca_bundle",
+    "duration_seconds",
+    "sso_session",
+    "sso_account_id",
+    "sso_region",
+    "sso_role_name",
+    "sso_start_url",
+    // Of no consequence here, but listed with the others in the source.
+    "max_attempts",
+    "retry_mode",
+];
+
+/// Why a profile cannot be used. terraform refuses it, too.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// It was named, and it is in none of the files.
+    #[error("there is no profile `{name}` in {}", listed(.files))]
+    Missing {
+        /// The profile.
+        name: String,
+        /// The files that were looked at.
+        files: Vec<PathBuf>,
+    },
+    /// It contradicts itself, or something that it needs is missing.
+    #[error("the profile `{name}` {reason} ({})", place(.file, *.line))]
+    Unusable {
+        /// The profile.
+        name: String,
+        /// What is wrong, as the end of a sentence.
+        reason: String,
+        /// The file with the setting.
+        file: PathBuf,
+        /// The line of the setting, from 1 on.
+        line: usize,
+    },
+    /// A file that can be opened and not be read.
+    #[error("the shared file `{}` cannot be read: {reason}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        reason: String,
+    },
+}
+
+fn listed(files: &[PathBuf]) -> String {
+    let names = files.iter().map(|file| format!("`{}`", file.display()));
+    names.collect::<Vec<_>>().join(" and ")
+}
+
+fn place(file: &Path, line: usize) -> String {
+    format!("`{}`, line {line}", file.display())
+}
+
+/// All profiles of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Profiles {
+    sections: BTreeMap<String, Merged>,
+    files: Vec<PathBuf>,
+}
+
+/// A section and the files that it was put together from.
+#[derive(Clone, Debug, Default)]
+struct Merged {
+    properties: Section,
+    /// The file of each property.
+    origin: BTreeMap<String, PathBuf>,
+    /// Half a pair of keys in the last file that has the section.
+    partial: bool,
+}
+
+/// One profile, as far as it matters here; texts that are empty were not set.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Profile {
+    pub(super) name: String,
+    merged: Merged,
+    services: Section,
+}
+
+impl Profiles {
+    /// Reads the files of these settings. One that cannot be opened is empty, as to Go.
+    pub(super) fn read(settings: &AwsSettings) -> Result<Self, ProfileError> {
+        let config = settings.config_files();
+        let credentials = settings.credentials_files();
+        let mut merged = from_files(&config)?;
+        keep_profiles(&mut merged);
+        let mut secrets = from_files(&credentials)?;
+        secrets.retain(|name, _| !name.starts_with("profile "));
+        merge(&mut merged, secrets);
+        Ok(Self {
+            sections: merged,
+            files: config.into_iter().chain(credentials).collect(),
+        })
+    }
+
+    /// The profile of that name.
+    pub(super) fn get(&self, name: &str) -> Result<Profile, ProfileError> {
+        let merged = self
+            .sections
+            .get(name)
+            .ok_or_else(|| ProfileError::Missing {
+                name: name.to_owned(),
+                files: self.files.clone(),
+            })?;
+        let mut profile = Profile {
+            name: name.to_owned(),
+            merged: merged.clone(),
+            services: Section::new(),
+        };
+        if let Some(services) = profile.text("services")
+            && let Some(section) = self.sections.get(&format!("services {services}"))
+        {
+            profile.services = section.properties.clone();
+        }
+        Ok(profile)
+    }
+
+    /// A property of the `sso-session` of that name; `None` without such a session.
+    pub(super) fn sso_session(&self, name: &str) -> Option<SsoSession> {
+        let section = self.sections.get(&format!("sso-session {}", name.trim()))?;
+        let text = |key: &str| section.properties.get(key).map(|found| found.value.clone());
+        Some(SsoSession {
+            region: text("sso_region").unwrap_or_default(),
+            start_url: text("sso_start_url").unwrap_or_default(),
+        })
+    }
+}
+
+/// A section `sso-session`.
+pub(super) struct SsoSession {
+    pub(super) region: String,
+    pub(super) start_url: String,
+}
+
+impl Profile {
+    /// A setting that is not empty.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        let property = self.merged.properties.get(key)?;
+        Some(property.value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A setting that is on or off; what is neither is off.
+    pub(super) fn switch(&self, key: &str) -> Option<bool> {
+        let property = self.merged.properties.get(key)?;
+        Some(property.value.eq_ignore_ascii_case("true"))
+    }
+
+    /// The endpoint of that service in the profile's `services` section.
+    pub(super) fn service_endpoint(&self, service: &str) -> Option<&str> {
+        let url = self.services.get(service)?.nested.get("endpoint_url")?;
+        Some(url.as_str()).filter(|url| !url.is_empty())
+    }
+
+    /// The pair of keys, where both are there.
+    pub(super) fn keys(&self) -> Option<StaticKeys> {
+        Some(StaticKeys {
+            access_key: self.text(ACCESS_KEY)?.to_owned(),
+            secret_key: self.text(SECRET_KEY)?.to_owned(),
+            token: self.text(SESSION_TOKEN).map(str::to_owned),
+        })
+    }
+
+    /// A role's session in seconds. Go counts only what is longer than the quarter of an hour that it takes anyway.
+    pub(super) fn role_seconds(&self) -> Option<u64> {
+        let seconds = self.text("duration_seconds")?.parse().ok()?;
+        (seconds >= 16 * 60).then_some(seconds)
+    }
+
+    /// Half a pair of keys is an error, whatever else would give credentials.
+    pub(super) fn check_keys(&self) -> Result<(), ProfileError> {
+        if !self.merged.partial {
+            return Ok(());
+        }
+        let (there, missing) = if self.merged.properties.contains_key(ACCESS_KEY) {
+            (ACCESS_KEY, SECRET_KEY)
+        } else {
+            (SECRET_KEY, ACCESS_KEY)
+        };
+        Err(self.unusable(there, &format!("has `{there}` without `{missing}`")))
+    }
+
+    /// An error about one of its settings.
+    pub(super) fn unusable(&self, key: &str, reason: &str) -> ProfileError {
+        ProfileError::Unusable {
+            name: self.name.clone(),
+            reason: reason.to_owned(),
+            file: self.merged.origin.get(key).cloned().unwrap_or_default(),
+            line: self
+                .merged
+                .properties
+                .get(key)
+                .map_or(0, |found| found.line),
+        }
+    }
+}
+
+fn from_files(files: &[PathBuf]) -> Result<BTreeMap<String, Merged>, ProfileError> {
+    let mut merged = BTreeMap::new();
+    for file in files {
+        let content = match std::fs::read(file) {
+            Ok(content) => content,
+            Err(error) if file.is_dir() => {
+                return Err(ProfileError::Unreadable {
+                    file: file.clone(),
+                    reason: error.to_string(),
+                });
+            }
+            Err(_) => continue,
+        };
+        // Files of other encodings are read by Go, too; only a name that is not ASCII can be another then.
+        let sections = ini::parse(&String::from_utf8_lossy(&content));
+        merge(&mut merged, of_one_file(sections, file));
+    }
+    Ok(merged)
+}
+
+fn of_one_file(sections: Sections, file: &Path) -> BTreeMap<String, Merged> {
+    let merged = |properties: Section| Merged {
+        origin: properties
+            .keys()
+            .map(|key| (key.clone(), file.to_owned()))
+            .collect(),
+        partial: properties.contains_key(ACCESS_KEY) != properties.contains_key(SECRET_KEY),
+        properties,
+    };
+    let sections = sections.into_iter();
+    sections
+        .map(|(name, properties)| (name, merged(properties)))
+        .collect()
+}
+
+/// Sections of the config file that Go knows, `profile x` as `x`: it goes before a section that is called `x` already.
+fn keep_profiles(sections: &mut BTreeMap<String, Merged>) {
+    let found = std::mem::take(sections);
+    let mut renamed = Vec::new();
+    for (name, section) in found {
+        if let Some(profile) = name.strip_prefix("profile ") {
+            renamed.push((profile.to_owned(), section));
+        } else if name.starts_with("sso-session ")
+            || name.starts_with("services ")
+            || name.eq_ignore_ascii_case("default")
+        {
+            sections.insert(name, section);
+        }
+    }
+    sections.extend(renamed);
+}
+
+/// Puts the sections of a later file on top.
+fn merge(sections: &mut BTreeMap<String, Merged>, later: BTreeMap<String, Merged>) {
+    for (name, section) in later {
+        let Some(known) = sections.get_mut(&name) else {
+            sections.insert(name, section);
+            continue;
+        };
+        known.partial = section.partial;
+        let mut keys: BTreeSet<&str> = MERGED.into();
+        if section.properties.contains_key(ACCESS_KEY)
+            && section.properties.contains_key(SECRET_KEY)
+        {
+            keys.extend([ACCESS_KEY, SECRET_KEY, SESSION_TOKEN]);
+        }
+        let Merged {
+            properties, origin, ..
+        } = section;
+        let counts = |key: &String| keys.contains(key.as_str());
+        let properties = properties.into_iter().filter(|(key, _)| counts(key));
+        known.properties.extend(properties);
+        let origin = origin.into_iter().filter(|(key, _)| counts(key));
+        known.origin.extend(origin);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profiles(config: &str, credentials: &str) -> Profiles {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            vec![path]
+        };
+        let settings = AwsSettings {
+            shared_config_files: Some(file("config", config)),
+            shared_credentials_files: Some(file("credentials", credentials)),
+            ..AwsSettings::default()
+        };
+        Profiles::read(&settings).unwrap()
+    }
+
+    #[test]
+    fn credentials_go_before_the_config_file_setting_by_setting() {
+        let profiles = profiles(
+            "[profile a]\nregion = r\naws_access_key_id = C\naws_secret_access_key = s\naws_session_token = t\n\
+             endpoint_url = http://c\n",
+            "[a]\naws_access_key_id = K\naws_secret_access_key = s\nendpoint_url = http://k\nrole_arn = r\n",
+        );
+        let profile = profiles.get("a").unwrap();
+        let keys = profile.keys().unwrap();
+        assert_eq!(keys.access_key, "K");
+        // Go leaves the token of the other pair where it is.
+        assert_eq!(keys.token.as_deref(), Some("t"));
+        assert_eq!(profile.text("region"), Some("r"));
+        assert_eq!(profile.text("role_arn"), Some("r"));
+        assert_eq!(profile.text("endpoint_url"), Some("http://c"));
+    }
+
+    #[test]
+    fn names_need_their_prefix_in_one_file_and_must_not_have_it_in_the_other() {
+        let profiles = profiles(
+            "[a]\nregion = no\n[default]\nregion = old\n[profile default]\nregion = new\n",
+            "[profile b]\nregion = no\n[c]\nregion = yes\n",
+        );
+        assert!(profiles.get("a").is_err() && profiles.get("b").is_err());
+        assert_eq!(profiles.get("c").unwrap().text("region"), Some("yes"));
+        let default = profiles.get("default").unwrap();
+        assert_eq!(default.text("region"), Some("new"));
+    }
+
+    #[test]
+    fn half_a_pair_is_named_with_its_line() {
+        let profiles = profiles("", "\n[a]\naws_access_key_id = K\n");
+        let error = profiles.get("a").unwrap().check_keys().unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("`aws_access_key_id` without `aws_secret_access_key`"),
+            "{text}"
+        );
+        assert!(text.ends_with("credentials`, line 3)"), "{text}");
+    }
+
+    #[test]
+    fn endpoints_of_services_are_found_below_their_names() {
+        let profiles = profiles(
+            "[default]\nservices = lab\n[services lab]\ndynamodb =\n  endpoint_url = http://d\n",
+            "",
+        );
+        let default = profiles.get("default").unwrap();
+        assert_eq!(default.service_endpoint("dynamodb"), Some("http://d"));
+        assert_eq!(default.service_endpoint("s3"), None);
+    }
+
+    #[test]
+    fn short_sessions_are_not_asked_for() {
+        for (seconds, asked) in [
+            ("900", None),
+            ("959", None),
+            ("960", Some(960)),
+            ("1h", None),
+        ] {
+            let profiles = profiles(&format!("[default]\nduration_seconds = {seconds}\n"), "");
+            assert_eq!(profiles.get("default").unwrap().role_seconds(), asked);
+        }
+    }
+}

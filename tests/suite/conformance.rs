@@ -1,0 +1,83 @@
+//! The lock that the real terraform would take, and no other: both run on the same project and environment against
+//! servers that write down who asked, and every write of a lock must be the same in all that decides whose lock it is.
+//!
+//! A row is one way to say who signs and where it goes. What a server hands out tells how it was asked (see
+//! `recorder`), so that the key of a lock's write shows the whole chain that led to it.
+
+mod endpoints;
+mod files;
+mod keys;
+mod machines;
+mod profiles;
+mod proxies;
+mod recorder;
+mod roles;
+mod row;
+mod settings;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use recorder::Write;
+use row::{Expected, Row};
+
+/// How many rows are tried at once in each test.
+const AT_ONCE: usize = 4;
+
+/// Runs both programs on each row, and fails with all rows in which they differ.
+#[track_caller]
+fn conform(rows: &[Row]) {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(failure) = compare(row) {
+                        let told = format!("{}: {failure}", row.name);
+                        failures.lock().unwrap().push(told);
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(
+        failures.is_empty(),
+        "{} of {} rows differ\n\n{}",
+        failures.len(),
+        rows.len(),
+        failures.join("\n\n")
+    );
+}
+
+fn compare(row: &Row) -> Result<(), String> {
+    let terraform = row.run_terraform();
+    let tflock = row.run_tflock();
+    if terraform.writes != tflock.writes {
+        return Err(format!("terraform {terraform}\ntflock {tflock}"));
+    }
+    let wrong = |what: &str| Err(format!("{what}\nterraform {terraform}\ntflock {tflock}"));
+    match &row.expected {
+        Expected::Refused if !terraform.writes.is_empty() => wrong("terraform did not refuse"),
+        Expected::Refused if !matches!(tflock.code(), 77 | 78) => wrong("not 77 or 78"),
+        Expected::Refused => Ok(()),
+        Expected::Asked(host) => {
+            let hosts: Vec<&str> = terraform.writes.iter().map(Write::host).collect();
+            if hosts == [host] {
+                Ok(())
+            } else {
+                wrong(&format!("expected that only `{host}` is asked"))
+            }
+        }
+        Expected::Signed(key) => {
+            let signers: Vec<&str> = terraform.writes.iter().map(Write::signer).collect();
+            if signers == [key, key] {
+                Ok(())
+            } else {
+                wrong(&format!("expected two writes of `{key}`"))
+            }
+        }
+    }
+}
