@@ -3,9 +3,11 @@
 
 mod endpoints;
 mod keys;
+mod programs;
 mod proxies;
 mod refused;
 mod roles;
+mod single_sign_on;
 mod sts;
 mod sts_trouble;
 mod web_identity;

@@ -95,6 +95,18 @@ fn the_authority_of_the_environment_is_trusted() {
 }
 
 #[test]
+fn the_authority_of_the_profile_is_trusted() {
+    let secure = Secure::start(Store::Dynamodb);
+    let workspace = secure.workspace(json!({}));
+    let directory = workspace.home().join(".aws");
+    fs::create_dir(&directory).unwrap();
+    let bundle = secure.endpoint.ca_file();
+    let config = format!("[default]\nca_bundle = {}\n", bundle.display());
+    fs::write(directory.join("config"), config).unwrap();
+    secure.assert_locked_and_unlocked(exec(&workspace).run());
+}
+
+#[test]
 fn the_authority_of_the_backend_is_trusted_whatever_the_environment_says() {
     for store in Store::BOTH {
         let secure = Secure::start(store);
