@@ -11,7 +11,6 @@ pub mod commands;
 pub mod exit_code;
 pub mod failure;
 pub mod lock;
-pub mod own_directory;
 pub mod session;
 pub mod stand_in;
 pub mod state_directory;

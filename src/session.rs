@@ -95,7 +95,7 @@ pub async fn run_under_lock(
             .ui
             .detail(|| "running under the lock that is held around this run".to_owned());
         let locking = match locking {
-            ChildLocking::Kept if hands_on_patience => holding::waiting_itself(purpose.patience),
+            ChildLocking::Kept if hands_on_patience => holding::handed_on(purpose.patience),
             locking => locking,
         };
         return Err(context.become_program(&child(locking)));
@@ -231,7 +231,11 @@ impl Session<'_> {
         };
         let mut command = child(locking);
         nesting::announce(&mut command, keeper.held(), &variable);
-        let mut running = self.run_child(&command, signals, &mut keeper).await;
+        let mut run_file = self.run_file.take();
+        let mut running = self
+            .run_child(&command, signals, &mut keeper, run_file.as_mut())
+            .await;
+        self.run_file.replace(run_file);
         let (released, asked_to_end) = self.release(&mut keeper, signals).await;
         if let Running::Ended(_, output) = &mut running
             && asked_to_end.is_none()

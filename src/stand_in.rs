@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::own_directory::{FileError, OwnDirectory, Sharing};
+use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
 use crate::terraform::program::{NAMES, known_name};
 use crate::terraform::{Environment, non_empty};
 

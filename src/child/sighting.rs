@@ -3,6 +3,7 @@
 //! What was started may be a client of something else: a script that calls `docker run`, say, whose end tells nothing of
 //! terraform's. The program counts as seen once a process has exactly the arguments that it was to get, whatever its name: a
 //! version manager becomes it sooner or later. A script counts as the program itself, as long as nothing else works for it.
+//! What was just started has these arguments, be it the program or a script: later looks tell what came of it.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -52,11 +53,11 @@ impl Watch {
             started,
             looks: 0,
             next: Some(started),
-            current: Sighting::Unseen,
+            current: Sighting::Seen,
         };
         if command.successors == Successors::All {
             // Any program, which is itself what works under the lock.
-            (watch.current, watch.next) = (Sighting::Seen, None);
+            watch.next = None;
         }
         watch
     }
@@ -81,14 +82,15 @@ impl Watch {
         self.looks += 1;
         self.next = Some(pause.unwrap_or(now + LOOK_EVERY));
         let before = self.current;
-        self.current = match self.who_works() {
+        match self.who_works() {
             Worker::Program => {
                 self.next = None;
-                Sighting::Seen
+                self.current = Sighting::Seen;
             }
-            Worker::Script => Sighting::Seen,
-            Worker::Unknown => Sighting::Unseen,
-        };
+            Worker::Script => self.current = Sighting::Seen,
+            Worker::Unknown => self.current = Sighting::Unseen,
+            Worker::Ended => {}
+        }
         (self.current != before).then_some(self.current)
     }
 
@@ -123,7 +125,9 @@ impl Watch {
             let is_step = now <= stat.start_time + STEP;
             others |= !(is_step || process::is_same_program(stat.pid) || is_script(stat.pid));
         }
-        if !others && is_script(child) {
+        if !others && Stat::read(child).is_ok_and(|stat| stat.has_ended()) {
+            Worker::Ended
+        } else if !others && is_script(child) {
             Worker::Script
         } else {
             Worker::Unknown
@@ -139,6 +143,8 @@ enum Worker {
     Script,
     /// Nobody who can be told.
     Unknown,
+    /// Nobody any more.
+    Ended,
 }
 
 fn ticks_since_boot() -> u64 {

@@ -51,10 +51,10 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         let mut child = Command::new(program);
         child.arguments = rest.to_vec();
         child.directory = context.chdir.as_ref().map(|_| directory.clone());
+        child.successors = Successors::All;
         match locking {
             ChildLocking::Kept | ChildLocking::Alone => {}
             ChildLocking::TurnedOff => {
-                child.successors = Successors::All;
                 child.environment.clone_from(&inside);
                 if let Some(name) = terraform_by_path(program, rest) {
                     context.ui.notice(&format!(
@@ -65,7 +65,6 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
                 }
             }
             ChildLocking::KeptWaiting(_) => {
-                child.successors = Successors::All;
                 context.ui.notice(
                     "terraform has to lock this workspace by itself: others can lock it between two commands of the program",
                 );

@@ -56,10 +56,17 @@ pub(super) fn hands_on_patience(situation: &Situation<'_>, target: &Target) -> b
         })
 }
 
-/// A child that locks for itself, and waits for that long.
-pub(super) fn waiting_itself(patience: Patience) -> ChildLocking {
+/// A child that locks for itself, as it would without us, and waits for as long as we would.
+pub(super) fn handed_on(patience: Patience) -> ChildLocking {
     match patience {
         Patience::For(Duration::ZERO) => ChildLocking::Kept,
+        patience => waiting_itself(patience),
+    }
+}
+
+/// A child that locks for itself, and waits for that long, whatever it was told.
+fn waiting_itself(patience: Patience) -> ChildLocking {
+    match patience {
         Patience::For(left) => ChildLocking::KeptWaiting(left),
         Patience::Forever => ChildLocking::KeptWaiting(FOR_EVER),
     }
@@ -94,7 +101,7 @@ impl Session<'_> {
     fn locking(&self, way: Way) -> ChildLocking {
         match (way, self.child_locking) {
             (Way::Lock, ChildLocking::Kept) if self.hands_on_patience => {
-                waiting_itself(self.patience_left())
+                handed_on(self.patience_left())
             }
             (Way::Lock, locking) => locking,
             (Way::Turn | Way::Terraform, _) => waiting_itself(self.patience_left()),

@@ -31,14 +31,14 @@ impl Session<'_> {
         command: &Command,
         signals: &mut Signals,
         keeper: &mut Keeper,
+        mut run_file: Option<&mut RunFile>,
     ) -> Running {
         self.ui
             .detail(|| format!("starting `{}`", command.program.display()));
-        let mut run_file = self.run_file.borrow_mut();
-        if let Some(file) = run_file.as_mut() {
+        if let Some(file) = &mut run_file {
             file.note_arguments(&command.arguments);
         }
-        let place = run_file.as_ref().map(RunFile::place);
+        let place = run_file.as_ref().map(|file| file.place());
         let mut run = match Run::start(command, signals, place) {
             Ok(run) => run,
             Err(error) => return Running::NotStarted(error),
@@ -48,7 +48,7 @@ impl Session<'_> {
         let child = ProcessIdentity::of(run.id());
         keeper.set_child(child);
         let mut sighted = |sighting| {
-            if let Some(file) = run_file.as_mut() {
+            if let Some(file) = &mut run_file {
                 file.note_child(child, sighting);
             }
         };

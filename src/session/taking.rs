@@ -162,6 +162,10 @@ impl Session<'_> {
                 match progress {
                     Progress::HeldBy(observed) => waiting.held_unless_taken_over(observed, now),
                     Progress::Retrying(error) => {
+                        // It may still arrive, when this run is over.
+                        if error.kind.may_have_been_applied() {
+                            self.may_be_left.set(true);
+                        }
                         waiting.retrying(error, now);
                         Decision::Wait
                     }

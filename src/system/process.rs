@@ -334,6 +334,7 @@ mod tests {
         // SAFETY: the forked process starts one thread on prepared values, ends its first, and is killed below.
         let forked = unsafe { libc::fork() };
         if forked == 0 {
+            // SAFETY: as above; the values live as long as the calls.
             unsafe {
                 let mut thread: libc::pthread_t = std::mem::zeroed();
                 libc::pthread_create(

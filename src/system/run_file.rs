@@ -6,17 +6,18 @@
 //! arguments are kept as a hash.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::own_directory::{OwnDirectory, Sharing};
 use super::process::{self, Carries, Existence, ProcessIdentity, Stat};
 use super::{hex, machine};
 
@@ -114,7 +115,7 @@ impl RunFile {
     /// What the system says; a directory that others could write.
     pub fn create(directory: &Path, run: Run) -> io::Result<Self> {
         let path = path_of(directory, &run.lock_id)?;
-        make_private(directory)?;
+        for_this_user_alone(&OwnDirectory::create(directory).map_err(io::Error::other)?)?;
         // Nobody must see it before its lock: whoever finds it without takes its run for dead.
         let unnamed = path.with_extension(format!("{}.new", std::process::id()));
         let file = OpenOptions::new()
@@ -187,25 +188,15 @@ fn path_of(directory: &Path, lock_id: &str) -> io::Result<PathBuf> {
     Ok(directory.join(format!("{lock_id}.run")))
 }
 
-/// A directory that is this user's alone: what others could write proves nothing.
-fn make_private(directory: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
-    is_private(directory)
-}
-
-fn is_private(directory: &Path) -> io::Result<()> {
-    let status = std::fs::symlink_metadata(directory)?;
-    let own = nix::unistd::geteuid().as_raw();
-    if status.is_dir() && status.uid() == own && status.mode() & 0o022 == 0 {
-        return Ok(());
+/// What others could write proves nothing.
+fn for_this_user_alone(directory: &OwnDirectory) -> io::Result<()> {
+    match directory.sharing() {
+        Sharing::Private => Ok(()),
+        Sharing::Group(_) => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "others can write this directory",
+        )),
     }
-    Err(io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        "others can write this directory",
-    ))
 }
 
 /// What the traces of a run say.
@@ -231,7 +222,10 @@ pub fn traces_of(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> T
 
 fn look(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> io::Result<Traces> {
     let path = path_of(directory, lock_id)?;
-    is_private(directory)?;
+    match OwnDirectory::open(directory).map_err(io::Error::other)? {
+        Some(directory) => for_this_user_alone(&directory)?,
+        None => return Ok(Traces::Inconclusive),
+    }
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)

@@ -227,11 +227,12 @@ impl LockingCommand {
         self.with_flag("lock", WITHOUT_LOCK)
     }
 
-    /// The arguments for a child that waits so long for its own lock, whatever the user has said. To be used together with
+    /// The arguments for a child that waits so long for its own lock, rounded up to whole seconds, whatever the user has said. To be used together with
     /// [`Self::variables_with_flag_inserted`].
     #[must_use]
     pub fn arguments_with_lock_timeout(&self, timeout: Duration) -> Vec<OsString> {
-        let flag = format!("-lock-timeout={}", format_duration(timeout));
+        let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+        let flag = format!("-lock-timeout={seconds}s");
         self.with_flag("lock-timeout", &flag)
     }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::lock::host::hex;
 use crate::lock::record::{Lease, Record};
-use crate::own_directory::{FileError, OwnDirectory, Sharing};
+use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
 
 /// How long one request waits for another process's, which takes milliseconds.
 const GUARD_PATIENCE: Duration = Duration::from_secs(5);

@@ -322,13 +322,16 @@ impl S3Store {
                 {
                     return Err(error);
                 }
+                // Amazon's own compares: whatever it refused has changed since.
+                Condition::Failed if self.wire.server() == Server::Amazon => {
+                    return Ok(Swap::Refused(self.look().await?));
+                }
                 Condition::Failed | Condition::Refused(_) => {}
             }
         }
-        match (self.look().await?, self.wire.server()) {
-            (Some(current), Server::Other) if is_same(expected, &current) => {}
-            // Amazon's own compares: whatever it refused has changed since.
-            (other, _) => return Ok(Swap::Refused(other)),
+        match self.look().await? {
+            Some(current) if is_same(expected, &current) => {}
+            other => return Ok(Swap::Refused(other)),
         }
         // What is expected is there: a server that says no cannot compare.
         comparison.set(Comparison::OnlyByUs);

@@ -56,7 +56,7 @@ fn a_run_whose_every_trace_agrees_has_ended() {
 fn without_a_file_nothing_is_proven() {
     let scene = Scene::new();
     assert_eq!(scene.traces(), Traces::Inconclusive);
-    make_private(&scene.runs()).unwrap();
+    OwnDirectory::create(&scene.runs()).unwrap();
     assert_eq!(scene.traces(), Traces::Inconclusive);
 }
 
@@ -88,11 +88,14 @@ fn a_process_that_the_file_names_lives() {
     assert_eq!(scene.dead(|run| run.child = own), Traces::Living);
 }
 
+/// What is made to differ, and how.
+type Difference = (&'static str, fn(&mut Run));
+
 #[test]
 fn whatever_differs_refutes() {
     let scene = Scene::new();
-    let differences: [(&str, fn(&mut Run)); 6] = [
-        ("lock ID", |run| run.tflock.pid = 77),
+    let differences: [Difference; 6] = [
+        ("process", |run| run.tflock.pid = 77),
         ("machine", |run| run.machine = Some("another".into())),
         ("PID namespace", |run| run.pid_namespace = 1),
         ("time namespace", |run| run.time_namespace = Some(1)),

@@ -175,7 +175,7 @@ fn a_service_that_accepts_and_never_answers_is_given_up_in_ten_seconds() {
             assert!(finished.stderr.contains(words), "{service:?} {finished}");
             // Only a put that was sent may have left something.
             let is_put = !finished.stderr.contains("cannot read the lock");
-            let left = finished.stderr.contains("perhaps a lock");
+            let left = finished.stderr.contains("may have been left behind");
             assert_eq!(
                 left,
                 is_put && service != Service::Sts,

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::{Fault, Ground, Lock, once_and_three_times, passing_faults};
+use super::{Fault, Ground, Lock, once_and_three_times, passing_faults, whatever_took_long};
 use crate::support::process::Finished;
 
 const PUT: &str = "PUT *.tflock";
@@ -17,7 +17,8 @@ fn ends_as_if_nothing_had_happened(lock: &Lock<'_>, at_the_release: impl FnOnce(
     at_the_release();
     lock.let_go();
     let log = || format!("{:#?}", lock.proxy.log());
-    assert_eq!(run.wait(), Finished::silent(0), "{}", log());
+    let finished = whatever_took_long(run.wait());
+    assert_eq!(finished, Finished::silent(0), "{}", log());
     assert_eq!(lock.children(), 1);
     assert!(!lock.is_held(), "{}", log());
 }

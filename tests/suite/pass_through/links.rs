@@ -63,7 +63,8 @@ fn it_is_terraform_with_all_of_its_words() {
 fn it_locks_where_terraform_would() {
     let scene = Scene::new();
     scene.terraform(["plan", "-out=p"]).run().succeeded();
-    assert_eq!(scene.fake.only_call().arguments, ["plan", "-out=p"]);
+    let waiting = ["plan", "-lock-timeout=900s", "-out=p"];
+    assert_eq!(scene.fake.only_call().arguments, waiting);
     let locks = scene.fake.directory().join("record/locks");
     let locks = std::fs::read_to_string(locks).expect("what was locked");
     assert!(locks.contains(".json"), "{locks}");
