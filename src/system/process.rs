@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -199,19 +200,35 @@ pub enum Carries {
     Hidden,
 }
 
+/// How often a process is looked at that is about to become another program or to end, and how long it is left in between:
+/// both take microseconds.
+const GLANCES: u32 = 20;
+const BETWEEN_GLANCES: Duration = Duration::from_micros(250);
+
 /// Whether `text` stands in the environment of a process that has not ended.
 #[must_use]
 pub fn carries(pid: u32, text: &[u8]) -> Carries {
-    match std::fs::read(format!("/proc/{pid}/environ")) {
+    for _ in 0..GLANCES {
+        match glance(pid, text) {
+            Some(carries) => return carries,
+            None => std::thread::sleep(BETWEEN_GLANCES),
+        }
+    }
+    Carries::Hidden
+}
+
+/// `None` in the middle of becoming another program, or of ending.
+fn glance(pid: u32, text: &[u8]) -> Option<Carries> {
+    Some(match std::fs::read(format!("/proc/{pid}/environ")) {
         // Looked at again, because it may have become another program in between.
         Ok(environment) if environment.is_empty() => match Stat::read(pid) {
-            Ok(now) if !now.has_no_environment() && !now.has_ended() => Carries::Hidden,
+            Ok(now) if !now.has_no_environment() && !now.has_ended() => return None,
             _ => Carries::No,
         },
         Ok(environment) if environment.windows(text.len()).any(|part| part == text) => Carries::Yes,
         Err(error) if is_about_looking(&error) => Carries::Hidden,
         Ok(_) | Err(_) => Carries::No,
-    }
+    })
 }
 
 /// Whether it was the look that failed, and not the process that was gone.

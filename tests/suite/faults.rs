@@ -29,7 +29,7 @@ use crate::support::workspace::Workspace;
 /// Counts that it runs, waits to be let go, and ends with the code that it is given.
 const CHILD: &str = "\
 echo ran >>\"$1.runs\"
-while [ ! -e \"$1.go\" ] && [ -e child.sh ]; do sleep 0.05; done
+while [ ! -e \"$1.go\" ] && [ -e child.sh ]; do sleep 0.2; done
 exit \"${2:-0}\"
 ";
 

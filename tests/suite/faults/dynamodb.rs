@@ -7,7 +7,7 @@ use crate::support::process::Finished;
 use crate::support::proxy::Exchange;
 
 /// Long enough for a renewal to fail three times on a busy machine.
-const PROMISE: [&str; 2] = ["--expire-after", "12s"];
+const PROMISE: [&str; 2] = ["--expire-after", "24s"];
 
 #[test]
 fn whatever_befalls_the_requests_of_a_run_it_ends_as_if_it_had_not() {

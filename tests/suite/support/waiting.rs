@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-const GLANCE: Duration = Duration::from_millis(5);
+const GLANCE: Duration = Duration::from_millis(15);
 
 /// Waits until `condition` holds; panics with `what` after [`PATIENCE`].
 #[track_caller]
