@@ -27,6 +27,9 @@ use crate::ui::{self, Reply, holder, printable};
 /// How often a wait for the end of a lock looks.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(700);
 
+/// How often a holder that seems silent is looked at.
+const WATCH_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What stands in one place of the lock.
 pub(super) struct Seen {
     pub store: Rc<dyn Store>,
@@ -92,6 +95,32 @@ async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<
     Ok(outcome(&seen, arguments))
 }
 
+/// Reads one place. A holder that seems silent by its own clock is watched for one heartbeat: other machines' clocks are not
+/// trusted.
+async fn look_at(
+    context: &Context,
+    store: &dyn Store,
+) -> Result<Option<(Stored, Assessment)>, Failure> {
+    let machine = context.machine();
+    let mut observer = Observer::default();
+    let mut was_told = false;
+    while let Some(stored) = read(store, &machine).await? {
+        let assessment = observer.look(&machine, &stored);
+        let Some(left) = assessment.settles_in else {
+            return Ok(Some((stored, assessment)));
+        };
+        // A script has no need to know what takes so long.
+        if console::user_attended_stderr() && !std::mem::replace(&mut was_told, true) {
+            context.ui.notice(&format!(
+                "the holder seems to have stopped; watching for its next heartbeat, {} s at most",
+                left.as_secs()
+            ));
+        }
+        machine.sleep(left.min(WATCH_EVERY)).await;
+    }
+    Ok(None)
+}
+
 /// Reads every place of the lock.
 pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
     let directory = context.working_directory();
@@ -104,14 +133,9 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
     .await?;
     let mut seen: Vec<Seen> = Vec::new();
     for store in target.stores {
-        let machine = context.machine();
-        let held = read(store.as_ref(), &machine).await?.map(|stored| {
-            let assessment = Observer::default().look(&machine, &stored);
-            (stored, assessment)
-        });
         seen.push(Seen {
+            held: look_at(context, store.as_ref()).await?,
             store,
-            held,
             unspoken: target.unspoken.clone(),
         });
     }

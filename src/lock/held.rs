@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::host::{Host, Instant};
-use super::liveness::HEARTBEAT_INTERVAL;
+use super::liveness::interval;
 use super::outage::Outage;
 use super::record::{LockId, ProcessIdentity};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
@@ -307,11 +307,9 @@ impl Held {
         stored.record.lock_id().as_ref() == Some(&self.id)
     }
 
-    /// The longest time between two heartbeats: a third of a promise at the most, so that a lost one does not break it.
+    /// The longest time between two heartbeats.
     pub(super) fn interval(&self) -> Duration {
-        self.promise().map_or(HEARTBEAT_INTERVAL, |promise| {
-            HEARTBEAT_INTERVAL.min(promise / 3)
-        })
+        interval(self.promise())
     }
 
     fn schedule(&mut self) {

@@ -1,7 +1,6 @@
 //! Whether the holder of a record is alive, as far as it can be told from here.
 //!
-//! Silence is measured on the observer's own clock, from the moment it first saw a record as it is now, and only such
-//! silence decides. What a holder wrote about its own clock is shown to people and never decides: the AWS SDK signs by
+//! Silence is measured on the observer's own clock, from the moment it first saw a heartbeat, and only such silence decides. What a holder wrote about its own clock is shown to people and never decides: the AWS SDK signs by
 //! the server's clock once it has had an answer, so that a clock which is hours wrong does not keep anybody from
 //! writing; and a clock that is put right makes a living holder's last word look old.
 
@@ -21,6 +20,8 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(30);
 const STALE_AFTER: Duration = Duration::from_mins(1);
 /// The most that two clocks differ if AWS takes the first signatures of both: five minutes each.
 const CLOCK_MARGIN: Duration = Duration::from_mins(10);
+/// Added to the time between two heartbeats by whoever watches for the next one.
+const WATCH_MARGIN: Duration = Duration::from_secs(3);
 /// Added to a promise by whoever relies on it, for clocks that run at different speeds.
 const PROMISE_MARGIN: Duration = Duration::from_secs(2);
 
@@ -82,9 +83,23 @@ pub struct Assessment {
     pub silence: Option<Duration>,
     /// Whether the record may be replaced.
     pub replacement: Replacement,
+    /// How much longer to watch for a heartbeat until more can be said: the holder only seems silent, by its own clock.
+    pub settles_in: Option<Duration>,
 }
 
-/// Remembers since when a record has not changed.
+impl Assessment {
+    /// What needs no watching.
+    fn settled(liveness: Liveness, replacement: Replacement) -> Self {
+        Self {
+            liveness,
+            silence: None,
+            replacement,
+            settles_in: None,
+        }
+    }
+}
+
+/// Remembers since when there was no heartbeat.
 #[derive(Clone, Debug, Default)]
 pub struct Observer {
     seen: Option<Seen>,
@@ -92,19 +107,34 @@ pub struct Observer {
 
 #[derive(Clone, Debug)]
 struct Seen {
-    record: Record,
+    beat: Beat,
     first: Instant,
+    /// Whether it came while we watched: then what the holder's clock says of it does not matter any more.
+    was_watched: bool,
+}
+
+/// What a sign of life changes, and nothing else does: the lock as it was taken, and the count of its heartbeats. Attributes that
+/// others add say nothing of the holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Beat {
+    info: Option<String>,
+    count: Option<u64>,
+}
+
+impl Beat {
+    fn of(record: &Record) -> Self {
+        Self {
+            info: record.info.clone(),
+            count: record.lease.as_ref().and_then(|lease| lease.heartbeat),
+        }
+    }
 }
 
 impl Observer {
     /// What can be said about the holder of what stands in a store: who has the kernel's lock lives.
     pub fn look(&mut self, host: &dyn Host, stored: &Stored) -> Assessment {
         if let Revision::KernelLock { .. } = stored.revision {
-            return Assessment {
-                liveness: Liveness::Alive,
-                silence: None,
-                replacement: Replacement::No,
-            };
+            return Assessment::settled(Liveness::Alive, Replacement::No);
         }
         self.assess(host, &stored.record)
     }
@@ -113,11 +143,7 @@ impl Observer {
     pub fn assess(&mut self, host: &dyn Host, record: &Record) -> Assessment {
         let id = record.lock_id();
         let Some(lease) = &record.lease else {
-            return Assessment {
-                liveness: Liveness::Unknown,
-                silence: None,
-                replacement: Replacement::No,
-            };
+            return Assessment::settled(Liveness::Unknown, Replacement::No);
         };
         let fate = match (&lease.holder, &id) {
             (Some(holder), Some(id)) => host.fate_of(holder, id),
@@ -129,29 +155,27 @@ impl Observer {
                 ProcessFate::Rebooted => ProcessFate::Elsewhere,
                 fate => fate,
             };
-            return Assessment {
-                silence: None,
-                ..by_fate(fate, Liveness::Unknown, Replacement::No)
-            };
+            return by_fate(fate, Liveness::Unknown, Replacement::No);
         }
-        let observed = self.unchanged_for(host.now(), record);
+        let seen = self.watch(host.now(), record);
+        let observed = host.now().since(seen.first);
         let fate = match fate {
             // This may be a copy of the holder's disk: a living one would have renewed by then.
             ProcessFate::Rebooted if observed < SILENT_AFTER => ProcessFate::Elsewhere,
             fate => fate,
         };
-        let claimed = lease
-            .heartbeat_at
-            .as_deref()
-            .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
-            .map(|time| {
-                let age = host.wall().signed_duration_since(time.with_timezone(&Utc));
-                age.to_std().unwrap_or(Duration::ZERO)
-            });
-        let claimed = claimed.unwrap_or_default();
-        let liveness = if claimed.saturating_sub(CLOCK_MARGIN).max(observed) >= STALE_AFTER {
+        let claimed = if seen.was_watched {
+            Some(observed)
+        } else {
+            claimed_silence(host.wall(), lease.heartbeat_at.as_deref())
+        };
+        let interval = interval(lease.expire_after);
+        let settles_in = (interval + WATCH_MARGIN).checked_sub(observed);
+        let settles_in = settles_in.filter(|left| !left.is_zero());
+        let is_stale = claimed.is_some_and(|claimed| claimed >= STALE_AFTER + CLOCK_MARGIN);
+        let liveness = if observed >= STALE_AFTER || is_stale {
             Liveness::Stale
-        } else if claimed.max(observed) >= SILENT_AFTER {
+        } else if claimed.is_none_or(|claimed| claimed.max(observed) >= SILENT_AFTER) {
             Liveness::Silent
         } else {
             Liveness::Alive
@@ -160,24 +184,49 @@ impl Observer {
             Some(promise) if observed >= promise + PROMISE_MARGIN => Replacement::ByPromise,
             _ => Replacement::No,
         };
+        let told = by_fate(fate, liveness, replacement);
         Assessment {
-            silence: Some(claimed.max(observed)),
-            ..by_fate(fate, liveness, replacement)
+            silence: Some(claimed.unwrap_or_default().max(observed)),
+            settles_in: settles_in
+                .filter(|_| matches!(told.liveness, Liveness::Silent | Liveness::Stale)),
+            ..told
         }
     }
 
-    /// The whole record counts: a holder that takes the lock anew bears the same lock ID and counts from zero again.
-    fn unchanged_for(&mut self, now: Instant, record: &Record) -> Duration {
-        match &self.seen {
-            Some(seen) if seen.record == *record => now.since(seen.first),
-            _ => {
-                self.seen = Some(Seen {
-                    record: record.clone(),
-                    first: now,
-                });
-                Duration::ZERO
-            }
-        }
+    fn watch(&mut self, now: Instant, record: &Record) -> &Seen {
+        let beat = Beat::of(record);
+        let before = self.seen.take();
+        let was_watched = before
+            .as_ref()
+            .is_some_and(|seen| seen.beat.info == beat.info);
+        self.seen.insert(match before {
+            Some(seen) if seen.beat == beat => seen,
+            _ => Seen {
+                beat,
+                first: now,
+                was_watched,
+            },
+        })
+    }
+}
+
+/// How often a holder that promised so renews its record at the latest: a third of a promise, so that a lost heartbeat does not
+/// break it.
+#[must_use]
+pub fn interval(promise: Option<Duration>) -> Duration {
+    promise.map_or(HEARTBEAT_INTERVAL, |promise| {
+        HEARTBEAT_INTERVAL.min(promise / 3)
+    })
+}
+
+/// How long ago the last heartbeat was if the holder's clock is right. A time that cannot be read, or that lies ahead by more
+/// than a heartbeat or two, tells nothing.
+fn claimed_silence(wall: DateTime<Utc>, heartbeat_at: Option<&str>) -> Option<Duration> {
+    let at = DateTime::parse_from_rfc3339(heartbeat_at?).ok()?;
+    let age = wall.signed_duration_since(at.with_timezone(&Utc));
+    match age.to_std() {
+        Ok(age) => Some(age),
+        Err(_) => ((-age).to_std().ok()? < SILENT_AFTER).then_some(Duration::ZERO),
     }
 }
 
@@ -195,11 +244,7 @@ fn by_fate(fate: ProcessFate, otherwise: Liveness, replacement: Replacement) -> 
         ),
         ProcessFate::Elsewhere => (otherwise, replacement),
     };
-    Assessment {
-        liveness,
-        silence: None,
-        replacement,
-    }
+    Assessment::settled(liveness, replacement)
 }
 
 #[cfg(test)]

@@ -158,6 +158,20 @@ pub struct HolderProcess {
     pub child: Option<ProcessIdentity>,
 }
 
+/// terraform's part of a record and each attribute of ours. All others are kept as they are in every rewrite: they may be a
+/// newer tflock's, or somebody's TTL or tag.
+pub const ATTRIBUTES: [&str; 9] = [
+    "Info",
+    "TflockVersion",
+    "Command",
+    "Reason",
+    "RunUrl",
+    "Heartbeat",
+    "HeartbeatAt",
+    "ExpireAfterSeconds",
+    "Holder",
+];
+
 /// tflock's own part of a record: native attributes beside `Info`, never inside of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -229,6 +229,7 @@ mod tests {
             liveness: Liveness::Unknown,
             silence: None,
             replacement: Replacement::No,
+            settles_in: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! `tflock force-unlock`: removes exactly the lock that it showed, on somebody's word, or nothing.
 
 mod asking;
+mod clocks;
 mod permission;
 mod plain_terraform;

@@ -1,6 +1,7 @@
 //! Renewal and release over the store in memory, in simulated time.
 
 use super::*;
+use crate::lock::liveness::HEARTBEAT_INTERVAL;
 use crate::lock::record::Record;
 use crate::lock::simulation::{SimulatedHost, Simulation};
 use crate::lock::store::StoreErrorKind;

@@ -125,23 +125,74 @@ fn a_promise_counts_from_its_own_length_and_a_margin() {
 }
 
 #[test]
-fn a_first_look_shows_what_a_foreign_clock_claims_and_decides_nothing_by_it() {
+fn a_first_look_shows_what_a_foreign_clock_claims_and_wants_to_see_whether_a_heartbeat_comes() {
     let mut scene = Scene::new();
     let record = record(&scene.holder, A_MINUTE);
+    let watched = Some(Duration::from_secs(13));
     let expected = [
-        (599, Liveness::Silent),
-        (659, Liveness::Silent),
-        (660, Liveness::Stale),
-        (86_400, Liveness::Stale),
+        (29, Liveness::Alive, None),
+        (30, Liveness::Silent, watched),
+        (659, Liveness::Silent, watched),
+        (660, Liveness::Stale, watched),
+        (86_400, Liveness::Stale, watched),
     ];
-    for (moment, liveness) in expected {
+    for (moment, liveness, settles_in) in expected {
         scene.pass(moment - scene.simulation.elapsed().as_secs());
         let assessment = Observer::default().assess(&scene.observer, &record);
         assert_eq!(assessment.liveness, liveness, "after {moment} s");
+        assert_eq!(assessment.settles_in, settles_in, "after {moment} s");
         assert_eq!(assessment.replacement, Replacement::No, "after {moment} s");
         assert_eq!(assessment.silence, Some(Duration::from_secs(moment)));
     }
+    scene.assess(&record);
+    scene.pass(13);
     let assessment = scene.assess(&record);
+    assert_eq!(assessment.liveness, Liveness::Stale);
+    assert_eq!(assessment.settles_in, None);
+}
+
+#[test]
+fn a_living_holder_is_alive_after_one_heartbeat_however_wrong_its_clock_is() {
+    for minutes in [-1, -9, -20, -600, 6 * 60] {
+        let mut scene = Scene::with_clocks_apart(TimeDelta::minutes(minutes));
+        let first = record(&scene.holder, None);
+        let assessment = scene.assess(&first);
+        assert_ne!(assessment.liveness, Liveness::Alive, "{minutes}");
+        assert!(assessment.settles_in.is_some(), "{minutes}");
+        scene.pass(10);
+        let next = first.renewed(scene.holder.wall());
+        let assessment = scene.assess(&next);
+        assert_eq!(assessment.liveness, Liveness::Alive, "{minutes}");
+        assert_eq!(assessment.silence, Some(Duration::ZERO));
+        assert_eq!(assessment.settles_in, None);
+    }
+}
+
+#[test]
+fn a_heartbeat_from_the_future_or_in_garbage_makes_no_dead_lock_alive() {
+    for claim in ["2999-01-01T00:00:00Z", "garbage"] {
+        let mut scene = Scene::new();
+        let mut record = record(&scene.holder, None);
+        record.lease.as_mut().unwrap().heartbeat_at = Some(claim.into());
+        assert_eq!(scene.assess(&record).liveness, Liveness::Silent, "{claim}");
+        scene.pass(13);
+        let assessment = scene.assess(&record);
+        assert_eq!(assessment.liveness, Liveness::Silent, "{claim}");
+        assert_eq!(assessment.settles_in, None, "{claim}");
+        scene.pass(47);
+        assert_eq!(scene.assess(&record).liveness, Liveness::Stale, "{claim}");
+    }
+}
+
+#[test]
+fn what_others_write_into_a_record_is_no_sign_of_life() {
+    let mut scene = Scene::new();
+    let mut record = record(&scene.holder, A_MINUTE);
+    scene.assess(&record);
+    scene.pass(62);
+    record.lease.as_mut().unwrap().reason = Some("somebody's".into());
+    let assessment = scene.assess(&record);
+    assert_eq!(assessment.replacement, Replacement::ByPromise);
     assert_eq!(assessment.liveness, Liveness::Stale);
 }
 
@@ -162,11 +213,10 @@ fn a_lock_that_was_taken_anew_under_the_same_id_begins_the_silence_anew() {
     let first = record(&scene.holder, A_MINUTE);
     scene.assess(&first);
     scene.pass(61);
-    // As many heartbeats as before, and written later.
-    let again = Record {
-        info: first.info.clone(),
-        ..record(&scene.holder, A_MINUTE)
-    };
+    // As many heartbeats as before, and taken later.
+    let mut info = first.lock_info().unwrap();
+    info.created = "2026-01-01T00:00:00Z".into();
+    let again = Record::new(&info, record(&scene.holder, A_MINUTE).lease.unwrap());
     scene.assess(&again);
     scene.pass(61);
     assert_eq!(scene.assess(&again).replacement, Replacement::No);
@@ -202,7 +252,7 @@ fn a_heartbeat_without_a_readable_time_is_judged_by_what_was_observed() {
     let mut scene = Scene::new();
     let mut record = record(&scene.holder, A_MINUTE);
     record.lease.as_mut().unwrap().heartbeat_at = Some("yesterday".into());
-    assert_eq!(scene.assess(&record).liveness, Liveness::Alive);
+    assert_eq!(scene.assess(&record).liveness, Liveness::Silent);
     scene.pass(62);
     assert_eq!(scene.assess(&record).replacement, Replacement::ByPromise);
 }

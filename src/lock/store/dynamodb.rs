@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, KeyType, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
+    AttributeValue, KeyType, ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
 };
 use serde_json::{Map, Number, Value};
 
@@ -19,7 +19,7 @@ use super::aws::{self, AwsAccess, Connection, Wire};
 use super::{
     Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
-use crate::lock::record::{Lease, Record};
+use crate::lock::record::{ATTRIBUTES, Lease, Record};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -27,19 +27,8 @@ type Item = HashMap<String, AttributeValue>;
 const LOCK_ID: &str = "LockID";
 /// terraform's JSON.
 const INFO: &str = "Info";
-/// Attributes that must still be absent if they were when the item was read: whoever adds one has changed
-/// the record.
-const OWN_ATTRIBUTES: [&str; 9] = [
-    INFO,
-    "TflockVersion",
-    "Command",
-    "Reason",
-    "RunUrl",
-    "Heartbeat",
-    "HeartbeatAt",
-    "ExpireAfterSeconds",
-    "Holder",
-];
+/// How many attributes of an item that is no lock of terraform's are compared.
+const MOST_COMPARED: usize = 40;
 
 /// One item of a table.
 #[derive(Debug)]
@@ -89,7 +78,8 @@ impl DynamoDbStore {
     }
 
     async fn put(&self, expected: Option<&Stored>, record: &Record) -> Result<Swap, StoreError> {
-        let item = item(&self.key, record);
+        let kept = expected.map(foreign).unwrap_or_default();
+        let item: Item = item(&self.key, record).into_iter().chain(kept).collect();
         let condition = Condition::new(expected);
         let client = self.connection.client().await;
         let answer = client
@@ -99,17 +89,47 @@ impl DynamoDbStore {
             .condition_expression(condition.expression)
             .set_expression_attribute_names(condition.names)
             .set_expression_attribute_values(condition.values)
+            .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Swap::Done(Some(stored(item)))),
+            Ok(answer) => {
+                let overwritten = answer.attributes.map(stored);
+                Ok(Swap::Done(Some(self.given_back(item, overwritten).await)))
+            }
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
                     Ok(Swap::Refused(refusal.item.clone().map(stored)))
                 }
                 _ => Err(self.explain("PutItem", &error).await),
             },
+        }
+    }
+
+    /// What was put, with what others had added to the record since it was seen (a TTL, a tag): a put replaces all of an item,
+    /// and only its answer tells what that was. If it cannot be put back the lock is ours all the same.
+    async fn given_back(&self, item: Item, overwritten: Option<Stored>) -> Stored {
+        let lost = overwritten.as_ref().map(foreign).unwrap_or_default();
+        let put = stored(item.clone());
+        if lost.keys().all(|name| item.contains_key(name)) {
+            return put;
+        }
+        let whole: Item = lost.into_iter().chain(item).collect();
+        let condition = Condition::new(Some(&put));
+        let client = self.connection.client().await;
+        let answer = client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(whole.clone()))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => stored(whole),
+            Err(_) => put,
         }
     }
 
@@ -254,12 +274,18 @@ impl Condition {
         let mut values = HashMap::new();
         let mut seen: Vec<_> = item.iter().filter(|(name, _)| *name != LOCK_ID).collect();
         seen.sort_by_key(|(name, _)| *name);
+        // An expression has room for 4 kB. What is not ours does not tell whose lock it is, but where nothing else does.
+        if item.get(INFO).is_some_and(AttributeValue::is_s) {
+            seen.retain(|(name, _)| ATTRIBUTES.contains(&name.as_str()));
+        } else {
+            seen.truncate(MOST_COMPARED);
+        }
         for (index, (name, value)) in seen.into_iter().enumerate() {
             terms.push(format!("#a{index} = :a{index}"));
             names.insert(format!("#a{index}"), name.clone());
             values.insert(format!(":a{index}"), value.clone());
         }
-        for (index, name) in OWN_ATTRIBUTES
+        for (index, name) in ATTRIBUTES
             .into_iter()
             .filter(|name| !item.contains_key(*name))
             .enumerate()
@@ -275,6 +301,17 @@ impl Condition {
     }
 }
 
+/// The attributes of a record that are neither terraform's nor tflock's.
+fn foreign(stored: &Stored) -> Item {
+    let Revision::Item(item) = &stored.revision else {
+        return Item::new();
+    };
+    item.iter()
+        .filter(|(name, _)| *name != LOCK_ID && !ATTRIBUTES.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 fn stored(item: Item) -> Stored {
     Stored {
         record: record(&item),
@@ -286,7 +323,7 @@ fn record(item: &Item) -> Record {
     let info = item.get(INFO).and_then(|value| value.as_s().ok()).cloned();
     let attributes: Map<String, Value> = item
         .iter()
-        .filter(|(name, _)| OWN_ATTRIBUTES[1..].contains(&name.as_str()))
+        .filter(|(name, _)| ATTRIBUTES[1..].contains(&name.as_str()))
         .filter_map(|(name, value)| Some((name.clone(), json(value)?)))
         .collect();
     Record {
@@ -432,16 +469,51 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_names_every_attribute_that_was_seen_and_every_own_one_that_was_not() {
+    fn a_condition_names_every_own_attribute_that_was_seen_and_every_one_that_was_not() {
+        let text = |text: &str| AttributeValue::S(text.into());
         let item = Item::from([
-            (LOCK_ID.to_owned(), AttributeValue::S("k".into())),
+            (LOCK_ID.to_owned(), text("k")),
+            (INFO.to_owned(), text("{}")),
+            ("Command".to_owned(), text("apply")),
             ("Extra".to_owned(), AttributeValue::Null(true)),
         ]);
         let condition = Condition::new(Some(&stored(item)));
-        assert!(condition.expression.contains("#a0 = :a0"));
-        assert_eq!(
-            condition.expression.matches("attribute_not_exists").count(),
-            OWN_ATTRIBUTES.len()
+        let named: Vec<_> = condition.names.unwrap().into_values().collect();
+        assert!(
+            ATTRIBUTES
+                .iter()
+                .all(|own| named.contains(&(*own).to_owned()))
         );
+        assert!(!named.contains(&"Extra".to_owned()));
+        assert_eq!(condition.expression.matches(" = :a").count(), 2);
+    }
+
+    #[test]
+    fn an_item_of_any_number_of_attributes_has_a_condition_that_fits_into_an_expression() {
+        for info in [None, Some(AttributeValue::S("{}".into()))] {
+            let foreign = (0..300).map(|number| {
+                (
+                    format!("SomebodysAttribute{number}"),
+                    AttributeValue::Bool(true),
+                )
+            });
+            let item: Item = foreign
+                .chain(info.map(|info| (INFO.to_owned(), info)))
+                .collect();
+            let condition = Condition::new(Some(&stored(item)));
+            assert!(condition.expression.len() < 4096);
+            assert!(condition.expression.contains("#a0 = :a0"));
+        }
+    }
+
+    #[test]
+    fn what_others_added_to_a_record_is_foreign() {
+        let item = Item::from([
+            (LOCK_ID.to_owned(), AttributeValue::S("k".into())),
+            ("Heartbeat".to_owned(), AttributeValue::N("3".into())),
+            ("ExpiresAt".to_owned(), AttributeValue::N("1".into())),
+        ]);
+        let kept = foreign(&stored(item));
+        assert_eq!(kept.into_keys().collect::<Vec<_>>(), ["ExpiresAt"]);
     }
 }

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
 use crate::lock::host::hex;
-use crate::lock::record::{Lease, Record};
+use crate::lock::record::{ATTRIBUTES, Lease, Record};
 use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
 
 /// How long one request waits for another process's, which takes milliseconds.
@@ -35,6 +36,23 @@ struct RecordFile {
     info: Option<String>,
     #[serde(flatten)]
     lease: Option<Lease>,
+    /// What a newer tflock, or somebody else, has added.
+    #[serde(flatten, skip_deserializing)]
+    foreign: Map<String, Value>,
+}
+
+/// What stands in a record that is not known.
+fn foreign(stored: &Stored) -> Map<String, Value> {
+    let Revision::Bytes(bytes) = &stored.revision else {
+        return Map::new();
+    };
+    let Ok(all) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
+        return Map::new();
+    };
+    let is_known = |name: &str| name == "LockID" || ATTRIBUTES.contains(&name);
+    all.into_iter()
+        .filter(|(name, _)| !is_known(name))
+        .collect()
 }
 
 /// One lock's files.
@@ -147,11 +165,17 @@ impl LocalStore {
     }
 
     /// On disk before it has its name, and its name on disk before anybody hears of it.
-    fn write(&self, directory: &OwnDirectory, record: &Record) -> Result<(), Trouble> {
+    fn write(
+        &self,
+        directory: &OwnDirectory,
+        record: &Record,
+        before: Option<&Stored>,
+    ) -> Result<(), Trouble> {
         let file = RecordFile {
             lock_id: self.key.clone(),
             info: record.info.clone(),
             lease: record.lease.clone(),
+            foreign: before.map(foreign).unwrap_or_default(),
         };
         let new = format!("{}.new", self.name);
         let mut bytes = serde_json::to_vec_pretty(&file).map_err(io::Error::from)?;
@@ -183,7 +207,7 @@ impl LocalStore {
             return Ok(Swap::Refused(current));
         }
         match new {
-            Some(record) => self.write(&directory, record)?,
+            Some(record) => self.write(&directory, record, expected)?,
             None if current.is_some() => self.remove(&directory)?,
             None => {}
         }

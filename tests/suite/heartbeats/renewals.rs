@@ -211,3 +211,33 @@ fn a_flood_of_signals_stops_no_renewal() {
     // The first takes the lock; one is due each second.
     assert!(scene.puts().len() >= 6, "{:?}", scene.proxy.actions());
 }
+
+#[test]
+fn what_others_add_to_a_record_is_no_lost_lock_and_survives_renewals() {
+    let scene = Scene::new();
+    let run = scene.hold(["--expire-after", "3s", "plan"]);
+    let table = &scene.table.table;
+    let add = json!({
+        "TableName": table.name(),
+        "Key": { "LockID": { "S": LOCK } },
+        "UpdateExpression": "SET ExpiresAt = :at",
+        "ExpressionAttributeValues": { ":at": { "N": "1800000000" } },
+    });
+    table.call("UpdateItem", &add).expect("an update");
+    let heartbeats = || {
+        let item = scene.item().expect("a lock");
+        item["Heartbeat"]["N"]
+            .as_str()
+            .and_then(|text| text.parse::<u32>().ok())
+    };
+    let before = heartbeats();
+    wait_until("three renewals", || {
+        heartbeats() > before.map(|count| count + 2)
+    });
+    wait_until("the attribute to be there", || {
+        scene.item().expect("a lock")["ExpiresAt"]["N"] == "1800000000"
+    });
+    scene.table.workspace.let_go();
+    run.wait().succeeded();
+    assert_eq!(scene.item(), None);
+}

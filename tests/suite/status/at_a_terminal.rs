@@ -56,7 +56,8 @@ fn whether_it_is_free_held_or_stale_is_told_by_colour_too() {
     scene.put_terraforms();
     assert!(word().starts_with("\u{1b}[33m\u{1b}[1mheld\u{1b}[0m "));
     scene.put_silent(TimeDelta::hours(1));
-    assert!(word().starts_with("\u{1b}[31m\u{1b}[1mstale\u{1b}[0m "));
+    // After a line that says what is watched for.
+    assert!(word().contains("\n\u{1b}[31m\u{1b}[1mstale\u{1b}[0m "));
 }
 
 #[test]
