@@ -1,6 +1,6 @@
 //! Where the CI run that we are part of can be seen.
 
-use crate::terraform::Environment;
+use crate::environment::Environment;
 
 /// Variables that hold the address of the run as they are: GitLab, Buildkite, Circle, Travis, Jenkins and others.
 const ADDRESSES: [&str; 5] = [

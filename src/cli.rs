@@ -22,6 +22,7 @@ pub use misplaced::Misplaced;
 pub use options::{Expiry, Options, StoreChoice};
 pub use typed::Typed;
 
+use crate::environment;
 use crate::exit_code;
 use crate::failure::Failure;
 
@@ -265,7 +266,7 @@ fn definition() -> clap::Command {
 fn with_variables_that_are_set(definition: clap::Command) -> clap::Command {
     definition.mut_args(|argument| {
         let variable = argument.get_env().and_then(|name| name.to_str());
-        let value = variable.and_then(crate::commands::variable);
+        let value = variable.and_then(environment::variable);
         if value.is_some_and(|value| value.is_empty()) {
             argument.env(None)
         } else {

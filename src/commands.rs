@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use crate::child::{Command, SpawnError, replace_by};
 use crate::cli::{Options, Request, StoreChoice, Typed};
+use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::host::Machine;
@@ -209,12 +210,6 @@ impl Context {
         });
         chdir.into_iter().chain(arguments).collect()
     }
-}
-
-/// The process's environment: the one place where it is read.
-#[must_use]
-pub fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name)
 }
 
 /// The longest lock ID that is worth typing.

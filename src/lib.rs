@@ -8,6 +8,7 @@ pub mod child;
 pub mod ci;
 pub mod cli;
 pub mod commands;
+pub mod environment;
 pub mod exit_code;
 pub mod failure;
 pub mod lock;
@@ -40,7 +41,7 @@ pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcom
         std::panic::set_hook(Box::new(|panic| plain_ui().warning(&panic.to_string())));
         let zeroth = arguments.next();
         let arguments = arguments.collect();
-        let path = commands::variable("PATH");
+        let path = environment::variable("PATH");
         let called_as = stand_in::called_as(zeroth.as_deref(), path.as_deref());
         if let (Some(_), Some(zeroth)) = (called_as, zeroth) {
             // `killall terraform` means the real one, which it reaches by itself.
@@ -71,7 +72,7 @@ fn plain_ui() -> ui::Ui {
 
 fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
     // A shell that completes terraform's words asks terraform, in a way that no option of ours can be part of.
-    let line = commands::variable("COMP_LINE");
+    let line = environment::variable("COMP_LINE");
     let completing = line.is_some_and(|line| !line.is_empty());
     let request = if completing || called_as.is_some() {
         cli::parse_terraforms(arguments)

@@ -13,9 +13,9 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::environment::{Environment, non_empty};
 use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
 use crate::terraform::program::{NAMES, known_name};
-use crate::terraform::{Environment, non_empty};
 
 /// Above the directories of links, each of which is named like its one link.
 const DIRECTORY: &str = "stand-in";

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::terraform::Environment;
+use crate::environment::Environment;
 
 /// The state directory of this user; `None` where no variable names a place.
 #[must_use]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::{Options, StoreChoice};
+use crate::environment::non_empty;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::Store;
@@ -27,7 +28,6 @@ use crate::terraform::configuration::declared_backend;
 use crate::terraform::lock_name::{
     is_listed, local_lock_name, local_state_path, s3_names, shared_lock_name,
 };
-use crate::terraform::non_empty;
 use crate::terraform::own_lock::{OwnLock, own_lock};
 use crate::terraform::plan_file::{PlanFileError, PlannedBackend, read_plan_file};
 use crate::terraform::workspace::{Workspace, selected_workspace};

@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Context, block_on, variable};
+use super::{Context, block_on};
 use crate::cli::StatusArguments;
+use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};

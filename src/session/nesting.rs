@@ -9,13 +9,13 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use crate::child::Command;
+use crate::environment::Environment;
 use crate::lock::held::Held;
 use crate::lock::host::Machine;
 use crate::lock::read::read;
 use crate::lock::record::LockId;
 use crate::lock::store::{Identity, Store, StoreError};
 use crate::target::{ChildLocking, Target};
-use crate::terraform::Environment;
 
 /// Names the locks that a process runs under, as JSON.
 pub const VARIABLE: &str = "TFLOCK_HELD";

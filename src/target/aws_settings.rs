@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::environment::Environment;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::aws::{
     AwsSettings, Role, StaticKeys, Variables, WebIdentity, WebIdentityToken,
 };
 use crate::lock::store::s3::Encryption;
-use crate::terraform::Environment;
 use crate::terraform::backend::{AssumeRole, AssumeRoleWithWebIdentity, S3Backend, Secret};
 
 /// The settings of a backend; without one, those of the environment.

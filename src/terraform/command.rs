@@ -18,7 +18,7 @@ pub use self::flags::parse_switch;
 use self::flags::{End, scan, without_flag};
 use self::known::{Known, LOCKING};
 use super::duration::{DurationError, format_duration, parse_duration};
-use super::{Environment, non_empty};
+use crate::environment::{Environment, non_empty};
 
 /// The variable whose words every command gets; each command has one of its own too, see [`variable_of`].
 const ARGUMENTS_FOR_ALL: &str = "TF_CLI_ARGS";

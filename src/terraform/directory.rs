@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Environment, non_empty};
+use crate::environment::{Environment, non_empty};
 
 /// What the configuration's files end with; OpenTofu has names of its own.
 const CONFIGURATION: [&str; 4] = [".tf", ".tf.json", ".tofu", ".tofu.json"];

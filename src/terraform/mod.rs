@@ -2,8 +2,8 @@
 //! about the backend, which workspace is selected, what the lock is called, and where the program is.
 //!
 //! This module reads files and never writes one, never starts a process, never goes to the network, and never reads
-//! the process environment by itself: it is given as [`Environment`]. It knows nothing of locks as they are taken
-//! (`lock/`), of child processes (`child/`) or of what is shown to people.
+//! the process environment by itself: it is given as [`Environment`](crate::environment::Environment). It knows nothing
+//! of locks as they are taken (`lock/`), of child processes (`child/`) or of what is shown to people.
 //!
 //! Facts are those of terraform 1.11 and OpenTofu 1.10; where the two differ, the item says so.
 
@@ -21,26 +21,3 @@ pub mod workspace;
 
 #[cfg(test)]
 mod real_terraform;
-
-use std::ffi::OsString;
-
-/// Looks an environment variable up by its name.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
-/// The value of a variable that counts: terraform takes an empty one for none.
-pub(crate) fn non_empty(environment: Environment<'_>, name: &str) -> Option<OsString> {
-    environment(name).filter(|value| !value.is_empty())
-}
-
-/// An environment of exactly these variables, for tests.
-#[cfg(test)]
-fn environment_of<'a>(
-    variables: &'a [(&'a str, &'a str)],
-) -> impl Fn(&str) -> Option<OsString> + 'a {
-    move |wanted| {
-        variables
-            .iter()
-            .find(|(name, _)| *name == wanted)
-            .map(|(_, value)| OsString::from(value))
-    }
-}

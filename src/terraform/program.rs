@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-use super::{Environment, non_empty};
 use crate::commands::quoted_for_shell;
+use crate::environment::{Environment, non_empty};
 
 /// The programs that are looked for where none was named.
 pub const NAMES: [&str; 2] = ["terraform", "tofu"];

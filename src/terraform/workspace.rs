@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::backend::data_directory;
-use super::{Environment, non_empty};
+use crate::environment::{Environment, non_empty};
 
 const DEFAULT: &str = "default";
 
@@ -125,7 +125,8 @@ fn is_valid_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terraform::{environment_of, real_terraform};
+    use crate::environment::environment_of;
+    use crate::terraform::real_terraform;
 
     fn selected(directory: &Path, variables: &[(&str, &str)]) -> Result<String, WorkspaceError> {
         selected_workspace(directory, &environment_of(variables))

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::Backend;
-use crate::terraform::{Environment, non_empty};
+use crate::environment::{Environment, non_empty};
 
 /// The version of the record's format: that of the state before terraform 0.12, kept since.
 const RECORD_VERSION: u64 = 3;
@@ -166,7 +166,8 @@ pub fn read_record(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terraform::{environment_of, real_terraform};
+    use crate::environment::environment_of;
+    use crate::terraform::real_terraform;
 
     fn recorded(content: &str) -> Result<Option<BackendRecord>, BackendRecordError> {
         let directory = tempfile::tempdir().unwrap();

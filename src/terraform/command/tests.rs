@@ -1,7 +1,8 @@
 use std::os::unix::ffi::OsStringExt;
 
 use super::*;
-use crate::terraform::{environment_of, real_terraform};
+use crate::environment::environment_of;
+use crate::terraform::real_terraform;
 use proptest::prelude::*;
 
 fn arguments(words: &[&str]) -> Vec<OsString> {

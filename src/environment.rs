@@ -1,0 +1,31 @@
+//! The process environment: the one place that reads it. All others are given it as [`Environment`], so that a test can say
+//! what is in it.
+
+use std::ffi::OsString;
+
+/// Looks an environment variable up by its name.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// A variable of this process.
+#[must_use]
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// The value of a variable that counts: terraform takes an empty one for none.
+pub(crate) fn non_empty(environment: Environment<'_>, name: &str) -> Option<OsString> {
+    environment(name).filter(|value| !value.is_empty())
+}
+
+/// An environment of exactly these variables, for tests.
+#[cfg(test)]
+pub(crate) fn environment_of<'a>(
+    variables: &'a [(&'a str, &'a str)],
+) -> impl Fn(&str) -> Option<OsString> + 'a {
+    move |wanted| {
+        variables
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| OsString::from(value))
+    }
+}
