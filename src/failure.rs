@@ -1,8 +1,9 @@
 //! Every failure that ends a run, with its exit code and the next thing to type: one table for all of them.
 
-use crate::commands::removal_words;
+use crate::child::SpawnError;
 use crate::exit_code;
 use crate::lock::acquire::AcquireError;
+use crate::lock::record::LockId;
 use crate::lock::store::{SET_UP, StoreError, StoreErrorKind};
 use crate::terraform::backend::{AttributeError, BackendRecordError};
 use crate::terraform::command::CommandError;
@@ -10,6 +11,7 @@ use crate::terraform::lock_name::LockNameError;
 use crate::terraform::plan_file::PlanFileError;
 use crate::terraform::program::ProgramError;
 use crate::terraform::workspace::WorkspaceError;
+use crate::text::quoted_for_shell;
 
 /// What went wrong, in the words that the user reads.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +116,29 @@ impl From<ProgramError> for Failure {
     }
 }
 
+impl From<SpawnError> for Failure {
+    fn from(error: SpawnError) -> Self {
+        let code = match error {
+            SpawnError::NotFound { .. } => exit_code::NOT_FOUND,
+            SpawnError::NotExecutable { .. } | SpawnError::Other { .. } => {
+                exit_code::NOT_EXECUTABLE
+            }
+            SpawnError::NoDirectory { .. } => exit_code::CONFIGURATION,
+        };
+        let hint = match error {
+            SpawnError::Other { .. } => {
+                "free memory or processes, or pass fewer arguments, then run it again"
+            }
+            _ => "check the name and the permissions of the program",
+        };
+        let message = match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        Self::new(code, message).hint(hint)
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error.action {
@@ -193,5 +218,49 @@ impl Failure {
             ));
         }
         failure
+    }
+}
+
+/// The longest lock ID that is worth typing.
+const LONGEST_ID: usize = 200;
+
+/// The words after `tflock` that remove the lock of that ID. An ID is what somebody wrote into the store: it may look like
+/// an option.
+#[must_use]
+pub fn removal_words(id: Option<&LockId>) -> String {
+    match id.map(|id| id.0.as_str()) {
+        Some(id) if id.starts_with('-') && id.len() <= LONGEST_ID => {
+            format!("force-unlock -- {}", quoted_for_shell(id))
+        }
+        Some(id) if !id.is_empty() && id.len() <= LONGEST_ID => {
+            format!("force-unlock {}", quoted_for_shell(id))
+        }
+        _ => "force-unlock".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_without_room_for_a_process_is_no_bug_of_ours() {
+        let full = std::io::Error::from_raw_os_error(nix::libc::EAGAIN);
+        let failure = Failure::from(SpawnError::Other {
+            program: "terraform".into(),
+            source: full,
+        });
+        assert_eq!(failure.exit_code, exit_code::NOT_EXECUTABLE);
+    }
+
+    #[test]
+    fn an_id_that_could_be_an_option_or_a_novel_removes_nothing_by_itself() {
+        let words = |id: &str| removal_words(Some(&LockId(id.to_owned())));
+        assert_eq!(words("4db125df"), "force-unlock 4db125df");
+        assert_eq!(words("--yes"), "force-unlock -- --yes");
+        assert_eq!(words("a b"), "force-unlock 'a b'");
+        assert_eq!(words(&"a".repeat(500)), "force-unlock");
+        assert_eq!(words(""), "force-unlock");
+        assert_eq!(removal_words(None), "force-unlock");
     }
 }

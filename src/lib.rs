@@ -8,6 +8,7 @@ pub mod child;
 pub mod ci;
 pub mod cli;
 pub mod commands;
+pub mod context;
 pub mod environment;
 pub mod exit_code;
 pub mod failure;
@@ -18,6 +19,7 @@ pub mod state_directory;
 pub mod system;
 pub mod target;
 pub mod terraform;
+pub mod text;
 pub mod ui;
 
 use std::ffi::OsString;
@@ -27,7 +29,7 @@ use nix::libc::SIGPIPE;
 
 use self::child::SignalNumber;
 use self::cli::{Answer, Command};
-use self::commands::Context;
+use self::context::Context;
 use self::failure::Failure;
 use self::session::Outcome;
 use self::stand_in::CalledAs;

@@ -23,7 +23,7 @@ use self::holding::Holding;
 use self::running::Running;
 use crate::child::{Command, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError};
 use crate::ci;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;

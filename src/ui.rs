@@ -6,7 +6,6 @@
 mod bottom;
 mod data;
 pub mod holder;
-mod printable;
 mod question;
 pub mod waiting;
 mod writer;
@@ -17,9 +16,9 @@ use std::time::Duration;
 use console::{Style, Term, is_dumb};
 
 pub use self::data::{NotPrinted, print, print_json};
-pub use self::printable::{is_unprintable, printable};
 use self::writer::{Weight, Writer};
 use crate::failure::Failure;
+use crate::text::printable::{self, printable};
 
 /// How long the end of a run waits for somebody to read the last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use super::completion::is_terraforms;
-use super::typed::quoted_words;
+use crate::text::quoted_words;
 
 /// What was meant, as the whole line should be typed behind `tflock`; `None` if none of our options stands behind
 /// terraform's command.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::commands::quoted_for_shell;
+use crate::text::quoted_words;
 
 /// What was typed, without what a hint says anew: which lock it is about, and how long to wait for it.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +13,7 @@ pub struct Typed {
     command: Vec<OsString>,
 }
 
-/// The options that [`crate::commands::Context::command_line`] says, be they from the environment, and `--wait`.
+/// The options that [`crate::context::Context::command_line`] says, be they from the environment, and `--wait`.
 const SAID_ANEW: [&str; 4] = ["--store", "--table", "--lock-id", "--wait"];
 
 impl Typed {
@@ -53,14 +53,6 @@ impl Typed {
         let options = self.options.iter().flatten().map(OsString::as_os_str);
         quoted_words(options.chain(command))
     }
-}
-
-/// Words as a shell reads them back.
-pub(crate) fn quoted_words<'a>(words: impl Iterator<Item = &'a OsStr>) -> String {
-    let quoted: Vec<String> = words
-        .map(|word| quoted_for_shell(&word.to_string_lossy()).into_owned())
-        .collect();
-    quoted.join(" ")
 }
 
 fn as_words(words: &[OsString]) -> impl Iterator<Item = &OsStr> {

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{Context, block_on};
+use super::block_on;
 use crate::child::{Command, Successors};
 use crate::cli::{ExecArguments, Expiry, split_chdir};
+use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
@@ -19,7 +20,8 @@ use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::{Classified, LockSwitch, classify};
 use crate::terraform::duration::format_duration;
 use crate::terraform::program::{NAMES, known_name};
-use crate::ui::{Prompts, printable};
+use crate::text::printable;
+use crate::ui::Prompts;
 
 /// Runs the program under the lock.
 ///

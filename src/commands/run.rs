@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{Context, block_on};
+use super::block_on;
 use crate::child::{Command, HandOver};
 use crate::cli::{Expiry, Misplaced, option_behind};
+use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;

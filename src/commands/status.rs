@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Context, block_on};
+use super::block_on;
 use crate::cli::StatusArguments;
+use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
@@ -22,8 +23,9 @@ use crate::session::Outcome;
 use crate::target::{self, Situation};
 use crate::terraform::directory::is_terraforms;
 use crate::terraform::own_lock::OwnLock;
+use crate::text::printable;
 use crate::ui::waiting::Waiting;
-use crate::ui::{self, Reply, holder, printable};
+use crate::ui::{self, Reply, holder};
 
 /// How often a wait for the end of a lock looks.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(700);

@@ -1,7 +1,7 @@
 //! `tflock --version`: our version, and then what `terraform version` prints, because tools look for that.
 
-use super::Context;
 use crate::child::Command;
+use crate::context::Context;
 use crate::session::Outcome;
 use crate::ui;
 

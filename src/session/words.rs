@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Outcome, Session};
 use crate::child::{Command, Event};
-use crate::commands::Context;
+use crate::context::Context;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
@@ -12,7 +12,8 @@ use crate::lock::keeper::{Loss, NotReleased, Promise, Released};
 use crate::lock::liveness::{Liveness, Replacement};
 use crate::lock::store::{StoreError, StoreErrorKind};
 use crate::terraform::duration::format_duration;
-use crate::ui::{holder, printable};
+use crate::text::printable;
+use crate::ui::holder;
 
 impl Session<'_> {
     pub(super) fn tell_replaced(&self, replaced: &Observed) {

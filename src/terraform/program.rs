@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-use crate::commands::quoted_for_shell;
 use crate::environment::{Environment, non_empty};
+use crate::text::quoted_for_shell;
 
 /// The programs that are looked for where none was named.
 pub const NAMES: [&str; 2] = ["terraform", "tofu"];
@@ -113,15 +113,10 @@ pub fn find_program(
     }))
 }
 
-/// Whether the first program of that name on PATH, but for the links of [`stand_in`](crate::stand_in), is tflock itself.
-pub fn is_first_on_search_path(
-    name: &OsStr,
-    environment: Environment<'_>,
-    caller: Caller<'_>,
-) -> bool {
-    let path = non_empty(environment, "PATH").unwrap_or_default();
-    let path = crate::stand_in::path_without(&path);
-    std::env::split_paths(&path)
+/// Whether the first program of that name in `search_path` is tflock itself.
+#[must_use]
+pub fn is_first_on_search_path(name: &OsStr, search_path: &OsStr, caller: Caller<'_>) -> bool {
+    std::env::split_paths(search_path)
         .map(|directory| candidate(&caller.directory.join(directory).join(name), caller))
         .find(|candidate| !matches!(candidate, Candidate::Missing | Candidate::NotExecutable))
         .is_some_and(|candidate| matches!(candidate, Candidate::Itself))

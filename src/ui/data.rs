@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use super::LAST_WORDS;
-use super::printable::is_unprintable;
 use super::writer::Writer;
+use crate::text::printable::is_unprintable;
 
 /// Why stdout did not take it.
 #[derive(Debug, thiserror::Error)]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Local, Utc};
 
-use super::printable;
 use crate::lock::liveness::{Assessment, Liveness, Proof, Replacement, SILENT_AFTER};
 use crate::lock::record::{LockInfo, Record};
+use crate::text::printable;
 
 /// The rows that describe a holder, as of `now`.
 #[must_use]

@@ -7,12 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::holder::{self, duration};
 use super::question::Question;
-use super::{Reply, Terminal, Ui, Verbosity, printable};
+use super::{Reply, Terminal, Ui, Verbosity};
 use crate::lock::acquire::{Decision, Observed, Patience};
 use crate::lock::liveness::Liveness;
 use crate::lock::record::LockId;
 use crate::lock::store::StoreError;
 use crate::terraform::duration::format_duration;
+use crate::text::printable;
 
 /// When the second plain line comes; each further one after twice as long.
 const SECOND_LINE: Duration = Duration::from_secs(30);

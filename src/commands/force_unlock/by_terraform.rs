@@ -2,8 +2,8 @@
 
 use crate::child::{Command, replace_by};
 use crate::cli::ForceUnlockArguments;
-use crate::commands::Context;
 use crate::commands::status::Seen;
+use crate::context::Context;
 use crate::exit_code;
 use crate::failure::Failure;
 

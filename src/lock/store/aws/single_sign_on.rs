@@ -18,8 +18,8 @@ use super::classify::classify;
 use super::credentials::IdentityRefused;
 use super::endpoints::at;
 use super::identity::SingleSignOn;
-use crate::commands::quoted_for_shell;
 use crate::lock::store::StoreErrorKind;
+use crate::text::quoted_for_shell;
 
 /// A token out of the cache.
 struct Token {

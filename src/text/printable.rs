@@ -15,12 +15,12 @@ pub fn printable(text: &str) -> String {
 }
 
 /// A message with fields in it, on one line.
-pub(super) fn message(text: &str) -> String {
+pub(crate) fn message(text: &str) -> String {
     within(text, MESSAGE)
 }
 
 /// A command to type: cut or folded it would be another one.
-pub(super) fn command(text: &str) -> String {
+pub(crate) fn command(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
