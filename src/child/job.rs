@@ -11,7 +11,8 @@ use nix::unistd::Pid;
 use tokio::time::Instant;
 
 use super::group::Left;
-use super::signals::{Kind, Signals};
+use super::signal::Kind;
+use super::signals::Signals;
 use super::terminal::{self, HandOver, Terminal};
 
 /// How long a child is left stopped that wants a terminal which nobody can give it.

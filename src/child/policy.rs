@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::signals::{Kind, Origin, Signal};
+use super::signal::{Kind, Origin, Signal};
 
 /// A person who presses Ctrl-C again after this time means it. Anything sooner is the same request twice, as from a
 /// wrapper that passes on what the terminal sent already.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::policy::History;
-use super::signals::Signal;
+use super::signal::Signal;
 
 /// How long a request from a process waits for word that the child got it directly: systemd signals every process of a
 /// unit, Jenkins every process of a build, and the child's copy must not be followed by one of ours. They take

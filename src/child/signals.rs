@@ -1,4 +1,4 @@
-//! The signals that tflock gets, as values with their origin.
+//! The signals that tflock gets, heard by handlers and turned into values.
 //!
 //! Handlers are installed once, before anything is spawned, and do nothing but note the signal: all decisions are taken
 //! by `policy`, in ordinary code. A signal that was ignored when tflock was started must stay without effect where the
@@ -19,92 +19,8 @@ use tokio::net::UnixStream;
 
 use super::inherited::Inherited;
 use super::policy::{Action, History, Phase, Place, decide};
+use super::signal::{Kind, Origin, Signal};
 use super::terminal;
-
-/// The signals that tflock looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// SIGHUP: the terminal was closed, or the connection to it lost.
-    HangUp,
-    /// SIGINT: Ctrl-C, and what CI systems send first.
-    Interrupt,
-    /// SIGQUIT: Ctrl-\.
-    Quit,
-    /// SIGTERM: what `kill`, `timeout` and supervisors send.
-    Terminate,
-    /// SIGTSTP: Ctrl-Z.
-    Suspend,
-    /// SIGCONT: `fg` and `bg`.
-    Continue,
-    /// SIGCHLD: the child ended, stopped or went on.
-    Child,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::HangUp,
-        Self::Interrupt,
-        Self::Quit,
-        Self::Terminate,
-        Self::Suspend,
-        Self::Continue,
-        Self::Child,
-    ];
-
-    /// The signal of this kind.
-    #[must_use]
-    pub fn number(self) -> super::SignalNumber {
-        super::SignalNumber(self.to_nix() as i32)
-    }
-
-    pub(super) fn to_nix(self) -> Number {
-        match self {
-            Self::HangUp => Number::SIGHUP,
-            Self::Interrupt => Number::SIGINT,
-            Self::Quit => Number::SIGQUIT,
-            Self::Terminate => Number::SIGTERM,
-            Self::Suspend => Number::SIGTSTP,
-            Self::Continue => Number::SIGCONT,
-            Self::Child => Number::SIGCHLD,
-        }
-    }
-
-    pub(super) fn from_raw(number: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.number().0 == number)
-    }
-}
-
-/// Who sent a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The kernel, on behalf of the terminal: a key was pressed, or the terminal is gone.
-    Terminal,
-    /// A process, by its ID; 0 for one outside of this container.
-    Process(i32),
-    /// tflock itself.
-    Tflock,
-}
-
-impl Origin {
-    /// From a sender's process ID.
-    pub(super) fn process(pid: i32) -> Self {
-        if u32::try_from(pid) == Ok(std::process::id()) {
-            Self::Tflock
-        } else {
-            Self::Process(pid)
-        }
-    }
-}
-
-/// A signal that was received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signal {
-    /// Which.
-    pub kind: Kind,
-    /// From whom.
-    pub origin: Origin,
-}
 
 /// The installed handlers and what they have noted. There can be one at a time in a process.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use tokio::net::UnixStream;
 
 use self::life::keep_watch;
 use super::output::Relay;
-use super::signals::{Kind, Origin, Signal};
+use super::signal::{Kind, Origin, Signal};
 use super::title::title_area;
 
 /// What a report looks like: the number of the signal, its `si_code` and the sender's process ID.

@@ -1,0 +1,90 @@
+//! A signal as a value: which, and from whom.
+
+use nix::sys::signal::Signal as Number;
+
+use super::ending::SignalNumber;
+
+/// The signals that tflock looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// SIGHUP: the terminal was closed, or the connection to it lost.
+    HangUp,
+    /// SIGINT: Ctrl-C, and what CI systems send first.
+    Interrupt,
+    /// SIGQUIT: Ctrl-\.
+    Quit,
+    /// SIGTERM: what `kill`, `timeout` and supervisors send.
+    Terminate,
+    /// SIGTSTP: Ctrl-Z.
+    Suspend,
+    /// SIGCONT: `fg` and `bg`.
+    Continue,
+    /// SIGCHLD: the child ended, stopped or went on.
+    Child,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::HangUp,
+        Self::Interrupt,
+        Self::Quit,
+        Self::Terminate,
+        Self::Suspend,
+        Self::Continue,
+        Self::Child,
+    ];
+
+    /// The signal of this kind.
+    #[must_use]
+    pub fn number(self) -> SignalNumber {
+        SignalNumber(self.to_nix() as i32)
+    }
+
+    pub(super) fn to_nix(self) -> Number {
+        match self {
+            Self::HangUp => Number::SIGHUP,
+            Self::Interrupt => Number::SIGINT,
+            Self::Quit => Number::SIGQUIT,
+            Self::Terminate => Number::SIGTERM,
+            Self::Suspend => Number::SIGTSTP,
+            Self::Continue => Number::SIGCONT,
+            Self::Child => Number::SIGCHLD,
+        }
+    }
+
+    pub(super) fn from_raw(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number().0 == number)
+    }
+}
+
+/// Who sent a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The kernel, on behalf of the terminal: a key was pressed, or the terminal is gone.
+    Terminal,
+    /// A process, by its ID; 0 for one outside of this container.
+    Process(i32),
+    /// tflock itself.
+    Tflock,
+}
+
+impl Origin {
+    /// From a sender's process ID.
+    pub(super) fn process(pid: i32) -> Self {
+        if u32::try_from(pid) == Ok(std::process::id()) {
+            Self::Tflock
+        } else {
+            Self::Process(pid)
+        }
+    }
+}
+
+/// A signal that was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal {
+    /// Which.
+    pub kind: Kind,
+    /// From whom.
+    pub origin: Origin,
+}
