@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::ATTEMPT_TIMEOUT;
 use super::answers::{NoAnswer, ServerClock, in_words};
-use super::credentials::IdentityRefused;
+use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
 /// How far a signature may be off before its refusal is put down to the clock; AWS itself allows five minutes

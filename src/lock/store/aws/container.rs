@@ -4,10 +4,10 @@
 
 use aws_credential_types::Credentials;
 
-use super::credentials::IdentityRefused;
 use super::fetch::{self, Fetch, Request};
 use super::identity::Container;
 use super::json_keys;
+use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
 /// Asks the endpoint.

@@ -15,61 +15,16 @@ use tokio::sync::watch;
 
 use super::container;
 use super::fetch::Fetch;
-use super::identity::{Identity, IdentityError, Source};
+use super::identity::{Identity, Source};
 use super::instance_metadata;
 use super::process;
+use super::refused::IdentityRefused;
 use super::roles;
 use super::single_sign_on;
 use crate::lock::store::StoreErrorKind;
 
 /// How long before their end credentials count as expired: a request takes its time.
 const MARGIN: Duration = Duration::from_secs(10);
-
-/// Why there are no credentials, at least for the moment.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub(super) struct IdentityRefused {
-    pub(super) kind: StoreErrorKind,
-    message: String,
-    /// What to do, where it is more than the kind tells.
-    pub(super) remedy: Option<String>,
-}
-
-impl IdentityRefused {
-    pub(super) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            remedy: None,
-        }
-    }
-
-    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
-        self
-    }
-}
-
-impl From<IdentityError> for IdentityRefused {
-    fn from(error: IdentityError) -> Self {
-        let nothing = matches!(error, IdentityError::Nothing);
-        let refused = Self::new(StoreErrorKind::CredentialsMissing, error.to_string());
-        if nothing {
-            refused
-        } else {
-            refused.remedy("terraform would refuse it, too: correct it, then run it again")
-        }
-    }
-}
-
-impl From<IdentityRefused> for CredentialsError {
-    fn from(refused: IdentityRefused) -> Self {
-        match refused.kind {
-            StoreErrorKind::CredentialsMissing => Self::not_loaded(refused),
-            _ => Self::provider_error(refused),
-        }
-    }
-}
 
 pub(super) type Outcome = Result<Credentials, IdentityRefused>;
 

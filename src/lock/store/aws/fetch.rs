@@ -12,7 +12,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::classify::root_cause;
-use super::credentials::IdentityRefused;
+use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
 /// How long an endpoint of this machine or this network may take.

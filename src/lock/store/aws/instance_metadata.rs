@@ -5,10 +5,10 @@
 use aws_credential_types::Credentials;
 use serde_json::Value;
 
-use super::credentials::IdentityRefused;
 use super::fetch::{self, Answer, Fetch, Request};
 use super::identity::InstanceMetadata;
 use super::json_keys;
+use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";

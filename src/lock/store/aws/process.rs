@@ -9,9 +9,9 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use tokio::process::Command;
 
-use super::credentials::IdentityRefused;
 use super::identity::Process;
 use super::json_keys;
+use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -12,9 +12,9 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 
 use super::classify::classify;
-use super::credentials::IdentityRefused;
 use super::endpoints::at;
 use super::identity::Assumed;
+use super::refused::IdentityRefused;
 use super::settings::{Role, WebIdentity, WebIdentityToken};
 use crate::lock::store::StoreErrorKind;
 

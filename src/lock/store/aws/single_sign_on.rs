@@ -15,9 +15,9 @@ use serde_json::{Map, Value};
 use sha1::{Digest as _, Sha1};
 
 use super::classify::classify;
-use super::credentials::IdentityRefused;
 use super::endpoints::at;
 use super::identity::SingleSignOn;
+use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 use crate::text::quoted_for_shell;
 
