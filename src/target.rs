@@ -20,7 +20,7 @@ use crate::lock::store::aws::AwsAccess;
 use crate::lock::store::dynamodb::DynamoDbStore;
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::off_thread::OffThread;
-use crate::lock::store::s3::{ObjectSettings, S3Store};
+use crate::lock::store::s3::{ObjectSettings, S3Store, StateObject};
 use crate::state_directory;
 use crate::terraform::backend::{Backend, BackendRecordError, S3Backend, read_record};
 use crate::terraform::command::{LockingCommand, StateFlagScope};
@@ -98,31 +98,6 @@ pub struct Target {
     pub init_lock: Option<InitLock>,
     backend: Backend,
     workspace: Workspace,
-}
-
-/// A state in a bucket.
-pub struct StateObject {
-    client: aws_sdk_s3::Client,
-    bucket: String,
-    key: String,
-}
-
-impl StateObject {
-    /// Whether it is certain that there is no such object.
-    pub async fn is_missing(&self) -> bool {
-        let answer = self
-            .client
-            .head_object()
-            .bucket(&self.bucket)
-            .key(&self.key)
-            .send()
-            .await;
-        answer.is_err_and(|error| {
-            error
-                .raw_response()
-                .is_some_and(|response| response.status().as_u16() == 404)
-        })
-    }
 }
 
 /// Where and for what a lock is wanted.
@@ -619,11 +594,11 @@ fn init_lock(
         return None;
     }
     let when = if is_listed(s3, workspace) {
-        InitLocked::Missing(StateObject {
-            client: access.s3(),
-            bucket: s3.bucket.clone(),
-            key: s3_names(s3, workspace).state_path,
-        })
+        InitLocked::Missing(StateObject::new(
+            access,
+            &s3.bucket,
+            &s3_names(s3, workspace).state_path,
+        ))
     } else {
         InitLocked::Always
     };

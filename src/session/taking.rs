@@ -12,8 +12,9 @@ use crate::lock::held::Held;
 use crate::lock::host::Instant;
 use crate::lock::keeper::Keeper;
 use crate::lock::store::local::LocalStore;
+use crate::lock::store::s3::StateObject;
 use crate::lock::store::{Store, StoreErrorKind};
-use crate::target::{StateObject, WithoutPlace};
+use crate::target::WithoutPlace;
 use crate::ui::waiting::Waiting;
 
 /// How long after a request to end another one means that it is to be at once; and how long nothing is said of what is still

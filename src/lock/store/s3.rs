@@ -7,6 +7,8 @@
 //! is compared by us before it is changed, and where the server's comparison is not to be had, ours alone decides, as
 //! terraform's does. `If-None-Match` on a write must be honoured: without it there is no lock.
 
+mod state_object;
+
 use std::cell::Cell;
 use std::fmt;
 
@@ -17,6 +19,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectCannedAcl, ServerSideEncryption};
 use md5::{Digest as _, Md5};
 
+pub use self::state_object::StateObject;
 use super::aws::{self, AwsAccess, Connection, Server, Wire};
 use super::{
     Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,

@@ -1,0 +1,40 @@
+//! The state that a lock stands beside: whether it is there. It is never read, and never written.
+
+use aws_sdk_s3::Client;
+
+use crate::lock::store::aws::AwsAccess;
+
+/// A state in a bucket.
+pub struct StateObject {
+    client: Client,
+    bucket: String,
+    key: String,
+}
+
+impl StateObject {
+    /// The object `key` in `bucket`.
+    #[must_use]
+    pub fn new(access: &AwsAccess, bucket: &str, key: &str) -> Self {
+        Self {
+            client: access.s3(),
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        }
+    }
+
+    /// Whether it is certain that there is no such object.
+    pub async fn is_missing(&self) -> bool {
+        let answer = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .send()
+            .await;
+        answer.is_err_and(|error| {
+            error
+                .raw_response()
+                .is_some_and(|response| response.status().as_u16() == 404)
+        })
+    }
+}
