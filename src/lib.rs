@@ -2,7 +2,7 @@
 //!
 //! Arguments become a request (`cli`), the request finds its lock (`target`), and a session takes it, runs the
 //! child and gives it back. `lock`, `child` and `terraform` know nothing of each other; `session` ties the first
-//! two together and `target` the first and the last. `docs/` tells the rest.
+//! two together and `target` the first and the last. `docs/architecture.md` has the picture and the rules.
 
 pub mod child;
 pub mod ci;

@@ -128,6 +128,33 @@ fn the_types_of_a_library_stay_in_their_folder() {
 }
 
 #[test]
+fn the_files_that_the_documents_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut documents = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    for entry in fs::read_dir(root.join("docs")).unwrap() {
+        documents.push(entry.unwrap().path());
+    }
+    let mut missing = Vec::new();
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for (number, line) in (1..).zip(text.lines()) {
+            // Between backticks, so at every second place.
+            for literal in line.split('`').skip(1).step_by(2) {
+                let is_path = ["src/", "tests/", "docs/"]
+                    .iter()
+                    .any(|folder| literal.starts_with(folder));
+                let is_pattern = literal.contains('<');
+                if is_path && !is_pattern && !root.join(literal).exists() {
+                    let document = document.strip_prefix(root).unwrap().display();
+                    missing.push(format!("{document}:{number}: there is no `{literal}`"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
+}
+
+#[test]
 fn a_use_is_found_however_it_is_written() {
     let uses = |file: &str, text: &str| {
         let source = Source::new(Path::new(file), text.to_owned());
