@@ -49,7 +49,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("clap", "cli"),
     ("aws_sdk_", "lock/store"),
     ("aws_smithy_", "lock/store"),
-    ("aws_types", "lock/store"),
+    ("aws_config", "lock/store"),
     ("aws_credential_types", "lock/store"),
 ];
 

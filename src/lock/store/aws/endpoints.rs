@@ -3,7 +3,7 @@
 //! Sources: `Configure` in terraform's `internal/backend/remote-state/s3/backend.go`, `resolveBaseEndpoint` in each
 //! service and in `config/resolve.go` of aws-sdk-go-v2.
 
-use aws_types::SdkConfig;
+use aws_config::SdkConfig;
 
 use super::profile::Profile;
 use super::settings::AwsSettings;

@@ -4,12 +4,11 @@
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
+use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
-use aws_types::SdkConfig;
-use aws_types::region::Region;
 
 use super::classify::classify;
 use super::endpoints::at;
