@@ -210,3 +210,14 @@ fn search_path_outside() -> OsString {
     let path = non_empty(&variable, "PATH").unwrap_or_default();
     stand_in::path_without(&path)
 }
+
+/// A current-thread runtime: the child must be started by the thread that lives as long as the process. Threads that hang
+/// in the system at the end are not waited for.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let output = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(output)
+}

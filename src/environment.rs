@@ -1,4 +1,4 @@
-//! The process environment: the one place that reads it. All others are given it as [`Environment`], so that a test can say
+//! The process environment and command line: the one place that reads them. All others are given it as [`Environment`], so that a test can say
 //! what is in it.
 
 use std::ffi::OsString;
@@ -10,6 +10,11 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 #[must_use]
 pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
+}
+
+/// The words that this process was called by, the program's first.
+pub(crate) fn command_line() -> impl Iterator<Item = OsString> {
+    std::env::args_os()
 }
 
 /// The value of a variable that counts: terraform takes an empty one for none.

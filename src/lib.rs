@@ -27,7 +27,7 @@ use std::panic::{UnwindSafe, catch_unwind};
 
 use nix::libc::SIGPIPE;
 
-use self::child::SignalNumber;
+use self::child::{Inheritance, SignalNumber};
 use self::cli::{Answer, Command};
 use self::context::Context;
 use self::failure::Failure;
@@ -42,7 +42,10 @@ pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcom
         // A panic's words go the way of all others.
         std::panic::set_hook(Box::new(|panic| plain_ui().warning(&panic.to_string())));
         let zeroth = arguments.next();
-        let arguments = arguments.collect();
+        let arguments: Vec<OsString> = arguments.collect();
+        if let Some(left) = Inheritance::of_this_process(zeroth.as_deref(), &arguments) {
+            return session::bequest::carry_out(left);
+        }
         let path = environment::variable("PATH");
         let called_as = stand_in::called_as(zeroth.as_deref(), path.as_deref());
         if let (Some(_), Some(zeroth)) = (called_as, zeroth) {

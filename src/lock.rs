@@ -6,6 +6,7 @@
 pub mod acquire;
 pub mod held;
 pub mod host;
+pub mod inherit;
 pub mod keeper;
 pub mod liveness;
 mod outage;

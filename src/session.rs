@@ -6,6 +6,7 @@
 //! Signals are heard from the first request for a lock to the last. Before, nothing is held, and they end tflock by
 //! themselves, even where it hangs in the system.
 
+pub mod bequest;
 mod holding;
 pub mod nesting;
 mod running;
@@ -33,7 +34,7 @@ use crate::lock::keeper::{Keeper, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
 use crate::system::run_file::{Run, RunFile};
-use crate::target::{ChildLocking, InitLock, Selected, Situation, Target, WithoutPlace};
+use crate::target::{ChildLocking, InitLock, Selected, Situation, Subject, Target, WithoutPlace};
 use crate::ui::{Prompts, Ui};
 
 /// How long a release fails before somebody is told why it takes so long.
@@ -120,6 +121,7 @@ pub async fn run_under_lock(
         may_be_left: Cell::new(false),
         host,
         selected: Some(situation.selected(&target)),
+        subject: Some(target.subject()),
         stores: target.stores,
         child_locking: target.child_locking,
         init_lock: target.init_lock,
@@ -209,6 +211,8 @@ struct Session<'a> {
     success_codes: &'static [u8],
     /// What terraform works on, if it is still selected when it is started.
     selected: Option<Selected>,
+    /// What is locked, for whoever gives it back if we are killed.
+    subject: Option<Subject>,
     selection: Selection,
     /// Whether what was selected changed while the child may have been reading it.
     is_astray: Cell<bool>,
@@ -238,10 +242,16 @@ impl Session<'_> {
             .await;
         self.run_file.replace(run_file);
         let (released, asked_to_end) = self.release(&mut keeper, signals).await;
-        if let Running::Ended(_, output) = &mut running
-            && asked_to_end.is_none()
+        if let Running::Ended {
+            output, witness, ..
+        } = &mut running
         {
-            deliver(output, signals).await;
+            if let Some(witness) = witness.take() {
+                witness.dismiss();
+            }
+            if asked_to_end.is_none() {
+                deliver(output, signals).await;
+            }
         }
         self.conclude(running, &keeper, &released)
     }
@@ -306,8 +316,14 @@ impl Session<'_> {
                 return Ok(Outcome::Signal(signal.kind.number()));
             }
             Running::NotStarted(StartError::Spawn(error)) => return Err(error.into()),
-            Running::Ended(Ending::Signalled(signal), _) => Outcome::Signal(signal),
-            Running::Ended(Ending::Exited(code), _) => Outcome::Exit(code),
+            Running::Ended {
+                ending: Ending::Signalled(signal),
+                ..
+            } => Outcome::Signal(signal),
+            Running::Ended {
+                ending: Ending::Exited(code),
+                ..
+            } => Outcome::Exit(code),
         };
         if keeper.lost_any() || !released.lost.is_empty() {
             return Err(self.lost(outcome));

@@ -11,6 +11,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cli::{Options, StoreChoice};
 use crate::environment::non_empty;
 use crate::exit_code;
@@ -113,8 +115,9 @@ pub struct Situation<'a> {
     pub command: Option<&'a LockingCommand>,
 }
 
-/// What is locked, before it is known where.
-struct Subject {
+/// What is locked, before it is known where. Serialised it holds whatever secrets the backend has.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Subject {
     backend: Backend,
     workspace: Workspace,
     version: Option<String>,
@@ -126,6 +129,14 @@ struct Subject {
 /// A configuration that does not tell which lock it would be, or that cannot be used.
 pub async fn find(situation: Situation<'_>) -> Result<Target, Failure> {
     let subject = situation.subject()?;
+    find_for(situation, subject).await
+}
+
+/// Finds the lock of a state that is known, whatever is selected now.
+///
+/// # Errors
+/// What cannot be used.
+pub async fn find_for(situation: Situation<'_>, subject: Subject) -> Result<Target, Failure> {
     let s3 = subject.backend.s3()?;
     let places = match (situation.options.store, &s3) {
         (StoreChoice::Auto, Some(s3)) => situation.auto_s3(&subject, s3).await?,
@@ -215,6 +226,18 @@ impl Target {
             target.init_lock = target.init_lock.or(place.init_lock.filter(|_| own != 0));
         }
         Ok(target)
+    }
+}
+
+impl Target {
+    /// What is locked.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject {
+            backend: self.backend.clone(),
+            workspace: self.workspace.clone(),
+            version: self.terraform_version.clone(),
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Holders {
     }
 }
 
-fn holds_place(name: &str, left: Left) -> bool {
+pub(super) fn holds_place(name: &str, left: Left) -> bool {
     // What 15 bytes hold of `terraform-provider-…`.
     if name.starts_with("terraform-provi") {
         return false;

@@ -6,6 +6,7 @@
 //! This module must never kill the child, and knows nothing of locks: what to do about an ending, a suspension or a lost
 //! lock is decided by whoever asks [`Run::next`] for events.
 
+mod bequest;
 mod ending;
 mod event;
 mod exec;
@@ -13,6 +14,7 @@ mod group;
 mod inherited;
 mod job;
 mod orphaned;
+mod outlasting;
 mod output;
 mod policy;
 mod request;
@@ -25,10 +27,12 @@ mod terminal;
 mod title;
 mod witness;
 
+pub use bequest::{Bequest, Inheritance};
 pub use ending::{Ending, SignalNumber, die_of};
 pub use event::{Event, Reached, StartError};
 pub use exec::replace_by;
 pub use group::Process;
+pub use outlasting::outlast;
 pub use output::Output;
 pub use policy::{Action, History, Phase, Place, REPEAT_AFTER, decide};
 pub use run::Run;
@@ -37,3 +41,4 @@ pub use signals::Signals;
 pub use spawn::{Command, SpawnError, Successors};
 pub use terminal::HandOver;
 pub use title::rename_this_process;
+pub use witness::Witness;

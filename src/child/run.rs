@@ -13,6 +13,7 @@ use nix::sys::signal::Signal as Number;
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep_until};
 
+use super::bequest::Bequest;
 use super::ending::wait_for;
 use super::event::{Event, Reached, StartError};
 use super::group::{self, Found, Holders, Left};
@@ -80,7 +81,7 @@ enum Wake {
 
 impl<'signals> Run<'signals> {
     /// Starts `command`. On the runtime's only thread, and with the lock held. The child and its witness keep the descriptor
-    /// `kept` open for as long as they live.
+    /// `kept` open for as long as they live, and the witness gets the `bequest` if tflock is killed.
     ///
     /// # Errors
     /// If the end was requested before, or the program cannot be started.
@@ -88,6 +89,7 @@ impl<'signals> Run<'signals> {
         command: &Command,
         signals: &'signals mut Signals,
         kept: Option<BorrowedFd<'_>>,
+        bequest: Option<Bequest>,
     ) -> Result<Self, StartError> {
         if let Some(signal) = signals.end_requested_already(Phase::Starting) {
             return Err(StartError::EndRequested(signal));
@@ -125,7 +127,7 @@ impl<'signals> Run<'signals> {
             stop,
             job: Job::new(child, terminal, command.hand_over),
             // Without it signals that reach the child directly go unnoticed. No reason to give up a child that runs.
-            witness: Witness::start(duty, output.relays(), kept).ok(),
+            witness: Witness::start(duty, output.relays(), kept, bequest).ok(),
             output,
             state: State::Running,
             request: Request::None,
@@ -172,10 +174,11 @@ impl<'signals> Run<'signals> {
         self.job.hurry();
     }
 
-    /// Gives back the signals, and what of the output its reader has not yet taken. After [`Event::Ended`].
+    /// Gives back the signals, what of the output its reader has not yet taken, and the witness, who stays until the lock
+    /// has been given back. After [`Event::Ended`].
     #[must_use]
-    pub fn into_output(self) -> Output {
-        self.output
+    pub fn into_parts(self) -> (Output, Option<Witness>) {
+        (self.output, self.witness)
     }
 
     /// The next event. After [`Event::Ended`] it is that for ever. Nothing is lost if the future is dropped.
@@ -409,7 +412,9 @@ impl<'signals> Run<'signals> {
                 self.act(Place::Child, signal);
             }
         }
-        self.dismiss_witness();
+        if let Some(witness) = &self.witness {
+            witness.note_end();
+        }
         self.job.end(left);
         self.request = Request::Made { at: Instant::now() };
         self.output.child_ended();

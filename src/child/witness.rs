@@ -6,11 +6,15 @@
 //! is killed: `timeout -k`, GitLab and Jenkins send SIGTERM and then SIGKILL, and the parent-death signal cannot be called
 //! off between the two. It also asks when tflock lets a time limit pass that it has set: it hangs, or was stopped.
 //!
-//! The witness is forked and never becomes another program. It must hold no descriptor but its socket, the pipes that
-//! it would have to look after and the trace of the run, make system calls only, and never outlive both tflock and its purpose.
+//! The witness stays until the lock has been given back. If tflock is killed before, it does that: it becomes tflock once
+//! more ([`super::bequest`]), waits until nobody holds the child's place any more, and gives the lock back.
+//!
+//! Until then it is a fork. It must hold no descriptor but its socket, stderr, the pipes that it would have to look after, the
+//! trace of the run and what it inherits, make system calls only, and never outlive both tflock and its purpose.
 
 mod life;
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
@@ -27,9 +31,14 @@ use nix::unistd::{ForkResult, Pid, fork, read, setpgid};
 use tokio::net::UnixStream;
 
 use self::life::keep_watch;
+use super::bequest::{Bequest, Ready};
 use super::output::Relay;
 use super::signal::{Kind, Origin, Signal};
-use super::title::title_area;
+use super::title::{TitleArea, title_area};
+
+/// A name of its own, so that `pkill tflock` and `pkill -f 'tflock apply'` mean tflock alone. If the witness were hit as
+/// well that would look as if terraform had got the signal.
+pub(super) const NAME: &CStr = c"lock-witness";
 
 /// What a report looks like: the number of the signal, its `si_code` and the sender's process ID.
 const REPORT: usize = 12;
@@ -40,12 +49,15 @@ const NO_LIMIT: i32 = -1;
 /// What tflock sends to hear of everything that the group has got so far: the answer is a report of no signal.
 const TELL_ALL: i32 = -2;
 
+/// What tflock sends when whoever held the child's place has ended: nobody is to be asked for anything any more.
+const CHILD_ENDED: i32 = -3;
+
 /// How long that answer is waited for. The witness may be stopped, or the machine busy.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The running witness, as tflock sees it.
 #[derive(Debug)]
-pub(super) struct Witness {
+pub struct Witness {
     id: Pid,
     socket: UnixStream,
     report: [u8; REPORT],
@@ -63,25 +75,40 @@ pub(super) struct Duty {
     pub(super) hang_up_counts: bool,
 }
 
+/// What it takes over if tflock is killed.
+pub(super) struct Estate<'tflock> {
+    pub(super) relays: &'tflock [Relay],
+    pub(super) kept: Option<BorrowedFd<'tflock>>,
+    pub(super) bequest: Option<Ready>,
+    pub(super) title: Option<TitleArea>,
+}
+
 impl Witness {
-    /// Forks it into the child's group, which must exist. `relays` is the output that it takes over if tflock is killed, and
-    /// `kept` a descriptor that it holds open for as long as it lives.
+    /// Forks it into the child's group, which must exist. If tflock is killed it takes over the output, which is `relays`, and
+    /// then the `bequest`. `kept` is a descriptor that it holds open for as long as it lives.
     pub(super) fn start(
         duty: Duty,
         relays: &[Relay],
         kept: Option<BorrowedFd<'_>>,
+        bequest: Option<Bequest>,
     ) -> io::Result<Self> {
         let (ours, theirs) = Socket::pair()?;
         let theirs = OwnedFd::from(theirs);
         ours.set_nonblocking(true)?;
         let socket = UnixStream::from_std(ours)?;
-        let title = title_area();
+        let bequest = bequest.map(|bequest| bequest.ready(duty.group, kept));
+        let estate = Estate {
+            relays,
+            kept,
+            bequest: bequest.transpose()?,
+            title: title_area(),
+        };
 
         let held_back = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
         // SAFETY: the forked process makes system calls only, on values prepared before, until it ends by `_exit`.
         let forked = unsafe { fork() };
         if matches!(forked, Ok(ForkResult::Child)) {
-            keep_watch(&theirs, duty, relays, kept, title);
+            keep_watch(&theirs, duty, &estate);
         }
         held_back.thread_set_mask()?;
         let ForkResult::Parent { child: id } = forked? else {
@@ -121,6 +148,11 @@ impl Witness {
         self.tell(limit.map_or(NO_LIMIT, |limit| {
             i32::try_from(limit.as_millis()).unwrap_or(i32::MAX)
         }));
+    }
+
+    /// From now on it asks nobody for anything. It stays, in case that tflock is killed before the lock is given back.
+    pub(super) fn note_end(&self) {
+        self.tell(CHILD_ENDED);
     }
 
     fn tell(&self, word: i32) {
@@ -181,8 +213,8 @@ impl Witness {
         }
     }
 
-    /// Ends it, without anything being asked of the group.
-    pub(super) fn dismiss(self) {
+    /// Ends it, without anything being asked of the group: the lock has been given back, or not, and that is said.
+    pub fn dismiss(self) {
         // SIGKILL because it would not hear anything else if somebody had stopped it along with its group.
         let _ = kill(self.id, Number::SIGKILL);
         let _ = waitpid(self.id, None);

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::block_on;
 use crate::child::{Command, Successors};
 use crate::cli::{ExecArguments, Expiry, split_chdir};
 use crate::context::Context;
+use crate::context::block_on;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;

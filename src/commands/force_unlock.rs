@@ -4,10 +4,10 @@ mod by_terraform;
 
 use anyhow::Context as _;
 
-use super::block_on;
 use super::status::{Seen, changed, look};
 use crate::cli::ForceUnlockArguments;
 use crate::context::Context;
+use crate::context::block_on;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::host::Host as _;

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::block_on;
 use crate::child::{Command, HandOver};
 use crate::cli::{Expiry, Misplaced, option_behind};
 use crate::context::Context;
+use crate::context::block_on;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;

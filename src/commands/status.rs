@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::block_on;
 use crate::cli::StatusArguments;
 use crate::context::Context;
+use crate::context::block_on;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::{Selection, Session};
-use crate::child::{Command, Ending, Event, Output, Run, Signals, StartError};
+use crate::child::{Command, Ending, Event, Output, Run, Signals, StartError, Witness};
 use crate::lock::keeper::{Keeper, News};
 use crate::system::process::ProcessIdentity;
 use crate::system::run_file::{RunFile, Sighting};
@@ -19,7 +19,12 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// How the child's part of a session ended.
 pub(super) enum Running {
-    Ended(Ending, Output),
+    Ended {
+        ending: Ending,
+        output: Output,
+        /// Stays until the lock has been given back, in case that we are killed before.
+        witness: Option<Witness>,
+    },
     NotStarted(StartError),
     Panicked(Box<dyn Any + Send>),
 }
@@ -39,7 +44,8 @@ impl Session<'_> {
             file.note_arguments(&command.arguments);
         }
         let place = run_file.as_ref().map(|file| file.place());
-        let mut run = match Run::start(command, signals, place) {
+        let bequest = self.bequest(keeper, command.successors);
+        let mut run = match Run::start(command, signals, place, bequest) {
             Ok(run) => run,
             Err(error) => return Running::NotStarted(error),
         };
@@ -54,11 +60,21 @@ impl Session<'_> {
         };
         sighted(run.sighting());
         match catching(self.watch(command, &mut run, keeper, &mut sighted)).await {
-            Ok(ending) => Running::Ended(ending, run.into_output()),
+            Ok(ending) => {
+                let (output, witness) = run.into_parts();
+                Running::Ended {
+                    ending,
+                    output,
+                    witness,
+                }
+            }
             // Whatever it was, the child still runs: the lock is kept until it has ended.
             Err(panic) => {
                 run.interrupt();
                 while !matches!(run.next().await, Event::Ended(_)) {}
+                if let (_, Some(witness)) = run.into_parts() {
+                    witness.dismiss();
+                }
                 Running::Panicked(panic)
             }
         }

@@ -159,6 +159,7 @@ impl Scene {
             without_place: WithoutPlace::Refused,
             success_codes: &[0],
             selected: None,
+            subject: None,
             child_locking: ChildLocking::TurnedOff,
             init_lock: None,
             selection: Selection::AtStart,

@@ -152,17 +152,7 @@ impl Session<'_> {
 
     pub(super) fn tell_not_released(&self, failed: &NotReleased) {
         self.may_be_left.set(true);
-        self.ui
-            .warning(&format!("the lock is NOT released: {}", failed.error));
-        let condition = match failed.error.kind {
-            StoreErrorKind::AccessDenied => "with credentials that are allowed to",
-            kind if kind.is_about_credentials() => "once you have logged in again",
-            _ => "once the store answers again",
-        };
-        self.ui.hint(&format!(
-            "{condition}: `{}`",
-            self.naming(&failed.key).removal_line(Some(&failed.id))
-        ));
+        tell_left(&self.naming(&failed.key), failed);
     }
 
     pub(super) fn tell_released(&self, released: &Released) {
@@ -248,6 +238,20 @@ impl Session<'_> {
             "somebody else may have changed the state meanwhile: run `{look}` and read it"
         ))
     }
+}
+
+/// What became of a lock that could not be given back, and what removes it; `naming` names it in commands.
+pub(super) fn tell_left(naming: &Context, failed: &NotReleased) {
+    naming
+        .ui
+        .warning(&format!("the lock is NOT released: {}", failed.error));
+    let condition = match failed.error.kind {
+        StoreErrorKind::AccessDenied => "with credentials that are allowed to",
+        kind if kind.is_about_credentials() => "once you have logged in again",
+        _ => "once the store answers again",
+    };
+    let removal = naming.removal_line(Some(&failed.id));
+    naming.ui.hint(&format!("{condition}: `{removal}`"));
 }
 
 fn ending(outcome: Outcome) -> String {

@@ -84,6 +84,8 @@ pub struct Stat {
     pub name: String,
     /// Field 3: `Z` and `X` have ended, or their first thread has.
     pub state: char,
+    /// Field 4: the process that waits for it.
+    pub parent: u32,
     /// Field 5.
     pub group: i32,
     /// Field 6.
@@ -133,6 +135,7 @@ impl Stat {
             pid,
             name: name.to_owned(),
             state: field(3)?.chars().next()?,
+            parent: field(4)?.parse().ok()?,
             group: field(5)?.parse().ok()?,
             session: field(6)?.parse().ok()?,
             is_kernel_thread: number(9)? & Self::KERNEL_THREAD != 0,

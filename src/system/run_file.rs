@@ -171,6 +171,46 @@ impl RunFile {
     }
 }
 
+/// The lock of that ID has been given back in the place of its run: there is nothing left to prove.
+pub fn remove(directory: &Path, lock_id: &str) {
+    if let Ok(path) = path_of(directory, lock_id) {
+        // A file that stays is found to name no lock.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// A place in another's run, of one's own: it can tell whether it is the last.
+#[derive(Debug)]
+pub struct Place {
+    file: File,
+}
+
+impl Place {
+    /// Takes one in the run that has the lock of that ID.
+    ///
+    /// # Errors
+    /// What the system says; there is no such run.
+    pub fn take(directory: &Path, lock_id: &str) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path_of(directory, lock_id)?)?;
+        file.lock_shared()?;
+        Ok(Self { file })
+    }
+
+    /// Whether nobody else has a place in that run. From then on nobody can tell it from a run that lives.
+    #[must_use]
+    pub fn is_the_last(&self) -> bool {
+        if self.file.try_lock().is_ok() {
+            return true;
+        }
+        // What has become of ours in the attempt is not said (flock(2)).
+        let _ = self.file.lock_shared();
+        false
+    }
+}
+
 /// A reader that comes in between sees a text that cannot be read, and proves nothing by it.
 fn write(file: &File, run: &Run) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(run)?;

@@ -13,6 +13,7 @@ mod tags;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::attributes::AttributeError;
@@ -22,8 +23,8 @@ pub use self::role::{AssumeRole, AssumeRoleWithWebIdentity};
 pub use self::s3::{Endpoints, S3Backend};
 pub use self::secret::Secret;
 
-/// A backend: its type, and its configuration as terraform merged it.
-#[derive(Clone, PartialEq)]
+/// A backend: its type, and its configuration as terraform merged it. Serialised it holds whatever secrets that has.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backend {
     type_name: String,
     config: Map<String, Value>,

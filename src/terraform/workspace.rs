@@ -7,13 +7,16 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::backend::data_directory;
 use crate::environment::{Environment, non_empty};
 
 const DEFAULT: &str = "default";
 
 /// The name of a workspace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Workspace(String);
 
 impl Workspace {

@@ -85,7 +85,10 @@ fn a_run_killed_at_any_moment_leaves_the_lock_free_or_proven_dead() {
 #[test]
 fn a_run_that_took_over_from_a_killed_one_says_so() {
     let workspace = Workspace::new();
-    let killed = run(&workspace, "echo started; kill -9 $PPID; exec sleep 0").run();
+    // Else the witness gives back the lock.
+    let script = "until witness=$(pgrep -x lock-witness -g $$); do sleep 0.01; done; \
+                  kill -9 $witness $PPID; exec sleep 0";
+    let killed = run(&workspace, script).run();
     assert_eq!(killed.status, Status::Signal(Signal::SIGKILL), "{killed}");
     assert!(record(&workspace).is_some());
     let next = workspace.tflock(["exec", "--", "true"]).run();

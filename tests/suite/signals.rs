@@ -5,6 +5,7 @@
 
 mod apply;
 mod around;
+mod bequeathed;
 mod beside;
 mod console;
 mod hang_up;
@@ -15,8 +16,9 @@ mod left_behind;
 mod nested;
 mod output;
 mod phases;
-mod processes;
 mod prompt;
 mod resumed;
 mod sent;
 mod shell;
+
+use crate::support::processes;

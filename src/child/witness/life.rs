@@ -2,7 +2,6 @@
 //!
 //! It must make system calls only: nothing that allocates or locks.
 
-use std::ffi::CStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,36 +14,29 @@ use nix::sys::signal::{
 };
 use nix::unistd::{Pid, dup2_stdin, read, setpgid, write};
 
-use super::{Duty, REPORT, TELL_ALL};
+use super::{CHILD_ENDED, Duty, Estate, NAME, REPORT, TELL_ALL};
+use crate::child::bequest::{Child, Ready};
 use crate::child::output::Relay;
-use crate::child::title::{TitleArea, rename};
+use crate::child::title::rename;
 use crate::child::{inherited, orphaned};
-
-/// A name of its own, so that `pkill tflock` and `pkill -f 'tflock apply'` mean tflock alone. If the witness were hit as
-/// well that would look as if terraform had got the signal.
-const NAME: &CStr = c"lock-witness";
 
 /// Whether the group was asked to stop: by anybody, tflock included.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// The witness's whole life.
-pub(super) fn keep_watch(
-    socket: &OwnedFd,
-    duty: Duty,
-    relays: &[Relay],
-    kept: Option<BorrowedFd<'_>>,
-    title: Option<TitleArea>,
-) -> ! {
+pub(super) fn keep_watch(socket: &OwnedFd, duty: Duty, estate: &Estate<'_>) -> ! {
     // Both sides do it, so that neither has to wait for the other. On failure tflock ends us.
     let _ = setpgid(Pid::from_raw(0), duty.group);
     let ready = dup2_stdin(socket.as_fd()).is_ok() && install(duty).is_ok();
     if ready {
-        close_all_but_stdin_and(relays, kept);
-        rename(NAME, title);
+        close_all_but_stdin_and(estate);
+        rename(NAME, estate.title);
         let _ = SigSet::empty().thread_set_mask();
-        outlast_tflock(duty);
-        ask(duty);
-        orphaned::pass_on(relays);
+        let child = outlast_tflock(duty);
+        if child == Child::Living {
+            ask(duty);
+        }
+        take_over(estate, child);
     }
     // SAFETY: ends the process without running anything that tflock has registered for its own exit.
     unsafe { libc::_exit(0) }
@@ -103,11 +95,44 @@ use libc::__errno_location as errno_location;
 #[cfg(not(target_os = "linux"))]
 use libc::__error as errno_location;
 
+/// What tflock would do next: passes on the output, and gives back the lock. Each in a process of its own, because a reader or
+/// a daemon may keep the output waiting for ever.
+fn take_over(estate: &Estate<'_>, child: Child) {
+    let Some(bequest) = &estate.bequest else {
+        return orphaned::pass_on(estate.relays);
+    };
+    if !estate.relays.is_empty() {
+        // SAFETY: this process has one thread, and both go on making system calls only.
+        match unsafe { libc::fork() } {
+            0 => {}
+            id => {
+                if id > 0 {
+                    release_place(estate);
+                }
+                orphaned::pass_on(estate.relays);
+                if id > 0 {
+                    return;
+                }
+            }
+        }
+    }
+    bequest.carry_out(child);
+}
+
+/// Whoever gives back the lock keeps the place, and looks who else does.
+fn release_place(estate: &Estate<'_>) {
+    if let Some(kept) = &estate.kept {
+        // SAFETY: a system call that takes a number; nothing in this process uses it any more.
+        unsafe { libc::close(kept.as_raw_fd()) };
+    }
+}
+
 /// Returns when tflock has ended, and the socket with it. Until then asks if a limit passes.
-fn outlast_tflock(duty: Duty) {
+fn outlast_tflock(duty: Duty) -> Child {
     // SAFETY: the socket was put there, and stays open until this process ends.
     let socket = unsafe { BorrowedFd::borrow_raw(libc::STDIN_FILENO) };
     let mut limit = None::<Instant>;
+    let mut child = Child::Living;
     loop {
         let left = limit.map(|limit| limit.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -122,11 +147,14 @@ fn outlast_tflock(duty: Duty) {
         match poll(&mut [PollFd::new(socket, PollFlags::POLLIN)], timeout) {
             Ok(0) | Err(Errno::EINTR) => continue,
             Ok(_) => {}
-            Err(_) => return,
+            Err(_) => return child,
         }
         let mut milliseconds = [0; 4];
         match read(socket, &mut milliseconds) {
-            Ok(0) => return,
+            Ok(0) => return child,
+            Ok(_) if i32::from_ne_bytes(milliseconds) == CHILD_ENDED => {
+                (child, limit) = (Child::Ended, None);
+            }
             Ok(_) if i32::from_ne_bytes(milliseconds) == TELL_ALL => {
                 // Whatever signal was waiting has been reported: its handler has run by now.
                 let _ = write(socket, &[0; REPORT]);
@@ -138,7 +166,7 @@ fn outlast_tflock(duty: Duty) {
                     .map(|left| Instant::now() + Duration::from_millis(left));
             }
             Err(Errno::EINTR) => {}
-            Err(_) => return,
+            Err(_) => return child,
         }
     }
 }
@@ -151,15 +179,19 @@ fn ask(duty: Duty) {
 }
 
 /// Locked files, connections and other pipes of tflock's must not stay open because of the witness.
-fn close_all_but_stdin_and(relays: &[Relay], kept: Option<BorrowedFd<'_>>) {
+fn close_all_but_stdin_and(estate: &Estate<'_>) {
     let ends = |relay: &Relay| [relay.source.as_raw_fd(), relay.target.as_raw_fd()];
     let mut first: RawFd = 1;
-    // There are five at the most: looking for the next one costs less than a sorted list, which would have to live
+    // There are eight at the most: looking for the next one costs less than a sorted list, which would have to live
     // somewhere.
-    while let Some(kept) = relays
+    while let Some(kept) = estate
+        .relays
         .iter()
         .flat_map(ends)
-        .chain(kept.map(|kept| kept.as_raw_fd()))
+        .chain(estate.kept.map(|kept| kept.as_raw_fd()))
+        // For the words of whoever gives back the lock.
+        .chain(estate.bequest.iter().map(|_| libc::STDERR_FILENO))
+        .chain(estate.bequest.iter().flat_map(Ready::descriptors))
         .filter(|&one| one >= first)
         .min()
     {

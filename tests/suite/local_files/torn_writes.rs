@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::record;
+use crate::support::lock_table::kill_witness;
 use crate::support::waiting::wait_for_file;
 use crate::support::workspace::Workspace;
 
@@ -40,11 +41,13 @@ fn a_renewal_that_is_half_written_when_its_writer_dies_leaves_the_record_whole()
         "--",
         "sh",
         "-c",
-        "touch started; read -r line",
+        "echo $$ >begun; mv begun started; read -r line",
     ]);
     // The child ends with its input, which ends with the test.
     let run = run.open_stdin().start();
     wait_for_file(workspace.file("started"));
+    // Else it gives back the lock.
+    kill_witness(workspace.read("started").trim().parse().unwrap());
     limit_file_size(run.pid().as_raw(), 100).unwrap();
     run.wait().died_of(Signal::SIGXFSZ);
     let left = fs::read_to_string(record(&workspace).unwrap()).unwrap();

@@ -1,5 +1,7 @@
-//! Ends that nobody can prepare for: tflock is killed, or terraform is.
+//! Ends that nobody can prepare for: tflock is killed, or terraform is. If tflock is, the witness gives back the lock.
 
+use std::fs;
+use std::io;
 use std::thread;
 use std::time::Duration;
 
@@ -8,14 +10,15 @@ use nix::unistd::Pid;
 
 use super::apply::{Apply, Requests, requests, said};
 use super::console::Console;
-use super::processes::wait_for_end;
+use super::processes::{wait_for_end, witness_of};
 use crate::support::fake_terraform::Script;
 use crate::support::lock_table::LockTable;
 use crate::support::process::{Running, Status};
 use crate::support::waiting::wait_until;
+use crate::support::workspace::Workspace;
 
 #[test]
-fn terraform_saves_its_state_when_tflock_is_killed_and_the_next_run_takes_over() {
+fn terraform_saves_its_state_when_tflock_is_killed_and_the_lock_is_released() {
     let apply = Apply::remote();
     let running = apply.tflock().start();
     let terraform = apply.terraform();
@@ -31,12 +34,31 @@ fn terraform_saves_its_state_when_tflock_is_killed_and_the_next_run_takes_over()
         "{finished}"
     );
     assert_eq!(apply.saved(), ["first"]);
-    assert_eq!(apply.locks().len(), 1, "it is not released by anybody else");
+    assert!(finished.stderr.ends_with(RELEASED), "{finished}");
+    assert_eq!(apply.locks(), Vec::<String>::new());
+    assert_eq!(traces(&apply.workspace), Vec::<String>::new());
 
     let next = apply.workspace.tflock(["plan", "-no-color"]).run();
     assert_eq!(next.status, Status::Code(0), "{next}");
-    assert!(next.stderr.contains("took over a dead lock"), "{next}");
+    assert!(!next.stderr.contains("took over"), "{next}");
     assert!(next.stdout.contains("must be replaced"), "{next}");
+}
+
+#[test]
+fn the_lock_stays_until_it_is_proven_dead_if_the_witness_is_killed_too() {
+    let apply = Apply::remote();
+    let running = apply.tflock().start();
+    let terraform = apply.terraform();
+    let witness = witness_of(terraform);
+    kill(witness, Signal::SIGKILL).expect("a living process");
+    running.signal(Signal::SIGKILL);
+    kill(terraform, Signal::SIGINT).expect("a living process");
+    running.wait();
+    wait_for_end(terraform);
+    assert_eq!(apply.locks().len(), 1);
+    let next = apply.workspace.tflock(["plan", "-no-color"]).run();
+    assert_eq!(next.status, Status::Code(0), "{next}");
+    assert!(next.stderr.contains("took over a dead lock"), "{next}");
     assert_eq!(apply.locks(), Vec::<String>::new());
 }
 
@@ -59,7 +81,7 @@ fn a_reader_that_goes_away_with_tflock_does_not_kill_terraform() {
             .exists()
     );
     assert_eq!(apply.saved(), ["first"]);
-    assert_eq!(apply.locks().len(), 1);
+    apply.wait_until_released();
 }
 
 #[test]
@@ -70,10 +92,11 @@ fn terraform_saves_its_state_when_tflock_is_killed_at_a_terminal() {
     kill(apply.process(), Signal::SIGKILL).expect("a living process");
     wait_for_end(terraform);
     console.terminal.wait_for_output("code=137.");
+    console.terminal.wait_for_output("and the lock is released");
     let output = console.terminal.output();
     assert_eq!(requests(&output), Requests::One, "{output}");
     assert_eq!(apply.saved(), ["first"]);
-    assert_eq!(apply.locks().len(), 1);
+    assert_eq!(apply.locks(), Vec::<String>::new());
 }
 
 #[test]
@@ -89,6 +112,7 @@ fn a_kill_that_follows_a_stop_is_not_a_second_request() {
         wait_until("the end of tflock", || !running.is_running());
         // A request of the witness's own would have arrived by then.
         thread::sleep(Duration::from_millis(300));
+        assert_eq!(apply.locks().len(), 1, "terraform still saves");
         saving.open();
         saved_once(&apply, running, terraform);
     }
@@ -96,12 +120,19 @@ fn a_kill_that_follows_a_stop_is_not_a_second_request() {
 
 #[test]
 fn a_kill_right_after_a_stop_does_not_swallow_it() {
-    let apply = Apply::remote();
-    let running = apply.tflock().start();
-    let terraform = apply.terraform();
-    running.signal(Signal::SIGTERM);
-    running.signal(Signal::SIGKILL);
-    saved_once(&apply, running, terraform);
+    for (first, pause) in [
+        (Signal::SIGTERM, Duration::ZERO),
+        (Signal::SIGTERM, Duration::from_millis(3)),
+        (Signal::SIGINT, Duration::from_millis(3)),
+    ] {
+        let apply = Apply::remote();
+        let running = apply.tflock().start();
+        let terraform = apply.terraform();
+        running.signal(first);
+        thread::sleep(pause);
+        running.signal(Signal::SIGKILL);
+        saved_once(&apply, running, terraform);
+    }
 }
 
 /// Fails unless terraform stopped as at one Ctrl-C after its tflock was killed.
@@ -112,7 +143,21 @@ fn saved_once(apply: &Apply, running: Running, terraform: Pid) {
     wait_for_end(terraform);
     assert_eq!(requests(&said(&finished)), Requests::One, "{finished}");
     assert_eq!(apply.saved(), ["first"]);
-    assert_eq!(apply.locks().len(), 1, "nobody else releases it");
+    assert!(finished.stderr.ends_with(RELEASED), "{finished}");
+    assert_eq!(apply.locks(), Vec::<String>::new());
+}
+
+/// How a run ends whose tflock was killed.
+const RELEASED: &str = "tflock: tflock was killed; terraform has ended and the lock is released\n";
+
+/// The traces that runs have left.
+fn traces(workspace: &Workspace) -> Vec<String> {
+    let entries = fs::read_dir(workspace.state_home().join("tflock/runs"));
+    let entries = entries.into_iter().flatten();
+    let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+    entries
+        .map(|entry| name(entry).to_string_lossy().into_owned())
+        .collect()
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::dynamodb::{Dynamodb, Table};
 use super::fake_terraform::FakeTerraform;
 use super::mid_run::stopping_script;
 use super::process::{Invocation, Running};
+use super::processes::witness_of;
 use super::waiting::wait_until;
 use super::workspace::Workspace;
 
@@ -100,14 +101,23 @@ fn terraforms_info() -> Value {
     })
 }
 
-/// Kills a run with SIGKILL, and its scripted terraform if that outlives it. Both are gone then.
+/// Kills a run with SIGKILL, its witness, and its scripted terraform if that outlives it. All are gone then, and nobody gives
+/// back the lock.
 #[track_caller]
 pub fn kill_with_terraform(mut run: Running, fake: &FakeTerraform) {
     let terraform = fake.calls().pop().expect("a call").pid;
+    kill_witness(terraform);
     run.signal(Signal::SIGKILL);
     wait_until("the end of tflock", || !run.is_running());
     kill_if_ours(terraform, fake);
     run.wait().died_of(Signal::SIGKILL);
+}
+
+/// Kills the witness that lives in the group of a child.
+#[track_caller]
+pub fn kill_witness(child: i32) {
+    let witness = witness_of(Pid::from_raw(child));
+    kill(witness, Signal::SIGKILL).expect("a living process");
 }
 
 /// Kills a process if it still is that scripted terraform.

@@ -19,6 +19,7 @@ pub mod lock_table;
 pub mod mid_run;
 pub mod odd_server;
 pub mod process;
+pub mod processes;
 pub mod proxy;
 pub mod pty;
 pub mod recorded;

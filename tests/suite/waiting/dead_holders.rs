@@ -1,4 +1,4 @@
-//! Holders that were killed: on this machine their end can be proven, and only then is their lock taken over.
+//! Holders that were killed, and their witnesses with them: on this machine their end can be proven, and only then is their lock taken over.
 
 use std::process::Stdio;
 
@@ -6,7 +6,9 @@ use nix::sys::signal::Signal;
 
 use crate::support::configuration::{GO, STARTED};
 use crate::support::fake_terraform::{FakeTerraform, Script};
-use crate::support::lock_table::{LOCK, LockTable, kill_if_ours, kill_with_terraform};
+use crate::support::lock_table::{
+    LOCK, LockTable, kill_if_ours, kill_with_terraform, kill_witness,
+};
 use crate::support::mid_run::stopping_script;
 use crate::support::process::{Invocation, Running};
 use crate::support::waiting::wait_until;
@@ -71,7 +73,7 @@ fn a_run_that_waits_already_takes_over_as_soon_as_its_holder_is_dead() {
     assert!(!words.contains("the lock is free"), "{next}");
 }
 
-/// A holder that was killed while its terraform goes on, deaf to all signals.
+/// A holder that was killed with its witness, while its terraform goes on, deaf to all signals.
 struct Orphan<'scene> {
     scene: &'scene LockTable,
     terraform: FakeTerraform,
@@ -91,9 +93,10 @@ impl<'scene> Orphan<'scene> {
         // With pipes somebody would go on reading them for as long as the orphan writes.
         let holder: Running = run.start_with(Stdio::null(), Stdio::null());
         scene.workspace.wait_until_started();
+        let pid = terraform.only_call().pid;
+        kill_witness(pid);
         holder.signal(Signal::SIGKILL);
         holder.wait().died_of(Signal::SIGKILL);
-        let pid = terraform.only_call().pid;
         Self {
             scene,
             terraform,

@@ -63,3 +63,28 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
         })
         .collect()
 }
+
+/// The witness of a child, which is in its group.
+#[track_caller]
+pub fn witness_of(child: Pid) -> Pid {
+    let mut witness = None;
+    wait_until("a witness", || {
+        witness = witnesses_in(child).first().copied();
+        witness.is_some()
+    });
+    witness.expect("a witness")
+}
+
+/// The processes in the group of a child that look after its lock.
+pub fn witnesses_in(group: Pid) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
+        .filter(|pid| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            let found = stat(*pid).filter(|stat| !matches!(stat.state, 'Z' | 'X'));
+            name == "lock-witness\n" && found.is_some_and(|stat| stat.group == group)
+        })
+        .collect()
+}

@@ -1,0 +1,275 @@
+//! What a run leaves to its witness if tflock is killed, and how that is carried out: wait until nobody works under the lock
+//! any more, then give it back.
+//!
+//! The lock is found again by the words and the environment of the killed tflock, credentials anew, for the state that it
+//! worked on, whatever has been selected since. It is given back if it is where it was and bears our ID.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::words::tell_left;
+use super::{Outcome, Session};
+use crate::child::{Bequest, Inheritance, Successors, outlast};
+use crate::cli::{self, Command};
+use crate::context::{Context, block_on};
+use crate::environment::{command_line, variable};
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::held::RELEASE_PATIENCE;
+use crate::lock::host::Host;
+use crate::lock::inherit::{Inherited, inherit};
+use crate::lock::keeper::{Keeper, NotReleased};
+use crate::lock::record::LockId;
+use crate::lock::store::{Identity, Store, StoreError};
+use crate::stand_in;
+use crate::system::run_file::{self, Place};
+use crate::target::{self, Situation, Subject, Target};
+use crate::terraform::command::{Classified, classify};
+use crate::ui::{Prompts, Ui, Verbosity};
+
+/// How long to wait before it is tried again to find the lock.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the places of an `exec` are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What there is to do. It may hold secrets of the backend.
+#[derive(Serialize, Deserialize)]
+struct Will {
+    /// The command line, whose first word is the program.
+    words: Vec<Vec<u8>>,
+    subject: Subject,
+    lock_id: LockId,
+    places: Vec<Identity>,
+    /// Whether all that the child started has to end.
+    waits_for_all: bool,
+}
+
+impl Session<'_> {
+    /// What the witness of the child gets, who gives back what `keeper` holds. Without it a killed run's lock stays until it
+    /// is proven dead.
+    pub(super) fn bequest(&self, keeper: &Keeper, successors: Successors) -> Option<Bequest> {
+        let will = Will {
+            words: command_line().map(OsString::into_vec).collect(),
+            subject: self.subject.clone()?,
+            lock_id: self.claim.info.id.clone(),
+            places: keeper.held().map(|held| held.store().identity()).collect(),
+            waits_for_all: successors == Successors::All,
+        };
+        if will.places.is_empty() {
+            return None;
+        }
+        let prepared = serde_json::to_vec(&will)
+            .map_err(Into::into)
+            .and_then(|content| Bequest::prepare(&content));
+        prepared
+            .inspect_err(|error| {
+                self.ui.detail(|| {
+                    format!("nobody could release the lock if tflock were killed: {error}")
+                });
+            })
+            .ok()
+    }
+}
+
+/// Carries out what a killed tflock has left.
+#[must_use]
+pub fn carry_out(mut inheritance: Inheritance) -> Outcome {
+    let content = inheritance.content().ok();
+    let will = content.and_then(|content| serde_json::from_slice::<Will>(&content).ok());
+    let Some(will) = will else {
+        return Outcome::Exit(exit_code::BUG);
+    };
+    let (context, command) = match context_of(&will) {
+        Ok(context) => context,
+        Err(failure) => {
+            let ui = Ui::new(Verbosity::Normal, Prompts::Refused, true);
+            tell_kept(&ui, &failure);
+            return Outcome::Exit(exit_code::NOT_RELEASED);
+        }
+    };
+    let released = block_on(release(inheritance, &will, &context, &command));
+    let released = released
+        .unwrap_or_else(|error| Err(Failure::new(exit_code::NOT_RELEASED, error.to_string())));
+    let is_free = released.unwrap_or_else(|failure| {
+        let removal = context.removal_line(Some(&will.lock_id));
+        tell_kept(&context.ui, &failure);
+        context.ui.hint(&format!(
+            "once all that ran under it has ended: `{removal}`"
+        ));
+        false
+    });
+    Outcome::Exit(if is_free { 0 } else { exit_code::NOT_RELEASED })
+}
+
+fn tell_kept(ui: &Ui, failure: &Failure) {
+    let why = &failure.message;
+    ui.warning(&format!(
+        "tflock was killed, and the lock is NOT released: {why}"
+    ));
+}
+
+/// How tflock was called, as it understood that itself.
+fn context_of(will: &Will) -> Result<(Context, Command), Failure> {
+    let mut words = will.words.iter().cloned().map(OsString::from_vec);
+    let zeroth = words.next();
+    let path = variable("PATH");
+    let called_as = stand_in::called_as(zeroth.as_deref(), path.as_deref());
+    let words = words.collect();
+    let request = if called_as.is_some() {
+        cli::parse_terraforms(words)
+    } else {
+        cli::parse(words)
+    };
+    // It was understood when tflock was started.
+    let request = request.map_err(|_| Failure::new(exit_code::BUG, "the command line is lost"))?;
+    Ok((Context::new(&request, called_as)?, request.command))
+}
+
+/// Whether nothing of the lock is left.
+async fn release(
+    inheritance: Inheritance,
+    will: &Will,
+    context: &Context,
+    command: &Command,
+) -> Result<bool, Failure> {
+    let (group, mut place) = (inheritance.group, inheritance.place);
+    let runs = context.machine().runs;
+    if will.waits_for_all
+        && let Some(runs) = &runs
+        && let Ok(own) = Place::take(runs, &will.lock_id.0)
+    {
+        // The one that was left to us is the child's as well, and would hide whether that has it still.
+        place = None;
+        outlast_group(group, will).await?;
+        while !own.is_the_last() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    } else {
+        outlast_group(group, will).await?;
+    }
+    let host: Rc<dyn Host> = Rc::new(context.machine());
+    let target = find(will, context, command, host.as_ref()).await?;
+    let is_free = release_places(will, context, target, &host).await?;
+    if is_free && let Some(runs) = &runs {
+        run_file::remove(runs, &will.lock_id.0);
+    }
+    drop(place);
+    Ok(is_free)
+}
+
+async fn outlast_group(group: Option<Pid>, will: &Will) -> Result<(), Failure> {
+    let Some(group) = group else {
+        return Ok(());
+    };
+    let successors = if will.waits_for_all {
+        Successors::All
+    } else {
+        Successors::Terraform
+    };
+    outlast(group, successors).await.map_err(|error| {
+        Failure::new(
+            exit_code::NOT_RELEASED,
+            format!("it cannot be told what still runs under it: {error}"),
+        )
+    })
+}
+
+/// The lock as it was found by the killed tflock; files that a person is just mending are read again for a minute.
+async fn find(
+    will: &Will,
+    context: &Context,
+    command: &Command,
+    host: &dyn Host,
+) -> Result<Target, Failure> {
+    let locking = match command {
+        Command::Terraform(arguments) => match classify(arguments, &variable)? {
+            Classified::Locking(locking) => Some(locking),
+            Classified::PassThrough => None,
+        },
+        _ => None,
+    };
+    let directory = context.working_directory();
+    let situation = Situation {
+        options: &context.options,
+        environment: variable,
+        directory: &directory,
+        command: locking.as_ref(),
+    };
+    let begun = host.now();
+    loop {
+        match target::find_for(situation, will.subject.clone()).await {
+            Err(_) if host.now().since(begun) < RELEASE_PATIENCE => host.sleep(PAUSE).await,
+            found => return found,
+        }
+    }
+}
+
+/// Gives back all places, the last first, and says so. Whether none of ours is left.
+async fn release_places(
+    will: &Will,
+    context: &Context,
+    target: Target,
+    host: &Rc<dyn Host>,
+) -> Result<bool, Failure> {
+    let context = match &target.local_name {
+        Some(name) => Cow::Owned(context.naming_local(name)),
+        None => Cow::Borrowed(context),
+    };
+    let turn = target.init_lock.map(|lock| lock.turn);
+    let turn_key = turn.as_ref().map(|turn| turn.key().to_owned());
+    let found: Vec<Rc<dyn Store>> = turn.into_iter().chain(target.stores).collect();
+    let (mut held, mut failed, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let mut retrying = |_: &StoreError| {};
+    for place in &will.places {
+        let Some(store) = found.iter().find(|store| store.identity() == *place) else {
+            return Err(Failure::new(
+                exit_code::NOT_RELEASED,
+                "the environment or the AWS files lead to another place by now",
+            ));
+        };
+        let host = Rc::clone(host);
+        match inherit(Rc::clone(store), host, will.lock_id.clone(), &mut retrying).await {
+            Ok(Inherited::Ours(ours)) => held.push(ours),
+            Ok(Inherited::NotOurs(None)) => {}
+            Ok(Inherited::NotOurs(Some(_))) => lost.push(store.key().to_owned()),
+            Err(error) => failed.push(NotReleased {
+                key: store.key().to_owned(),
+                id: will.lock_id.clone(),
+                error,
+            }),
+        }
+    }
+    let had_any = !held.is_empty();
+    let released = Keeper::new(held, Rc::clone(host))
+        .release(&mut retrying)
+        .await;
+    failed.extend(released.failed);
+    lost.extend(released.lost.into_iter().map(|loss| loss.key));
+    for key in &lost {
+        context.ui.notice(&format!(
+            "tflock was killed; the lock `{key}` is another run's by now and was left alone"
+        ));
+    }
+    for failed in &failed {
+        let mut naming = context.clone().into_owned();
+        if turn_key.as_ref() == Some(&failed.key) {
+            naming.options.lock_id = Some(failed.key.clone());
+        }
+        tell_left(&naming, failed);
+    }
+    if had_any && failed.is_empty() && lost.is_empty() {
+        context.ui.notice(if will.waits_for_all {
+            "tflock was killed; the program has ended and the lock is released"
+        } else {
+            "tflock was killed; terraform has ended and the lock is released"
+        });
+    }
+    Ok(failed.is_empty())
+}
