@@ -25,7 +25,8 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a bench says its figures on stdout and what it is doing on stderr, and ends where it cannot go on"
+    clippy::disallowed_methods,
+    reason = "a bench starts programs, says its figures on stdout and what it is doing on stderr, and ends where it cannot go on"
 )]
 
 #[path = "side_by_side/mod.rs"]

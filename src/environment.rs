@@ -1,5 +1,5 @@
-//! The process environment and command line: the one place that reads them. All others are given it as [`Environment`], so that a test can say
-//! what is in it.
+//! The process environment and command line: the one place that reads them, but for clap, which reads the variables of
+//! tflock's options. All others are given the environment as [`Environment`], so that a test can say what is in it.
 
 use std::ffi::OsString;
 
@@ -8,6 +8,7 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// A variable of this process.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one reader")]
 pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

@@ -190,6 +190,10 @@ pub(super) fn spawn(
     // A signal that reaches the forked child must not run tflock's handlers there, which write into a pipe that both
     // share and would swallow it. It waits until `restore` has put its effect right.
     let held_back = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where children are started"
+    )]
     let spawned = prepared.spawn();
     if let Ok(mask) = held_back {
         let _ = mask.thread_set_mask();

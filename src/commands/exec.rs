@@ -8,8 +8,7 @@ use anyhow::Context as _;
 
 use crate::child::{Command, Successors};
 use crate::cli::{ExecArguments, Expiry, split_chdir};
-use crate::context::Context;
-use crate::context::block_on;
+use crate::context::{Context, block_on};
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;

@@ -6,8 +6,7 @@ use anyhow::Context as _;
 
 use super::status::{Seen, changed, look};
 use crate::cli::ForceUnlockArguments;
-use crate::context::Context;
-use crate::context::block_on;
+use crate::context::{Context, block_on};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::host::Host as _;

@@ -7,8 +7,7 @@ use anyhow::Context as _;
 
 use crate::child::{Command, HandOver};
 use crate::cli::{Expiry, Misplaced, option_behind};
-use crate::context::Context;
-use crate::context::block_on;
+use crate::context::{Context, block_on};
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;

@@ -8,8 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::StatusArguments;
-use crate::context::Context;
-use crate::context::block_on;
+use crate::context::{Context, block_on};
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;

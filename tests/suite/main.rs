@@ -4,6 +4,10 @@
     clippy::expect_used,
     reason = "a test that cannot go on fails, and says where"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start programs, and run with the PATH of whoever runs them"
+)]
 
 mod support;
 

@@ -38,6 +38,10 @@ pub(super) async fn run(process: &Process) -> Result<Credentials, IdentityRefuse
     }
     // SAFETY: `prctl` is async-signal-safe, and nothing is allocated between fork and exec.
     unsafe { command.pre_exec(end_with_parent) };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "not the child of a session: it runs before one, and nobody's signals are meant for it"
+    )]
     let child = command
         .spawn()
         .map_err(|error| failed(format!("cannot be started: {error}")))?;
