@@ -1,0 +1,214 @@
+//! The single requests: get, put and delete of the lock object, and what their answers mean.
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectCannedAcl, ServerSideEncryption};
+
+use super::S3Store;
+use super::lease::{LEASE, metadata};
+use super::settings::{CustomerKey, Encryption};
+use crate::lock::record::{Lease, Record};
+use crate::lock::store::aws;
+use crate::lock::store::{Revision, SET_UP, Store as _, StoreError, StoreErrorKind, Stored};
+
+/// What came of a conditional request.
+pub(super) enum Condition<T> {
+    Held(T),
+    Failed,
+    /// Another write was under way.
+    Conflict,
+    /// The server does not know such a condition, or refuses it.
+    Refused(StoreError),
+}
+
+impl<T> Condition<T> {
+    pub(super) fn map<U>(self, of: impl FnOnce(T) -> U) -> Condition<U> {
+        match self {
+            Self::Held(value) => Condition::Held(of(value)),
+            Self::Failed => Condition::Failed,
+            Self::Conflict => Condition::Conflict,
+            Self::Refused(error) => Condition::Refused(error),
+        }
+    }
+}
+
+impl S3Store {
+    pub(super) async fn get(&self) -> Result<Option<Stored>, StoreError> {
+        let customer = self.customer_key()?;
+        let client = self.connection.client().await;
+        let mut request = client.get_object().bucket(&self.bucket).key(&self.object);
+        if let Some(customer) = &customer {
+            request = request
+                .sse_customer_algorithm(CustomerKey::ALGORITHM)
+                .sse_customer_key(&customer.key)
+                .sse_customer_key_md5(&customer.md5);
+        }
+        let object = match request.send().await {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(self.explain("GetObject", &error)),
+        };
+        let tag = self.entity_tag("GetObject", object.e_tag)?;
+        let lease = object
+            .metadata
+            .and_then(|metadata| serde_json::from_str::<Lease>(metadata.get(LEASE)?).ok());
+        let body = object.body.collect().await.map_err(|error| StoreError {
+            action: "GetObject",
+            place: self.place(),
+            kind: StoreErrorKind::Unreachable,
+            message: error.to_string(),
+            remedy: None,
+        })?;
+        Ok(Some(Stored {
+            record: Record {
+                info: Some(String::from_utf8_lossy(&body.into_bytes()).into_owned()),
+                lease,
+            },
+            revision: Revision::EntityTag(tag),
+        }))
+    }
+
+    /// Writes `record` in the place of the object with this tag; without one, where there is none.
+    pub(super) async fn put(
+        &self,
+        tag: Option<&str>,
+        record: &Record,
+    ) -> Result<Condition<Stored>, StoreError> {
+        let customer = self.customer_key()?;
+        let body = record.info.clone().unwrap_or_default().into_bytes();
+        let client = self.connection.client().await;
+        let mut request = client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(&self.object)
+            .content_type("application/json")
+            .set_tagging(self.settings.tags.clone())
+            .set_acl(self.settings.acl.as_deref().map(ObjectCannedAcl::from));
+        request = match tag {
+            Some(tag) => request.if_match(tag),
+            None => request.if_none_match("*"),
+        };
+        if !self.settings.skip_checksum {
+            request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
+        }
+        if let Some(lease) = &record.lease {
+            request = request.metadata(LEASE, metadata(lease));
+        }
+        if let Some(customer) = &customer {
+            request = request
+                .sse_customer_algorithm(CustomerKey::ALGORITHM)
+                .sse_customer_key(&customer.key)
+                .sse_customer_key_md5(&customer.md5);
+        }
+        request = match &self.settings.encryption {
+            Encryption::NotAsked | Encryption::CustomerKey(_) => request,
+            Encryption::S3Key => request.server_side_encryption(ServerSideEncryption::Aes256),
+            Encryption::KmsKey(id) => request
+                .server_side_encryption(ServerSideEncryption::AwsKms)
+                .ssekms_key_id(id),
+        };
+        match request.body(ByteStream::from(body)).send().await {
+            Ok(answer) => Ok(Condition::Held(Stored {
+                record: record.clone(),
+                revision: Revision::EntityTag(self.entity_tag("PutObject", answer.e_tag)?),
+            })),
+            Err(error) => self.unmet("PutObject", &error),
+        }
+    }
+
+    /// Without it nothing can be compared, and an empty one might be taken for no condition at all.
+    fn entity_tag(&self, action: &'static str, tag: Option<String>) -> Result<String, StoreError> {
+        let names_something = |tag: &String| !tag.trim_matches('"').is_empty();
+        tag.filter(names_something).ok_or_else(|| StoreError {
+            action,
+            place: self.place(),
+            kind: StoreErrorKind::Unsuitable,
+            message: "the answer has no ETag, and without it a lock object cannot be compared"
+                .to_owned(),
+            remedy: Some(
+                "this server cannot keep a lock: remove the lock object if it is there now, and use a DynamoDB table, \
+                 or `--store local`"
+                    .to_owned(),
+            ),
+        })
+    }
+
+    /// Deletes the object if it has this tag; without one, whatever is there.
+    pub(super) async fn delete(&self, tag: Option<&str>) -> Result<Condition<()>, StoreError> {
+        let client = self.connection.client().await;
+        let answer = client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(&self.object)
+            .set_if_match(tag.map(str::to_owned))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Condition::Held(())),
+            Err(error) if tag.is_some() => self.unmet("DeleteObject", &error),
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(Condition::Held(())),
+            Err(error) => Err(self.explain("DeleteObject", &error)),
+        }
+    }
+
+    /// What a conditional request that did not succeed tells of its condition.
+    fn unmet<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
+        &self,
+        action: &'static str,
+        error: &SdkError<E>,
+    ) -> Result<Condition<T>, StoreError> {
+        let status = error.raw_response().map(|answer| answer.status().as_u16());
+        match (error.code(), status) {
+            (Some("PreconditionFailed" | "NoSuchKey"), _) | (_, Some(412)) => Ok(Condition::Failed),
+            // The race is lost just the same.
+            (Some("ConditionalRequestConflict"), _) | (_, Some(409)) => Ok(Condition::Conflict),
+            _ => {
+                let explained = self.explain(action, error);
+                let refused = status == Some(501) || explained.kind == StoreErrorKind::Rejected;
+                if refused {
+                    Ok(Condition::Refused(explained))
+                } else {
+                    Err(explained)
+                }
+            }
+        }
+    }
+
+    fn customer_key(&self) -> Result<Option<CustomerKey>, StoreError> {
+        let Encryption::CustomerKey(key) = &self.settings.encryption else {
+            return Ok(None);
+        };
+        let unusable = || StoreError {
+            action: SET_UP,
+            place: self.place(),
+            kind: StoreErrorKind::Unsuitable,
+            message: "`sse_customer_key` is not the base64 of a key".to_owned(),
+            remedy: None,
+        };
+        CustomerKey::new(key).map(Some).ok_or_else(unusable)
+    }
+
+    fn explain<E: ProvideErrorMetadata + std::error::Error + 'static>(
+        &self,
+        action: &'static str,
+        error: &SdkError<E>,
+    ) -> StoreError {
+        let (kind, message) = aws::classify(error);
+        let kind = self.wire.refine(kind);
+        self.connection.failed(kind);
+        let (kind, remedy) = if error.code() == Some("NotImplemented") {
+            let remedy = "this server has no conditional requests, so it cannot keep a lock: \
+                          use a DynamoDB table, or `--store local`";
+            (StoreErrorKind::Unsuitable, Some(remedy.to_owned()))
+        } else {
+            (kind, None)
+        };
+        StoreError {
+            action,
+            place: self.place(),
+            kind,
+            message,
+            remedy,
+        }
+    }
+}
