@@ -4,6 +4,8 @@
 //! that is on disk already, so that neither a kill nor a power cut can leave half a record or free a lock.
 //! The kernel's lock lasts for one request, not for the run: what holds is the record.
 
+mod trouble;
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,9 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
-};
+use self::trouble::Trouble;
+use super::{Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, Stored, Swap};
 use crate::lock::host::hex;
 use crate::lock::record::{ATTRIBUTES, Lease, Record};
 use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
@@ -224,73 +225,6 @@ impl LocalStore {
             }
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// Why a request on the files failed.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("there is no directory for local locks: {0}")]
-    NoPlace(String),
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// From the rename on, a failure does not say that nothing was changed, whatever its kind.
-    #[error(transparent)]
-    PerhapsDone(FileError),
-    #[error("another process keeps `{0}` locked")]
-    Busy(String),
-    #[error("the file system cannot lock files: {0}")]
-    Unlockable(io::Error),
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::File(FileError::System(error))
-    }
-}
-
-impl Trouble {
-    /// Its kind, and what to do about it.
-    fn assessed(&self) -> (StoreErrorKind, &'static str) {
-        const WRITABLE: &str =
-            "set TFLOCK_LOCAL_DIR to a writable directory that supports file locks";
-        let kind = match self {
-            Self::NoPlace(_) => {
-                return (
-                    StoreErrorKind::Unsuitable,
-                    "set TFLOCK_LOCAL_DIR, or lock in a table with `--table NAME`",
-                );
-            }
-            Self::File(FileError::Unsafe { .. }) => {
-                return (
-                    StoreErrorKind::Unsuitable,
-                    "set TFLOCK_LOCAL_DIR to a directory of your own (mode 700), or to one that its group shares on \
-                     purpose (mode 2770)",
-                );
-            }
-            Self::File(FileError::Intruder { .. }) => {
-                return (
-                    StoreErrorKind::Rejected,
-                    "find out who put it there, then remove it",
-                );
-            }
-            Self::PerhapsDone(_) => StoreErrorKind::ServerFailure,
-            Self::Busy(_) => StoreErrorKind::Throttled,
-            Self::Unlockable(_) => StoreErrorKind::Unsuitable,
-            Self::File(FileError::System(error)) => match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    StoreErrorKind::AccessDenied
-                }
-                io::ErrorKind::Unsupported
-                | io::ErrorKind::NotADirectory
-                | io::ErrorKind::NotFound => StoreErrorKind::Unsuitable,
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    StoreErrorKind::Rejected
-                }
-                _ => StoreErrorKind::ServerFailure,
-            },
-        };
-        (kind, WRITABLE)
     }
 }
 
