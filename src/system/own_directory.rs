@@ -4,6 +4,8 @@
 //! that is no plain file. Nothing is ever followed, waited for or read without bound. A directory is opened once and worked
 //! in through its descriptor, so that it cannot be exchanged between the look and the work.
 
+mod sharing;
+
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -12,25 +14,13 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mode_t};
-use nix::unistd::{Gid, UnlinkatFlags, fchown, geteuid, unlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat};
+use nix::unistd::{Gid, UnlinkatFlags, fchown, unlinkat};
+
+pub use self::sharing::Sharing;
 
 /// Larger than any file of ours.
 const LARGEST_FILE: u64 = 512 * 1024;
-
-/// Set-group-ID and writable for the group: shared with that group on purpose.
-const SHARED: mode_t = 0o2020;
-const GROUP_WRITES: mode_t = 0o020;
-const OTHERS_WRITE: mode_t = 0o002;
-
-/// Who can write to a directory of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// This user alone.
-    Private,
-    /// The members of this group.
-    Group(u32),
-}
 
 /// Why a directory or a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +79,7 @@ impl OwnDirectory {
                 });
             }
         };
-        let sharing = sharing_of(&fstat(&descriptor)?).map_err(|reason| FileError::Unsafe {
+        let sharing = Sharing::of(&fstat(&descriptor)?).map_err(|reason| FileError::Unsafe {
             path: path.to_owned(),
             reason,
         })?;
@@ -268,24 +258,6 @@ fn intruder(path: &Path, reason: &'static str) -> FileError {
 
 fn kind_of(found: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT
-}
-
-/// Who can write to a directory, or why it is not for us.
-fn sharing_of(directory: &FileStat) -> Result<Sharing, &'static str> {
-    let mode = directory.st_mode;
-    if mode & OTHERS_WRITE != 0 {
-        return Err("can be written to by everybody");
-    }
-    if mode & SHARED == SHARED {
-        return Ok(Sharing::Group(directory.st_gid));
-    }
-    if directory.st_uid != geteuid().as_raw() {
-        return Err("belongs to another user");
-    }
-    if mode & GROUP_WRITES != 0 {
-        return Err("can be written to by its group");
-    }
-    Ok(Sharing::Private)
 }
 
 /// Makes a directory, and those above it, that nobody else can look into.
