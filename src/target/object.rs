@@ -1,0 +1,55 @@
+//! A lock in a bucket: terraform's own `.tflock` object.
+
+use std::rc::Rc;
+
+use super::init_lock::{TURN, init_lock};
+use super::state::Subject;
+use super::{Place, Situation, aws_settings};
+use crate::failure::Failure;
+use crate::lock::store::s3::{ObjectSettings, S3Store};
+use crate::terraform::backend::S3Backend;
+use crate::terraform::lock_name::s3_names;
+
+impl Situation<'_> {
+    pub(super) async fn object(&self, subject: &Subject, s3: &S3Backend) -> Result<Place, Failure> {
+        let names = s3_names(s3, &subject.workspace);
+        let object = match &self.options.lock_id {
+            Some(key) => lock_object(key, &s3.bucket),
+            None => names.lock_object.clone(),
+        };
+        let access = self.aws(Some(s3)).await?;
+        let settings = ObjectSettings {
+            encryption: aws_settings::encryption(s3, &self.environment),
+            acl: s3.acl.clone(),
+            skip_checksum: s3.skip_s3_checksum,
+            tags: s3.lock_tags.clone(),
+        };
+        let init_lock = init_lock(&access, s3, &subject.workspace, || {
+            let turn = format!("{}{TURN}.tflock", names.state_path);
+            Rc::new(S3Store::new(&access, &s3.bucket, &turn, settings.clone()))
+        });
+        Ok(Place {
+            store: Rc::new(S3Store::new(&access, &s3.bucket, &object, settings)),
+            is_terraforms_own: s3.use_lockfile && object == names.lock_object,
+            path: names.lock_name.into(),
+            notice: None,
+            unspoken: None,
+            local_name: None,
+            init_lock,
+        })
+    }
+}
+
+/// The object that `--lock-id` means: a name in the bucket, with or without it, and always a lock's. The state's own
+/// name stands in every message; an object of that name is never taken for a lock.
+fn lock_object(key: &str, bucket: &str) -> String {
+    let inside = key
+        .strip_prefix(bucket)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(key);
+    if inside.ends_with(".tflock") {
+        inside.to_owned()
+    } else {
+        format!("{inside}.tflock")
+    }
+}

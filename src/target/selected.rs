@@ -1,0 +1,135 @@
+//! What is selected: backend and workspace, read before the lock is taken and compared again afterwards.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::state::Subject;
+use super::{Situation, Target};
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::terraform::backend::{Backend, BackendRecordError, read_record};
+use crate::terraform::configuration::declared_backend;
+use crate::terraform::plan_file::{PlanFileError, PlannedBackend, read_plan_file};
+use crate::terraform::workspace::{Workspace, selected_workspace};
+
+/// How long it may take to read again what is selected: a file system can hang.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// The backend and the workspace of a run, to be compared with what is selected later: a wait is long, and `init` or
+/// `workspace select` in another terminal changes what terraform reads when it starts.
+#[derive(Clone)]
+pub struct Selected(Arc<AtFirst>);
+
+struct AtFirst {
+    reading: Reading,
+    backend: Backend,
+    workspace: Workspace,
+}
+
+impl Selected {
+    /// Whether it is still what terraform would work on; `None` if that cannot be read, or not in time. Read by a thread of
+    /// its own, so that a file system that hangs holds nobody up.
+    pub async fn is_unchanged(&self) -> Option<bool> {
+        let selected = Arc::clone(&self.0);
+        let look = tokio::task::spawn_blocking(move || {
+            let subject = selected.reading.subject().ok()?;
+            Some(subject.backend == selected.backend && subject.workspace == selected.workspace)
+        });
+        tokio::time::timeout(READ_WITHIN, look).await.ok()?.ok()?
+    }
+}
+
+/// All that it takes to read what is selected.
+struct Reading {
+    directory: PathBuf,
+    environment: fn(&str) -> Option<OsString>,
+    plan_file: Option<PathBuf>,
+    /// The lock is named by the user.
+    is_named: bool,
+}
+
+impl Reading {
+    fn subject(&self) -> Result<Subject, Failure> {
+        let workspace = selected_workspace(&self.directory, &self.environment)?;
+        if let Some(planned) = self.planned()? {
+            return Ok(Subject {
+                backend: planned.backend,
+                workspace,
+                version: planned.recorded_version,
+            });
+        }
+        let record = match read_record(&self.directory, &self.environment) {
+            Ok(record) => record,
+            Err(BackendRecordError::StateStore { .. }) if self.is_named => None,
+            Err(error) => return Err(error.into()),
+        };
+        let Some(record) = record else {
+            if let Some(declared) = declared_backend(&self.directory)
+                && declared != "local"
+                && !self.is_named
+            {
+                return Err(Failure::new(
+                    exit_code::CONFIGURATION,
+                    format!(
+                        "the backend `{declared}` of `{}` was never initialised",
+                        self.directory.display()
+                    ),
+                )
+                .hint("run `tflock init`"));
+            }
+            return Ok(Subject {
+                backend: Backend::implied(),
+                workspace,
+                version: None,
+            });
+        };
+        Ok(Subject {
+            backend: record.backend,
+            workspace,
+            version: record.recorded_version,
+        })
+    }
+
+    /// `apply PLANFILE` works with the backend that the plan was made for, and there on the selected workspace: the
+    /// plan's own is not looked at before terraform 1.15, which refuses another one (`Meta.Operation` in
+    /// `internal/command/meta_backend.go`; hashicorp/terraform#37954).
+    fn planned(&self) -> Result<Option<PlannedBackend>, Failure> {
+        let Some(file) = &self.plan_file else {
+            return Ok(None);
+        };
+        match read_plan_file(&self.directory.join(file)) {
+            Ok(planned) => Ok(planned),
+            // For the time being the state of the directory stands for it.
+            Err(PlanFileError::Encrypted { .. }) => Ok(None),
+            Err(_) if self.is_named => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Situation<'_> {
+    /// What is selected now, to be looked at again.
+    #[must_use]
+    pub fn selected(&self, target: &Target) -> Selected {
+        Selected(Arc::new(AtFirst {
+            reading: self.reading(),
+            backend: target.backend.clone(),
+            workspace: target.workspace.clone(),
+        }))
+    }
+
+    pub(super) fn subject(&self) -> Result<Subject, Failure> {
+        self.reading().subject()
+    }
+
+    fn reading(&self) -> Reading {
+        Reading {
+            directory: self.directory.to_owned(),
+            environment: self.environment,
+            plan_file: self.command.and_then(|command| command.plan_file.clone()),
+            is_named: self.options.lock_id.is_some(),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A lock in a DynamoDB table: terraform's own item, or one of ours for any backend.
+
+use std::rc::Rc;
+
+use super::init_lock::{TURN, init_lock};
+use super::state::Subject;
+use super::{Place, Situation};
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::store::Store;
+use crate::lock::store::dynamodb::DynamoDbStore;
+use crate::terraform::backend::S3Backend;
+use crate::terraform::lock_name::{local_lock_name, s3_names, shared_lock_name};
+
+impl Situation<'_> {
+    pub(super) async fn table(
+        &self,
+        subject: &Subject,
+        s3: Option<&S3Backend>,
+    ) -> Result<Place, Failure> {
+        let own_table = s3.and_then(|s3| s3.dynamodb_table.as_ref());
+        let table = self.options.table.as_ref().or(own_table).ok_or_else(|| {
+            Failure::new(
+                exit_code::CONFIGURATION,
+                "`--store dynamodb` needs a table, and the backend names none",
+            )
+            .hint("name it with `--table NAME`")
+        })?;
+        if !is_table(table) {
+            return Err(Failure::new(
+                exit_code::CONFIGURATION,
+                format!("`{table}` cannot be a DynamoDB table"),
+            )
+            .hint("a table's name has letters, digits, `_`, `-` and `.` only"));
+        }
+        let (key, derived) = match (&self.options.lock_id, self.state_file(subject)?) {
+            (Some(key), _) => (key.clone(), s3.map(|s3| s3_names(s3, &subject.workspace))),
+            (None, Some(file)) => {
+                let hostname = whoami::hostname().unwrap_or_default();
+                (local_lock_name(&hostname, &file).into(), None)
+            }
+            (None, None) => (
+                shared_lock_name(&subject.backend, &subject.workspace)?.into(),
+                s3.map(|s3| s3_names(s3, &subject.workspace)),
+            ),
+        };
+        let is_terraforms_own = own_table == Some(table)
+            && derived.is_some_and(|names| names.lock_name.as_str() == key);
+        let access = self.aws(s3).await?;
+        let init_lock = s3.and_then(|s3| {
+            let turn = || -> Rc<dyn Store> {
+                Rc::new(DynamoDbStore::new(&access, table, &format!("{key}{TURN}")))
+            };
+            init_lock(&access, s3, &subject.workspace, turn)
+        });
+        Ok(Place {
+            store: Rc::new(DynamoDbStore::new(&access, table, &key)),
+            is_terraforms_own,
+            path: key,
+            notice: None,
+            unspoken: None,
+            local_name: None,
+            init_lock,
+        })
+    }
+}
+
+/// Whether a table could have that name, or that ARN, which DynamoDB takes for one.
+fn is_table(name: &str) -> bool {
+    let (name, further) = match name.strip_prefix("arn:") {
+        Some(rest) => (rest, ":/"),
+        None => (name, ""),
+    };
+    name.chars().all(|character| {
+        character.is_ascii_alphanumeric()
+            || "_.-".contains(character)
+            || further.contains(character)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_table_can_be_called_is_none() {
+        for name in [
+            "locks",
+            "My_locks-1.eu",
+            "arn:aws:dynamodb:eu-west-1:123456789012:table/locks",
+        ] {
+            assert!(is_table(name), "{name}");
+        }
+        for name in ["a;b", "$(touch x)", "a b", "a/b", "a:b", "lócks", "a\nb"] {
+            assert!(!is_table(name), "{name}");
+        }
+    }
+}
