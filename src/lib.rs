@@ -148,3 +148,15 @@ mod tests {
         assert_eq!(outcome, Outcome::Exit(3));
     }
 }
+
+/// Tests run in the order of their names: this one is the first, because those that need terraform stand behind minutes
+/// of others.
+#[cfg(test)]
+mod above_all {
+    use crate::terraform::real_terraform;
+
+    #[test]
+    fn there_is_a_terraform_to_test_with() {
+        real_terraform::program();
+    }
+}

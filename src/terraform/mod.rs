@@ -20,4 +20,4 @@ pub mod program;
 pub mod workspace;
 
 #[cfg(test)]
-mod real_terraform;
+pub(crate) mod real_terraform;

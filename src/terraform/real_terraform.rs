@@ -1,14 +1,18 @@
 //! The real terraform for tests of facts that only it can show. Each run sees an environment of its own, and never
 //! the network.
 
+mod on_path;
+
 use std::path::Path;
 use std::process::{Command, Output};
+
+pub(crate) use on_path::program;
 
 /// Runs `terraform ARGUMENTS…` in `directory` with only the given variables set.
 pub(super) fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let configuration = directory.join("empty.tfrc");
     std::fs::write(&configuration, "").expect("the CLI configuration can be written");
-    Command::new("terraform")
+    Command::new(program())
         .args(arguments)
         .current_dir(directory)
         .env_clear()
@@ -18,9 +22,7 @@ pub(super) fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str
         .env("TF_CLI_CONFIG_FILE", configuration)
         .envs(variables.iter().copied())
         .output()
-        .expect(
-            "terraform is on PATH (install it: https://developer.hashicorp.com/terraform/install)",
-        )
+        .expect("terraform can be started")
 }
 
 /// As [`run`], for a run that has to succeed.

@@ -22,6 +22,8 @@ pub mod process;
 pub mod processes;
 pub mod proxy;
 pub mod pty;
+#[path = "../../../src/terraform/real_terraform/on_path.rs"]
+mod real_terraform;
 pub mod recorded;
 pub mod s3;
 pub mod scene;

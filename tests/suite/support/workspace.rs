@@ -10,10 +10,8 @@ use tempfile::TempDir;
 
 use super::configuration::{Configuration, GO, STARTED};
 use super::process::Invocation;
+pub use super::real_terraform::program as terraform_program;
 use super::waiting::wait_for_file;
-
-/// The terraform with which the tests were written.
-const VERSION: &str = "1.11.4";
 
 /// A directory. It is removed with this value.
 #[derive(Debug)]
@@ -25,6 +23,8 @@ pub struct Workspace {
 impl Workspace {
     /// An empty directory.
     pub fn new() -> Self {
+        // Before the first test has started anything: none of them is of much use without.
+        terraform_program();
         let root = tempfile::Builder::new()
             .prefix("tflock-test-")
             .tempdir()
@@ -160,21 +160,4 @@ impl Workspace {
         }
         invocation
     }
-}
-
-/// The terraform on `PATH`.
-#[track_caller]
-pub fn terraform_program() -> PathBuf {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path)
-        .map(|directory| directory.join("terraform"))
-        .find(|program| program.is_file());
-    found.unwrap_or_else(|| {
-        panic!(
-            "these tests need the real terraform on PATH (written with {VERSION}): unpack \
-             terraform_{VERSION}_<os>_<arch>.zip from \
-             https://releases.hashicorp.com/terraform/{VERSION}/ into a directory of PATH, \
-             or run `tfenv install {VERSION}`"
-        )
-    })
 }

@@ -1,6 +1,8 @@
 //! Processes, terminals and the scripted terraform do what their names say.
 
+use std::os::unix::fs::symlink;
 use std::time::Duration;
+use std::{env, fs};
 
 use nix::sys::signal::Signal;
 
@@ -170,4 +172,25 @@ fn closing_a_terminal_hangs_up() {
     terminal.close();
     assert_eq!(terminal.wait(), Status::Code(7));
     assert_eq!(terminal.foreground_group(), None);
+}
+
+#[test]
+fn where_there_is_no_terraform_the_suite_says_so_in_one_line_and_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let broken = directory.path().join("broken");
+    fs::create_dir(&broken).unwrap();
+    symlink("/bin/false", broken.join("terraform")).unwrap();
+    for (path, trouble) in [
+        (directory.path(), "there is none"),
+        (&broken, "version` failed"),
+    ] {
+        let suite = Invocation::of(env::current_exe().unwrap())
+            .env("PATH", path)
+            .args(["--test-threads=4", "status::"]);
+        let ended = suite.run().ended_with(1);
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        assert_eq!(lines.len(), 1, "{ended}");
+        assert!(lines[0].contains("need terraform on PATH"), "{ended}");
+        assert!(lines[0].contains(trouble), "{ended}");
+    }
 }

@@ -1,0 +1,48 @@
+//! Where the real terraform is, for all tests that need it: those of the suite take this file in as well.
+
+use std::env;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{self, Command};
+use std::sync::OnceLock;
+
+/// The terraform on `PATH`. Without one that runs, the whole test process ends at once with one line: hundreds of tests
+/// would say the same, one after the other.
+pub fn program() -> PathBuf {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    let found = FOUND.get_or_init(|| find().unwrap_or_else(|trouble| give_up(&trouble)));
+    found.clone()
+}
+
+fn find() -> Result<PathBuf, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut candidates = env::split_paths(&path).map(|directory| directory.join("terraform"));
+    let program = candidates
+        .find(|program| program.is_file())
+        .ok_or("there is none")?;
+    // As the tests run it: a version switcher that wants to be set up in the home directory is none for them.
+    let trial = Command::new(&program)
+        .arg("version")
+        .env_clear()
+        .env("PATH", &path)
+        .env("CHECKPOINT_DISABLE", "1")
+        .output();
+    let shown = program.display();
+    match trial {
+        Ok(trial) if trial.status.success() => Ok(program),
+        Ok(trial) => Err(format!("`{shown} version` failed ({})", trial.status)),
+        Err(error) => Err(format!("`{shown}` cannot be started: {error}")),
+    }
+}
+
+#[expect(clippy::exit, reason = "nothing can be tested without terraform")]
+fn give_up(trouble: &str) -> ! {
+    let line = format!(
+        "error: the tests need terraform on PATH, and {trouble}: \
+         https://developer.hashicorp.com/terraform/install (written with 1.11.4)\n"
+    );
+    // Straight to the stream and in one piece: what tests print is kept back by the harness. That nobody reads it changes
+    // nothing.
+    let _ = io::stderr().write_all(line.as_bytes());
+    process::exit(1)
+}
