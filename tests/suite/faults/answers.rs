@@ -204,7 +204,7 @@ fn a_web_page_is_called_one() {
                     service.name()
                 );
                 assert!(finished.stderr.contains(&words), "{finished}");
-                assert!(!finished.stderr.contains("perhaps"), "{finished}");
+                assert!(!finished.stderr.contains("left behind"), "{finished}");
             },
         );
     }
@@ -223,7 +223,7 @@ fn a_redirection_to_a_login_is_called_one() {
                 service.name()
             );
             assert!(finished.stderr.contains(&words), "{finished}");
-            assert!(!finished.stderr.contains("perhaps"), "{finished}");
+            assert!(!finished.stderr.contains("left behind"), "{finished}");
         },
     );
 }
@@ -237,23 +237,24 @@ fn a_proxy_that_wants_a_password_is_called_one() {
         |_, url, finished, _| {
             let words = format!("the proxy on the way to {url} wants a user and password");
             assert!(finished.stderr.contains(&words), "{finished}");
-            assert!(!finished.stderr.contains("perhaps"), "{finished}");
+            assert!(!finished.stderr.contains("left behind"), "{finished}");
         },
     );
 }
 
 #[test]
 fn nothing_is_said_to_be_left_where_nothing_was_sent() {
-    let unknown_host = "http://dynamodb.invalid:8000";
+    // Longer than a label of a name may be: no network is needed to know that there is none.
+    let unknown_host = format!("http://{}.invalid:8000", "x".repeat(64));
     thread::scope(|scope| {
-        for url in [refusing_url(), unknown_host.to_owned()] {
+        for url in [refusing_url(), unknown_host] {
             for service in Service::ALL {
                 let url = url.clone();
                 scope.spawn(move || {
                     let workspace = service.workspace(&url);
                     let [_, exec] = runs(&workspace);
                     let finished = exec.run().ended_with(69);
-                    assert!(!finished.stderr.contains("perhaps"), "{finished}");
+                    assert!(!finished.stderr.contains("left behind"), "{finished}");
                 });
             }
         }
