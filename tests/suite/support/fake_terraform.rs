@@ -30,7 +30,7 @@ wait_for() {
             while [ ! -e "$1" ] && [ -d "$record" ] && kill -0 $$; do
                 # A signal between the look at it above and the wait below interrupts no wait.
                 [ -z "$2" ] || [ ! -e "$record/$$.stopped" ] || break
-                sleep 0.02
+                sleep 0.05
             done
         ) </dev/null >/dev/null 2>&1 &
         wait $!
@@ -106,7 +106,7 @@ impl Script {
     pub fn leave_child_until(self, file: impl AsRef<Path>) -> Self {
         let file = quoted_path(file);
         self.step(&format!(
-            "(trap '' HUP INT TERM; while [ ! -e {file} ] && [ -d \"$record\" ]; do sleep 0.02; \
+            "(trap '' HUP INT TERM; while [ ! -e {file} ] && [ -d \"$record\" ]; do sleep 0.05; \
              done; [ ! -d \"$record\" ] || note 'child ends') &"
         ))
     }
