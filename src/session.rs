@@ -7,6 +7,8 @@
 //! themselves, even where it hangs in the system.
 
 pub mod bequest;
+mod borrowing;
+mod ending;
 mod holding;
 pub mod nesting;
 mod running;
@@ -21,6 +23,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use self::holding::Holding;
+use self::nesting::{Lent, Nested};
 use self::running::Running;
 use crate::child::{Command, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError};
 use crate::ci;
@@ -33,6 +36,8 @@ use crate::lock::host::{Host, Instant};
 use crate::lock::keeper::{Keeper, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
+use crate::stand_in;
+use crate::system::run_file::lent::Loan;
 use crate::system::run_file::{Run, RunFile};
 use crate::target::{ChildLocking, InitLock, Selected, Situation, Subject, Target, WithoutPlace};
 use crate::ui::{Prompts, Ui};
@@ -68,6 +73,28 @@ pub struct Purpose {
     pub longer_wait: String,
     /// Whether the program works on what was selected when it was started.
     pub selection: Selection,
+    /// Whether others may run under the lock meanwhile.
+    pub lending: Lending,
+    /// To whom `patience` was said.
+    pub patience_said: PatienceSaid,
+}
+
+/// Whether a run lends its lock to what it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lending {
+    /// It writes the state itself: whatever is nested in it would write it as well.
+    Nothing,
+    /// To one terraform at a time.
+    OneAtATime,
+}
+
+/// Who was told how long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatienceSaid {
+    /// This run, on its command line.
+    ToThisRun,
+    /// Every run, by the environment or by default.
+    InGeneral,
 }
 
 /// Which backend and workspace the program works on.
@@ -92,16 +119,19 @@ pub async fn run_under_lock(
     child: &dyn Fn(ChildLocking) -> Command,
 ) -> Result<Outcome, Failure> {
     let hands_on_patience = holding::hands_on_patience(&situation, &target);
-    if let Some(locking) = nesting::locking_inside(&target, &variable).await? {
-        context
-            .ui
-            .detail(|| "running under the lock that is held around this run".to_owned());
-        let locking = match locking {
-            ChildLocking::Kept if hands_on_patience => holding::handed_on(purpose.patience),
-            locking => locking,
-        };
-        return Err(context.become_program(&child(locking)));
+    match nesting::look_around(&target, &variable).await? {
+        Nested::No => {}
+        Nested::Refused { key } => return Err(borrowing::refused(context, &key)),
+        Nested::Borrows { locking, borrowed } => {
+            let locking = match locking {
+                ChildLocking::Kept if hands_on_patience => holding::handed_on(purpose.patience),
+                locking => locking,
+            };
+            return borrowing::run_borrowing(context, &purpose, &borrowed, child(locking)).await;
+        }
     }
+    // To be kept until the end.
+    let _places = nesting::places_around(&variable);
     if let Some(notice) = &target.notice {
         context.ui.notice(notice);
     }
@@ -112,12 +142,17 @@ pub async fn run_under_lock(
     let host: Rc<dyn Host> = Rc::new(context.machine());
     let claim = claim(context, &target, &purpose, host.as_ref());
     let run_file = run_file(context, situation.directory, &claim);
+    let loan = match purpose.lending {
+        Lending::Nothing => None,
+        Lending::OneAtATime => loan(context, &claim),
+    };
     let session = Session {
         context,
         ui: &ui,
         claim,
         begun: host.now(),
         run_file: RefCell::new(run_file),
+        loan: RefCell::new(loan),
         may_be_left: Cell::new(false),
         host,
         selected: Some(situation.selected(&target)),
@@ -155,6 +190,21 @@ fn run_file(context: &Context, directory: &Path, claim: &Claim) -> Option<RunFil
                     "no trace of this run in `{runs}`, so that its death cannot be proven: {error}"
                 )
             });
+            None
+        }
+    }
+}
+
+/// What it takes to lend the lock. Where there is no place for that, nothing is lent.
+fn loan(context: &Context, claim: &Claim) -> Option<Loan> {
+    let directories = stand_in::places(&variable).into_iter();
+    let directories = directories.map(|place| place.join("runs"));
+    match Loan::create(directories, &claim.info.id.0) {
+        Ok(loan) => Some(loan),
+        Err(error) => {
+            context
+                .ui
+                .detail(|| format!("the lock cannot be lent to a terraform inside: {error}"));
             None
         }
     }
@@ -202,6 +252,8 @@ struct Session<'a> {
     claim: Claim,
     /// The trace that this run leaves on its machine.
     run_file: RefCell<Option<RunFile>>,
+    /// How the lock is lent, if it is.
+    loan: RefCell<Option<Loan>>,
     /// Whether a lock of ours may be left, whose trace is still needed.
     may_be_left: Cell<bool>,
     patience: Patience,
@@ -235,12 +287,21 @@ impl Session<'_> {
             Holding::Ended(signal) => return Ok(Outcome::Signal(signal.kind.number())),
         };
         let mut command = child(locking);
-        nesting::announce(&mut command, keeper.held(), &variable);
         let mut run_file = self.run_file.take();
+        let loan = self.loan.take();
+        let lent = loan
+            .as_ref()
+            .map(|loan| lent(loan, run_file.as_ref(), &command));
+        nesting::announce(&mut command, keeper.held(), lent.as_ref(), &variable);
         let mut running = self
             .run_child(&command, signals, &mut keeper, run_file.as_mut())
             .await;
+        if let Some(loan) = &loan {
+            self.wait_for_borrowers(loan, run_file.as_ref(), &mut keeper, signals)
+                .await;
+        }
         self.run_file.replace(run_file);
+        self.loan.replace(loan);
         let (released, asked_to_end) = self.release(&mut keeper, signals).await;
         if let Running::Ended {
             output, witness, ..
@@ -258,6 +319,9 @@ impl Session<'_> {
 
     /// Removes the trace of the run, unless something of it is left in a store.
     fn forget_run(&self) {
+        if let Some(loan) = self.loan.take() {
+            loan.remove();
+        }
         if let Some(run_file) = self.run_file.take()
             && !self.may_be_left.get()
         {
@@ -342,6 +406,17 @@ impl Session<'_> {
             }
             outcome => Ok(outcome),
         }
+    }
+}
+
+/// What the child is told of it.
+fn lent(loan: &Loan, run_file: Option<&RunFile>, child: &Command) -> Lent {
+    let mut variables = child.environment.iter();
+    let wait = variables.find(|(name, _)| name == "TFLOCK_WAIT");
+    Lent {
+        turn: loan.path().to_owned(),
+        run: run_file.map(|file| file.path().to_owned()),
+        wait: wait.map_or_else(String::new, |(_, wait)| wait.to_string_lossy().into_owned()),
     }
 }
 

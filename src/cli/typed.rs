@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
+use crate::session::PatienceSaid;
 use crate::text::quoted_words;
 
 /// What was typed, without what a hint says anew: which lock it is about, and how long to wait for it.
@@ -11,6 +12,8 @@ pub struct Typed {
     options: Vec<Vec<OsString>>,
     /// The command, and what follows it.
     command: Vec<OsString>,
+    /// Whether `--wait` is among it.
+    says_wait: bool,
 }
 
 /// The options that [`crate::context::Context::command_line`] says, be they from the environment, and `--wait`.
@@ -18,15 +21,18 @@ const SAID_ANEW: [&str; 4] = ["--store", "--table", "--lock-id", "--wait"];
 
 impl Typed {
     pub(super) fn new(options: Vec<Vec<OsString>>, command: Vec<OsString>) -> Self {
-        let is_said_anew = |option: &[OsString]| {
+        let name = |option: &[OsString]| {
             let word = option.first().and_then(|word| word.to_str());
             let name = word.and_then(|word| word.split('=').next());
-            name.is_some_and(|name| SAID_ANEW.contains(&name))
+            name.unwrap_or_default().to_owned()
         };
-        let options = options.into_iter().filter(|option| !is_said_anew(option));
+        let says_wait = options.iter().any(|option| name(option) == "--wait");
+        let options = options.into_iter();
+        let options = options.filter(|option| !SAID_ANEW.contains(&name(option).as_str()));
         Self {
             options: options.collect(),
             command,
+            says_wait,
         }
     }
 
@@ -34,6 +40,16 @@ impl Typed {
     pub(super) fn command_name(&self) -> &str {
         let first = self.command.first().and_then(|word| word.to_str());
         first.unwrap_or_default()
+    }
+
+    /// Whether it says how long this run is to wait.
+    #[must_use]
+    pub fn patience_said(&self) -> PatienceSaid {
+        if self.says_wait {
+            PatienceSaid::ToThisRun
+        } else {
+            PatienceSaid::InGeneral
+        }
     }
 
     /// The same words, waiting for an hour.

@@ -13,7 +13,7 @@ use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
-use crate::session::{Outcome, Purpose, Selection, run_under_lock};
+use crate::session::{Lending, Outcome, Purpose, Selection, run_under_lock};
 use crate::stand_in;
 use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::{Classified, LockSwitch, classify};
@@ -43,21 +43,16 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         .program
         .split_first()
         .context("no program to run")?;
-    let own_is_held = target.child_locking == ChildLocking::TurnedOff;
-    let inside = if own_is_held {
-        variables(context)?
-    } else {
-        Vec::new()
-    };
+    let inside = variables(context)?;
     let child = |locking| {
         let mut child = Command::new(program);
         child.arguments = rest.to_vec();
         child.directory = context.chdir.as_ref().map(|_| directory.clone());
         child.successors = Successors::All;
+        child.environment.clone_from(&inside);
         match locking {
             ChildLocking::Kept | ChildLocking::Alone => {}
             ChildLocking::TurnedOff => {
-                child.environment.clone_from(&inside);
                 if let Some(name) = terraform_by_path(program, rest) {
                     context.ui.notice(&format!(
                         "`{}` locks for itself, and on the state that is locked here it would be refused: call it by its \
@@ -88,6 +83,8 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         prompts: Prompts::Allowed,
         success_codes: &[0],
         selection: Selection::ItsOwn,
+        lending: Lending::OneAtATime,
+        patience_said: context.typed.patience_said(),
         longer_wait: context.typed_waiting_longer(),
     };
     Ok(run_under_lock(context, situation, target, purpose, &child).await?)

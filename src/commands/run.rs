@@ -12,7 +12,7 @@ use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
-use crate::session::{Outcome, Purpose, Selection, run_under_lock};
+use crate::session::{Lending, Outcome, PatienceSaid, Purpose, Selection, run_under_lock};
 use crate::target::{self, ChildLocking, Situation};
 use crate::terraform::command::{Classified, Effect, Input, LockSwitch, LockingCommand, classify};
 use crate::ui::Prompts;
@@ -131,6 +131,11 @@ async fn locked(
         longer_wait,
         success_codes: command.success_codes,
         selection: Selection::AtStart,
+        lending: Lending::Nothing,
+        patience_said: match command.lock_timeout {
+            Some(_) => PatienceSaid::ToThisRun,
+            None => context.typed.patience_said(),
+        },
     };
     // For the command lines that it tells people to type.
     let naming = target

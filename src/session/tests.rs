@@ -147,6 +147,7 @@ impl Scene {
             ui: &context.ui,
             claim: claim(),
             run_file: RefCell::default(),
+            loan: RefCell::default(),
             may_be_left: Cell::default(),
             begun: host.now(),
             host,

@@ -3,6 +3,7 @@
 //! A look that fails is an error, never an absence: whoever wants to prove that a process has ended must know.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -240,6 +241,45 @@ fn is_about_looking(error: &io::Error) -> bool {
         error.raw_os_error().map(Errno::from_raw),
         Some(Errno::ENOENT | Errno::ESRCH)
     )
+}
+
+/// A process, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its ID.
+    pub pid: u32,
+    /// Its name as the kernel knows it: at most 15 bytes.
+    pub name: String,
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} ({})", self.pid, self.name)
+    }
+}
+
+/// The other processes that have that file open, as far as they can be looked at.
+#[must_use]
+pub fn having_open(file: &File) -> Vec<Named> {
+    let place = |status: std::fs::Metadata| (status.dev(), status.ino());
+    let Ok(wanted) = file.metadata().map(place) else {
+        return Vec::new();
+    };
+    let has_it = |pid: u32| {
+        let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+            return false;
+        };
+        let mut files = descriptors.filter_map(|one| std::fs::metadata(one.ok()?.path()).ok());
+        files.any(|status| place(status) == wanted)
+    };
+    let others = all().unwrap_or_default().into_iter();
+    others
+        .filter(|pid| *pid != std::process::id() && has_it(*pid))
+        .filter_map(|pid| {
+            let name = Stat::read(pid).ok()?.name;
+            Some(Named { pid, name })
+        })
+        .collect()
 }
 
 /// Who owns a process.

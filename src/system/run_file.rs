@@ -5,6 +5,8 @@
 //! file is only where the run was. A proof needs every trace to agree and every look to succeed. Nothing secret is in it:
 //! arguments are kept as a hash.
 
+pub mod lent;
+
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
@@ -141,6 +143,31 @@ impl RunFile {
     #[must_use]
     pub fn place(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes all places for good, if nobody has one but those that have inherited ours.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn take_all_places(&self) -> io::Result<bool> {
+        if lent::free(self.file.try_lock())? {
+            return Ok(true);
+        }
+        // What was tried has cost us our own.
+        self.file.lock_shared()?;
+        Ok(false)
+    }
+
+    /// Who has the file open, as far as can be told.
+    #[must_use]
+    pub fn users(&self) -> Vec<process::Named> {
+        process::having_open(&self.file)
     }
 
     /// Notes what the child is about to be called with.

@@ -2,5 +2,7 @@
 
 mod elsewhere;
 mod inside;
+mod lent;
 mod nested;
+mod parents;
 mod shim_place;

@@ -1,7 +1,6 @@
 //! A tflock inside of a tflock: it runs under the lock that is held around it, if it really is.
 
 use crate::support::backend::{LOCK_ID, LockMode};
-use crate::support::fake_terraform::Script;
 use crate::support::mid_run::look_during;
 use crate::support::process::{Finished, Invocation};
 use crate::support::scene::{Scene, local_locks};
@@ -65,26 +64,6 @@ fn a_run_inside_that_needs_another_lock_takes_it_besides() {
     for key in ["other", LOCK_ID] {
         assert!(held.contains(&format!("\"{key}\"")), "{key} in {held}");
     }
-}
-
-#[test]
-fn a_terraform_inside_of_a_run_can_call_tflock_again() {
-    let scene = Scene::new(LockMode::DynamodbTable);
-    let outer = Script::new()
-        .step(&format!(
-            "exec {} --terraform {} plan",
-            env!("CARGO_BIN_EXE_tflock"),
-            scene.fake.program().display()
-        ))
-        .install(scene.workspace.home().join("outer"));
-    let run = scene
-        .workspace
-        .tflock(["--wait", "0", "apply"])
-        .first_on_path(outer.directory());
-    let glimpse = scene.glimpse(run);
-    assert_eq!(glimpse.locks, [LOCK_ID]);
-    assert_eq!(glimpse.finished, Finished::silent(0));
-    assert_eq!(glimpse.call.arguments, ["plan", "-lock=false"]);
 }
 
 /// What a run left in the environment of something that outlived it.

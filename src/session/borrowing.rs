@@ -1,0 +1,155 @@
+//! Running under the lock of an `exec` around us: one terraform at a time, as terraform's own lock would have it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::nesting::{self, Borrowed, Lent};
+use super::{Lending, Outcome, PatienceSaid, Purpose};
+use crate::child::Command;
+use crate::context::Context;
+use crate::environment::variable;
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::acquire::Patience;
+use crate::system::process::Named;
+use crate::system::run_file::lent::{Asked, Turn};
+use crate::terraform::duration::format_duration;
+
+/// How often a turn that somebody has is asked for again.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long what a terraform that has ended leaves behind (providers) may keep its turn before the next one is refused.
+const LEAVING: Duration = Duration::from_millis(500);
+
+/// How long a turn is waited for before that is worth a word.
+const WORTH_A_WORD: Duration = Duration::from_secs(1);
+
+/// Becomes the child, under the borrowed lock. Returns only if that fails.
+///
+/// # Errors
+/// Somebody else has the turn; whatever keeps the child from being started.
+pub(super) async fn run_borrowing(
+    context: &Context,
+    purpose: &Purpose,
+    borrowed: &Borrowed,
+    mut child: Command,
+) -> Result<Outcome, Failure> {
+    let mut turns = Vec::new();
+    if purpose.lending == Lending::Nothing {
+        for lent in &borrowed.from {
+            turns.extend(turn(context, purpose, lent).await?);
+        }
+        nesting::announce_borrowed(&mut child, &borrowed.from, &variable);
+    }
+    context
+        .ui
+        .detail(|| "running under the lock that is held around this run".to_owned());
+    for place in &borrowed.places {
+        place.hand_on();
+    }
+    for turn in &turns {
+        turn.hand_on();
+    }
+    Err(context.become_program(&child))
+}
+
+/// The turn at what is lent there.
+async fn turn(context: &Context, purpose: &Purpose, lent: &Lent) -> Result<Option<Turn>, Failure> {
+    let patience = patience(purpose, lent);
+    let limit = match patience {
+        Patience::For(limit) => Some(limit.max(LEAVING)),
+        Patience::Forever => None,
+    };
+    let asked = Instant::now();
+    let mut is_told = false;
+    loop {
+        let who = match Turn::ask(&lent.turn) {
+            Ok(Asked::Got(turn)) => return Ok(Some(turn)),
+            Ok(Asked::Taken(who)) => who,
+            Ok(Asked::Ended) => return Err(not_lent(&lent.turn, "it is not there")),
+            Err(error) => return Err(not_lent(&lent.turn, &error.to_string())),
+        };
+        let waited = asked.elapsed();
+        if limit.is_some_and(|limit| waited >= limit) {
+            return Err(taken(context, purpose, patience, &who));
+        }
+        if waited >= WORTH_A_WORD && !std::mem::replace(&mut is_told, true) {
+            context.ui.notice(&format!(
+                "waiting for {} to end: `tflock exec` lends its lock to one at a time",
+                listed(&who)
+            ));
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// As for terraform's own lock: not at all, unless this run was told to. What `exec` hands on in `TFLOCK_WAIT` is meant for
+/// other locks.
+fn patience(purpose: &Purpose, lent: &Lent) -> Patience {
+    let is_handed_on = variable("TFLOCK_WAIT").is_none_or(|wait| *wait == *lent.wait);
+    match purpose.patience_said {
+        PatienceSaid::InGeneral if is_handed_on => Patience::For(Duration::ZERO),
+        PatienceSaid::InGeneral | PatienceSaid::ToThisRun => purpose.patience,
+    }
+}
+
+fn taken(context: &Context, purpose: &Purpose, patience: Patience, who: &[Named]) -> Failure {
+    let gave_up = match patience {
+        Patience::For(limit) if !limit.is_zero() => {
+            format!(", gave up after {}", format_duration(limit))
+        }
+        Patience::For(_) | Patience::Forever => String::new(),
+    };
+    let hint = if context.called_as.is_some() {
+        "run one after the other, or let this one wait: `-lock-timeout=15m`".to_owned()
+    } else {
+        format!(
+            "run one after the other, or wait with `{}`",
+            purpose.longer_wait
+        )
+    };
+    Failure::new(
+        exit_code::HELD,
+        format!(
+            "the state is locked{gave_up}: Error acquiring the state lock: the `tflock exec` around this run lends its \
+             lock to one terraform at a time, and {} has it",
+            listed(who)
+        ),
+    )
+    .hint(hint)
+}
+
+fn not_lent(file: &Path, reason: &str) -> Failure {
+    Failure::new(
+        exit_code::HELD,
+        format!(
+            "the state is locked: Error acquiring the state lock: the `tflock exec` around this run cannot lend its lock \
+             through `{}`: {reason}",
+            file.display()
+        ),
+    )
+    .hint("see who holds the lock with `tflock status`")
+}
+
+/// A run that could only wait for its own parent.
+pub(super) fn refused(context: &Context, key: &str) -> Failure {
+    let look = context.command_line("status");
+    Failure::new(
+        exit_code::HELD,
+        format!(
+            "the state is locked: Error acquiring the state lock: the terraform run that this one was started from holds \
+             `{key}`, and would be waited for in vain"
+        ),
+    )
+    .hint(format!(
+        "run it after that one has ended, or both, one after the other, under `tflock exec`; see `{look}`"
+    ))
+}
+
+/// Those that began first; terraform's providers come later.
+fn listed(who: &[Named]) -> String {
+    match who {
+        [] => "another one".to_owned(),
+        [first, ..] => format!("process {first}"),
+    }
+}

@@ -1,0 +1,81 @@
+//! After the program of an `exec` has ended: the lock is kept until nobody runs under it any more.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Session;
+use crate::child::{Phase, Signals};
+use crate::lock::keeper::{Keeper, News};
+use crate::system::process::Named;
+use crate::system::run_file::RunFile;
+use crate::system::run_file::lent::Loan;
+
+/// How often it is looked whether they have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+impl Session<'_> {
+    /// Waits until every terraform that has borrowed the lock has ended, wherever it has gone: into another process group,
+    /// another session. From then on the lock cannot be borrowed.
+    pub(super) async fn wait_for_borrowers(
+        &self,
+        loan: &Loan,
+        run_file: Option<&RunFile>,
+        keeper: &mut Keeper,
+        signals: &mut Signals,
+    ) {
+        let mut told: Option<Vec<Named>> = None;
+        let mut told_of = BTreeSet::new();
+        let mut looks = 0;
+        // A look that fails tells nothing, and the lock is kept.
+        while !(loan.take_back().unwrap_or(false) && take_all_places(run_file)) {
+            looks += 1;
+            let borrowers = borrowers(loan, run_file);
+            // The first may have met somebody who only looked whether this run lives.
+            if looks > 1 && told.as_ref() != Some(&borrowers) {
+                self.tell_borrowed(&borrowers);
+                told = Some(borrowers);
+            }
+            tokio::select! {
+                biased;
+                signal = signals.end_requested(Phase::Releasing) => {
+                    if told_of.insert(signal.kind.number().0) {
+                        self.ui.notice(&format!(
+                            "{} waits: the lock is still in use",
+                            signal.kind.number()
+                        ));
+                    }
+                }
+                news = keeper.next() => match news {
+                    News::Lost(loss) => self.tell_lost(&loss),
+                    News::TimeIsUp { key } => self.tell_time_is_up(&key),
+                    News::Renewed | News::NotRenewed(_) => {}
+                },
+                () = self.host.sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    fn tell_borrowed(&self, borrowers: &[Named]) {
+        let list: Vec<String> = borrowers.iter().map(Named::to_string).collect();
+        let list = match list.as_slice() {
+            [] => "processes that cannot be seen from here".to_owned(),
+            list => list.join(", "),
+        };
+        self.ui.notice(&format!(
+            "waiting for what still runs under the lock before releasing it: {list}"
+        ));
+    }
+}
+
+fn take_all_places(run_file: Option<&RunFile>) -> bool {
+    run_file.is_none_or(|file| file.take_all_places().unwrap_or(false))
+}
+
+/// Those who have the turn; else those who have a place, and perhaps others to whom ours was handed down.
+fn borrowers(loan: &Loan, run_file: Option<&RunFile>) -> Vec<Named> {
+    let borrowers = loan.borrowers();
+    match run_file {
+        Some(file) if borrowers.is_empty() => file.users(),
+        _ => borrowers,
+    }
+}
