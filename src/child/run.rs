@@ -119,6 +119,9 @@ impl<'signals> Run<'signals> {
         {
             terminal.ignore_hang_up();
         }
+        // At once: if tflock is killed before, nobody asks the child to stop and gives back the lock. Without it signals
+        // that reach the child directly go unnoticed, too. No reason to give up a child that runs.
+        let witness = Witness::start(duty, output.relays(), kept, bequest).ok();
         Ok(Self {
             signals,
             child,
@@ -126,8 +129,7 @@ impl<'signals> Run<'signals> {
             sighting: Watch::new(command, child),
             stop,
             job: Job::new(child, terminal, command.hand_over),
-            // Without it signals that reach the child directly go unnoticed. No reason to give up a child that runs.
-            witness: Witness::start(duty, output.relays(), kept, bequest).ok(),
+            witness,
             output,
             state: State::Running,
             request: Request::None,

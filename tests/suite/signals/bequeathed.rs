@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::processes::witnesses_in;
+use super::processes::{wait_for_witness, witnesses_in};
 use crate::support::backend::LockMode;
 use crate::support::configuration::{GO, STARTED};
 use crate::support::fake_terraform::{FakeTerraform, Script};
@@ -37,6 +37,7 @@ fn saving(workspace: &Workspace) -> FakeTerraform {
 #[track_caller]
 fn kill_alone(workspace: &Workspace, running: &mut Running) {
     workspace.wait_until_started();
+    wait_for_witness(running.pid());
     running.signal(Signal::SIGKILL);
     wait_until("the end of tflock", || !running.is_running());
 }
@@ -103,10 +104,8 @@ fn an_exec_is_outlasted_with_all_that_it_started_even_what_left_its_group() {
          >/dev/null 2>&1 & touch started; while [ ! -e go ] && [ -e child.sh ]; do sleep 0.05; done",
     );
     let mut running = scene.tflock(["exec", "--", "sh", "child.sh"]).start();
-    wait_until("the start", || scene.workspace.file("started").exists());
-    running.signal(Signal::SIGKILL);
-    wait_until("the end of tflock", || !running.is_running());
-    scene.workspace.write("go", "");
+    kill_alone(&scene.workspace, &mut running);
+    scene.workspace.let_go();
     std::thread::sleep(LONG_ENOUGH);
     assert_eq!(scene.table.locks(), [LOCK]);
     scene.workspace.write("gone", "");
@@ -291,7 +290,7 @@ fn a_daemon_that_terraform_left_behind_is_not_waited_for() {
     let script = Script::new()
         .ignore([Signal::SIGINT])
         // Its parent has ended, as that of whatever a provisioner put behind.
-        .step("( (while [ ! -e gone ] && [ -d \"$record\" ]; do sleep 0.02; done) & )")
+        .step("(sh -c 'while [ ! -e gone ] && [ -d \"$PWD\" ]; do sleep 0.02; done' &)")
         .touch(STARTED)
         .wait_for(GO);
     let fake = script.install(scene.workspace.home().join("leaving"));

@@ -52,7 +52,9 @@ fn the_lock_stays_until_it_is_proven_dead_if_the_witness_is_killed_too() {
     let witness = witness_of(terraform);
     kill(witness, Signal::SIGKILL).expect("a living process");
     running.signal(Signal::SIGKILL);
-    kill(terraform, Signal::SIGINT).expect("a living process");
+    // Nobody reads what it would say.
+    kill(terraform, Signal::SIGKILL).expect("a living process");
+    apply.workspace.let_go();
     running.wait();
     wait_for_end(terraform);
     assert_eq!(apply.locks().len(), 1);

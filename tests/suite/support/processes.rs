@@ -77,14 +77,29 @@ pub fn witness_of(child: Pid) -> Pid {
 
 /// The processes in the group of a child that look after its lock.
 pub fn witnesses_in(group: Pid) -> Vec<Pid> {
+    let is_in_group = |pid: &Pid| stat(*pid).is_some_and(|stat| stat.group == group);
+    let witnesses = witnesses().into_iter();
+    witnesses.filter(is_in_group).collect()
+}
+
+/// Waits until that tflock has a witness.
+#[track_caller]
+pub fn wait_for_witness(tflock: Pid) {
+    wait_until("a witness", || {
+        let mut witnesses = witnesses().into_iter();
+        witnesses.any(|pid| stat(pid).is_some_and(|stat| stat.parent == tflock))
+    });
+}
+
+fn witnesses() -> Vec<Pid> {
     let entries = fs::read_dir("/proc").expect("/proc");
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .map(Pid::from_raw)
         .filter(|pid| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            let found = stat(*pid).filter(|stat| !matches!(stat.state, 'Z' | 'X'));
-            name == "lock-witness\n" && found.is_some_and(|stat| stat.group == group)
+            let lives = stat(*pid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'));
+            name == "lock-witness\n" && lives
         })
         .collect()
 }
