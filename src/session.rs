@@ -31,7 +31,7 @@ use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::acquire::{Claim, Patience};
+use crate::lock::acquire::{Claim, Patience, PatienceSaid};
 use crate::lock::host::{Host, Instant};
 use crate::lock::keeper::{Keeper, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
@@ -86,15 +86,6 @@ pub enum Lending {
     Nothing,
     /// To one terraform at a time.
     OneAtATime,
-}
-
-/// Who was told how long to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatienceSaid {
-    /// This run, on its command line.
-    ToThisRun,
-    /// Every run, by the environment or by default.
-    InGeneral,
 }
 
 /// Which backend and workspace the program works on.

@@ -46,6 +46,10 @@ impl Bequest {
             .open("/proc/self/exe")?;
         let mut memory = File::from(in_memory()?);
         memory.write_all(content)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "all of it is handed on, and nothing is read"
+        )]
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             let variable = [name.into_vec(), value.into_vec()].join(&b'=');
             CString::new(variable).ok()

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::session::PatienceSaid;
+use crate::lock::acquire::PatienceSaid;
 use crate::text::quoted_words;
 
 /// What was typed, without what a hint says anew: which lock it is about, and how long to wait for it.

@@ -38,6 +38,15 @@ pub enum Patience {
     Forever,
 }
 
+/// Who was told how long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatienceSaid {
+    /// This run, on its command line.
+    ToThisRun,
+    /// Every run, by the environment or by default.
+    InGeneral,
+}
+
 /// What the lock is wanted for: the record but for the moment it is taken.
 #[derive(Clone, Debug)]
 pub struct Claim {

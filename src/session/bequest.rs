@@ -143,6 +143,9 @@ async fn release(
     let runs = context.machine().runs;
     if will.waits_for_all
         && let Some(runs) = &runs
+        && place
+            .as_ref()
+            .is_none_or(|place| run_file::share(place).is_ok())
         && let Ok(own) = Place::take(runs, &will.lock_id.0)
     {
         // The one that was left to us is the child's as well, and would hide whether that has it still.

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::nesting::{self, Borrowed, Lent};
-use super::{Lending, Outcome, PatienceSaid, Purpose};
+use super::{Lending, Outcome, Purpose};
 use crate::child::Command;
 use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::acquire::Patience;
+use crate::lock::acquire::{Patience, PatienceSaid};
 use crate::system::process::Named;
 use crate::system::run_file::lent::{Asked, Turn};
 use crate::terraform::duration::format_duration;

@@ -10,7 +10,7 @@ pub mod lent;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -204,6 +204,14 @@ pub fn remove(directory: &Path, lock_id: &str) {
         // A file that stays is found to name no lock.
         let _ = std::fs::remove_file(path);
     }
+}
+
+/// Makes an inherited place one that others can have beside it: the run that left it may have taken all of them for good.
+///
+/// # Errors
+/// What the system says.
+pub fn share(place: &OwnedFd) -> io::Result<()> {
+    File::from(place.try_clone()?).lock_shared()
 }
 
 /// A place in another's run, of one's own: it can tell whether it is the last.

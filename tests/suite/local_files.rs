@@ -127,6 +127,7 @@ fn a_record_of_this_machine_alone_can_be_read_by_its_owner_only() {
         "600 regular file",
         "700 directory",
         "700 directory",
+        "700 directory",
     ];
     assert_eq!(lines, expected);
 }

@@ -28,34 +28,43 @@ impl Bench {
 
     /// A run goes on with one warning; what was asked for is refused with that code.
     #[track_caller]
-    fn warns(&self, prepare: impl Fn(Invocation) -> Invocation, refusal: i32) {
+    fn warns(
+        &self,
+        prepare: impl Fn(Invocation) -> Invocation,
+        refusal: i32,
+        (of_exec, hint): (i32, &str),
+    ) {
         let run = prepare(self.tflock("plan")).run().succeeded();
         let warnings = run.stderr.matches("warning: ").count();
         assert_eq!((warnings, run.stderr.lines().count()), (1, 1), "{run}");
         assert_eq!(self.fake.calls().len(), 1);
-        for line in [
-            "--store local plan",
-            "--lock-id mine plan",
-            "exec -- terraform plan",
+        let lock = "hint: set TFLOCK_LOCAL_DIR";
+        for (line, code, hint) in [
+            ("--store local plan", refusal, lock),
+            ("--lock-id mine plan", refusal, lock),
+            ("exec -- terraform plan", of_exec, hint),
         ] {
-            let refused = prepare(self.tflock(line)).run().ended_with(refusal);
-            refused.with_stderr("hint: set TFLOCK_LOCAL_DIR");
+            let refused = prepare(self.tflock(line)).run().ended_with(code);
+            refused.with_stderr(hint);
         }
         assert_eq!(self.fake.calls().len(), 1);
     }
 }
 
+/// What `exec` says where there is no place for its shim either.
+const NO_SHIM: (i32, &str) = (78, "hint: set XDG_STATE_HOME");
+
 /// In `/sys` not even root makes a directory.
 #[test]
 fn a_home_that_cannot_be_written_costs_a_warning() {
     let homeless = |run: Invocation| run.without_env("XDG_STATE_HOME").env("HOME", "/sys");
-    Bench::new().warns(homeless, 77);
+    Bench::new().warns(homeless, 77, NO_SHIM);
 }
 
 #[test]
 fn no_home_at_all_costs_a_warning() {
     let homeless = |run: Invocation| run.without_env("XDG_STATE_HOME").without_env("HOME");
-    Bench::new().warns(homeless, 78);
+    Bench::new().warns(homeless, 78, NO_SHIM);
 }
 
 #[test]
@@ -67,7 +76,7 @@ fn a_home_that_is_the_root_directory_costs_a_warning() {
         let run = run.without_env("XDG_STATE_HOME").env("HOME", "/");
         user.runs(run)
     };
-    bench.warns(homeless, 77);
+    bench.warns(homeless, 77, NO_SHIM);
 }
 
 #[test]
@@ -78,7 +87,7 @@ fn a_directory_of_another_user_costs_a_warning_that_names_it() {
     let directory = bench.workspace.state_home().join("tflock");
     fs::create_dir(&directory).unwrap();
     user.owns(&directory, 0o700);
-    bench.warns(|run| run, 78);
+    bench.warns(|run| run, 78, (78, "hint: set TFLOCK_LOCAL_DIR"));
     let run = bench.tflock("plan").run();
     run.with_stderr(&format!(
         "`{}` belongs to another user",
