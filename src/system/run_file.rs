@@ -110,6 +110,18 @@ pub struct RunFile {
     run: Run,
 }
 
+/// A new file for this user alone, in a directory that only this user can write and that is made if need be.
+fn create_private(directory: &Path, path: &Path) -> io::Result<File> {
+    for_this_user_alone(&OwnDirectory::create(directory).map_err(io::Error::other)?)?;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
+}
+
 impl RunFile {
     /// Puts the file into `directory`, which is made if need be, and takes the first place of the run.
     ///
@@ -117,16 +129,9 @@ impl RunFile {
     /// What the system says; a directory that others could write.
     pub fn create(directory: &Path, run: Run) -> io::Result<Self> {
         let path = path_of(directory, &run.lock_id)?;
-        for_this_user_alone(&OwnDirectory::create(directory).map_err(io::Error::other)?)?;
         // Nobody must see it before its lock: whoever finds it without takes its run for dead.
         let unnamed = path.with_extension(format!("{}.new", std::process::id()));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&unnamed)?;
+        let file = create_private(directory, &unnamed)?;
         let created = file
             .lock_shared()
             .and_then(|()| write(&file, &run))

@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use super::{for_this_user_alone, path_of};
-use crate::system::own_directory::OwnDirectory;
+use super::{create_private, path_of};
 use crate::system::process;
 
 /// The lender's side of it.
@@ -45,14 +44,7 @@ impl Loan {
 
     fn create_in(directory: &Path, lock_id: &str) -> io::Result<Self> {
         let path = path_of(directory, lock_id)?.with_extension("lent");
-        for_this_user_alone(&OwnDirectory::create(directory).map_err(io::Error::other)?)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&path)?;
+        let file = create_private(directory, &path)?;
         Ok(Self { path, file })
     }
 
