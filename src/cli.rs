@@ -6,9 +6,9 @@ mod argv;
 mod completion;
 mod help;
 mod misplaced;
-mod mistake;
 mod options;
 mod typed;
+mod usage_error;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -173,7 +173,7 @@ impl Answer {
         command: &str,
     ) -> Self {
         if error.use_stderr() {
-            let mistake = mistake::in_words(error, words, definition);
+            let mistake = usage_error::in_words(error, words, definition);
             return Self::usage(mistake.message, mistake.hint);
         }
         let help = help::of_command(command, definition.clone());

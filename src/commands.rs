@@ -3,6 +3,6 @@
 pub mod completions;
 pub mod exec;
 pub mod force_unlock;
-pub mod run;
 pub mod status;
+pub mod terraform;
 pub mod version;

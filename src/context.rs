@@ -11,7 +11,7 @@ use crate::exit_code;
 use crate::failure::{Failure, removal_words};
 use crate::lock::host::Machine;
 use crate::lock::record::LockId;
-use crate::stand_in::{self, CalledAs, Link};
+use crate::shim::{self, CalledAs, Link};
 use crate::state_directory;
 use crate::terraform::program::{Caller, find_program, is_first_on_search_path};
 use crate::text::quoted_for_shell;
@@ -123,16 +123,16 @@ impl Context {
 
     /// Whether we were called through a link of ours, by a program inside of an `exec`.
     #[must_use]
-    pub fn is_stand_in(&self) -> bool {
+    pub fn is_shim(&self) -> bool {
         self.called_as
-            .is_some_and(|called| called.link == Link::StandIn)
+            .is_some_and(|called| called.link == Link::Shim)
     }
 
     /// What a child of ours is to see of the environment: if we stand in for it, PATH as it was without us.
     #[must_use]
-    pub fn variables_of_stand_in(&self) -> Vec<(OsString, OsString)> {
-        let path = variable("PATH").filter(|_| self.is_stand_in());
-        path.map(|path| ("PATH".into(), stand_in::path_without(&path)))
+    pub fn shim_variables(&self) -> Vec<(OsString, OsString)> {
+        let path = variable("PATH").filter(|_| self.is_shim());
+        path.map(|path| ("PATH".into(), shim::path_without(&path)))
             .into_iter()
             .collect()
     }
@@ -208,7 +208,7 @@ impl Context {
 /// PATH as it was outside of every `exec`.
 fn search_path_outside() -> OsString {
     let path = non_empty(&variable, "PATH").unwrap_or_default();
-    stand_in::path_without(&path)
+    shim::path_without(&path)
 }
 
 /// A current-thread runtime: the child must be started by the thread that lives as long as the process. Threads that hang

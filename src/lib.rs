@@ -20,11 +20,11 @@ pub mod environment;
 pub mod exit_code;
 pub mod failure;
 pub mod lock;
+pub mod resolve;
 pub mod session;
-pub mod stand_in;
+pub mod shim;
 pub mod state_directory;
 pub mod system;
-pub mod target;
 pub mod terraform;
 pub mod text;
 pub mod ui;
@@ -39,7 +39,7 @@ use self::cli::{Answer, Command};
 use self::context::Context;
 use self::failure::Failure;
 use self::session::Outcome;
-use self::stand_in::CalledAs;
+use self::shim::CalledAs;
 use self::ui::NotPrinted;
 
 /// Does what the command line asks for, whose first word is the name that we were called by, and says how to end.
@@ -54,7 +54,7 @@ pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcom
             return session::bequest::carry_out(left);
         }
         let path = environment::variable("PATH");
-        let called_as = stand_in::called_as(zeroth.as_deref(), path.as_deref());
+        let called_as = shim::called_as(zeroth.as_deref(), path.as_deref());
         if let (Some(_), Some(zeroth)) = (called_as, zeroth) {
             // `killall terraform` means the real one, which it reaches by itself.
             child::rename_this_process(c"tflock", &zeroth);
@@ -107,7 +107,7 @@ fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
         Err(failure) => return ended_by(failure.into(), &plain_ui()),
     };
     let outcome = match request.command {
-        Command::Terraform(arguments) => commands::run::run(&context, arguments),
+        Command::Terraform(arguments) => commands::terraform::run(&context, arguments),
         Command::Exec(arguments) => commands::exec::run(&context, &arguments),
         Command::Status(arguments) => commands::status::run(&context, &arguments),
         Command::ForceUnlock(arguments) => commands::force_unlock::run(&context, &arguments),

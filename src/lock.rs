@@ -4,6 +4,7 @@
 //! local files and a simulation. It knows neither terraform's command line nor child processes nor terminals.
 
 pub mod acquire;
+pub mod evict;
 pub mod held;
 pub mod host;
 pub mod inherit;
@@ -14,7 +15,6 @@ mod outage;
 mod proof;
 pub mod read;
 pub mod record;
-pub mod removal;
 #[cfg(test)]
 mod simulation;
 pub mod store;

@@ -10,10 +10,10 @@ pub mod bequest;
 mod borrowing;
 mod ending;
 mod holding;
-pub mod nesting;
+pub mod reentry;
+mod report;
 mod running;
 mod taking;
-mod words;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use self::holding::Holding;
-use self::nesting::{Lent, Nested};
+use self::reentry::{Lent, Nested};
 use self::running::Running;
 use crate::child::{Command, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError};
 use crate::ci;
@@ -36,10 +36,12 @@ use crate::lock::host::{Host, Instant};
 use crate::lock::keeper::{Keeper, Released};
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
-use crate::stand_in;
+use crate::resolve::{
+    ChildLocking, InitLock, LockRequest, ResolvedLock, Selected, StateRef, WithoutPlace,
+};
+use crate::shim;
 use crate::system::run_file::lent::Loan;
 use crate::system::run_file::{Run, RunFile};
-use crate::target::{ChildLocking, InitLock, Selected, Situation, Subject, Target, WithoutPlace};
 use crate::ui::{Prompts, Ui};
 
 /// How long a release fails before somebody is told why it takes so long.
@@ -56,7 +58,7 @@ pub enum Outcome {
 
 /// What the lock is wanted for.
 #[derive(Clone, Debug)]
-pub struct Purpose {
+pub struct RunSpec {
     /// terraform's word for it.
     pub operation: String,
     /// The command as a person would say it.
@@ -97,43 +99,43 @@ pub enum Selection {
     ItsOwn,
 }
 
-/// Runs a child under the lock of `target`, or under that of a run that we are inside of. `child` makes it for the way in
+/// Runs a child under the lock of `resolved`, or under that of a run that we are inside of. `child` makes it for the way in
 /// which it is to lock.
 ///
 /// # Errors
 /// Whatever keeps it from running, or the lock from being given back.
 pub async fn run_under_lock(
     context: &Context,
-    situation: Situation<'_>,
-    target: Target,
-    purpose: Purpose,
+    request: LockRequest<'_>,
+    resolved: ResolvedLock,
+    spec: RunSpec,
     child: &dyn Fn(ChildLocking) -> Command,
 ) -> Result<Outcome, Failure> {
-    let hands_on_patience = holding::hands_on_patience(&situation, &target);
-    match nesting::look_around(&target, &variable).await? {
+    let hands_on_patience = holding::hands_on_patience(&request, &resolved);
+    match reentry::look_around(&resolved, &variable).await? {
         Nested::No => {}
         Nested::Refused { key } => return Err(borrowing::refused(context, &key)),
         Nested::Borrows { locking, borrowed } => {
             let locking = match locking {
-                ChildLocking::Kept if hands_on_patience => holding::handed_on(purpose.patience),
+                ChildLocking::Kept if hands_on_patience => holding::handed_on(spec.patience),
                 locking => locking,
             };
-            return borrowing::run_borrowing(context, &purpose, &borrowed, child(locking)).await;
+            return borrowing::run_borrowing(context, &spec, &borrowed, child(locking)).await;
         }
     }
     // To be kept until the end.
-    let _places = nesting::places_around(&variable);
-    if let Some(notice) = &target.notice {
+    let _places = reentry::places_around(&variable);
+    if let Some(notice) = &resolved.notice {
         context.ui.notice(notice);
     }
-    let ui = match purpose.prompts {
+    let ui = match spec.prompts {
         Prompts::Allowed => context.ui.clone(),
         Prompts::Refused => context.ui.without_prompts(),
     };
     let host: Rc<dyn Host> = Rc::new(context.machine());
-    let claim = claim(context, &target, &purpose, host.as_ref());
-    let run_file = run_file(context, situation.directory, &claim);
-    let loan = match purpose.lending {
+    let claim = claim(context, &resolved, &spec, host.as_ref());
+    let run_file = run_file(context, request.directory, &claim);
+    let loan = match spec.lending {
         Lending::Nothing => None,
         Lending::OneAtATime => loan(context, &claim),
     };
@@ -146,19 +148,19 @@ pub async fn run_under_lock(
         loan: RefCell::new(loan),
         may_be_left: Cell::new(false),
         host,
-        selected: Some(situation.selected(&target)),
-        subject: Some(target.subject()),
-        stores: target.stores,
-        child_locking: target.child_locking,
-        init_lock: target.init_lock,
-        without_place: target.without_place,
+        selected: Some(request.selected(&resolved)),
+        state: Some(resolved.state()),
+        stores: resolved.stores,
+        child_locking: resolved.child_locking,
+        init_lock: resolved.init_lock,
+        without_place: resolved.without_place,
         hands_on_patience,
-        success_codes: purpose.success_codes,
-        selection: purpose.selection,
-        is_astray: Cell::new(false),
+        success_codes: spec.success_codes,
+        selection: spec.selection,
+        selection_changed: Cell::new(false),
         not_passed_on: RefCell::default(),
-        patience: purpose.patience,
-        longer_wait: purpose.longer_wait,
+        patience: spec.patience,
+        longer_wait: spec.longer_wait,
     };
     let mut signals = Signals::install()
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))?;
@@ -188,7 +190,7 @@ fn run_file(context: &Context, directory: &Path, claim: &Claim) -> Option<RunFil
 
 /// What it takes to lend the lock. Where there is no place for that, nothing is lent.
 fn loan(context: &Context, claim: &Claim) -> Option<Loan> {
-    let directories = stand_in::places(&variable).into_iter();
+    let directories = shim::places(&variable).into_iter();
     let directories = directories.map(|place| place.join("runs"));
     match Loan::create(directories, &claim.info.id.0) {
         Ok(loan) => Some(loan),
@@ -201,7 +203,7 @@ fn loan(context: &Context, claim: &Claim) -> Option<Loan> {
     }
 }
 
-fn claim(context: &Context, target: &Target, purpose: &Purpose, host: &dyn Host) -> Claim {
+fn claim(context: &Context, resolved: &ResolvedLock, spec: &RunSpec, host: &dyn Host) -> Claim {
     let reason = context.options.reason.clone();
     let run_url = ci::run_url(&variable);
     let words: Vec<&str> = reason.iter().chain(&run_url).map(String::as_str).collect();
@@ -211,21 +213,21 @@ fn claim(context: &Context, target: &Target, purpose: &Purpose, host: &dyn Host)
     Claim {
         info: LockInfo {
             id: LockId::from_bytes(host.unique()),
-            operation: purpose.operation.clone(),
+            operation: spec.operation.clone(),
             info: words.join(" "),
             who: format!("{user}@{hostname}"),
-            version: target.terraform_version.clone().unwrap_or(own_version),
+            version: resolved.terraform_version.clone().unwrap_or(own_version),
             created: String::new(),
-            path: target.path.clone(),
+            path: resolved.path.clone(),
         },
         lease: Lease {
             tflock_version: env!("CARGO_PKG_VERSION").to_owned(),
-            command: purpose.command.clone(),
+            command: spec.command.clone(),
             reason,
             run_url,
             heartbeat: None,
             heartbeat_at: None,
-            expire_after: purpose.expire_after,
+            expire_after: spec.expire_after,
             holder: host.this_process(),
         },
     }
@@ -255,10 +257,10 @@ struct Session<'a> {
     /// What terraform works on, if it is still selected when it is started.
     selected: Option<Selected>,
     /// What is locked, for whoever gives it back if we are killed.
-    subject: Option<Subject>,
+    state: Option<StateRef>,
     selection: Selection,
     /// Whether what was selected changed while the child may have been reading it.
-    is_astray: Cell<bool>,
+    selection_changed: Cell<bool>,
     /// The signals of which it was said that they are not passed on.
     not_passed_on: RefCell<BTreeSet<i32>>,
 }
@@ -283,7 +285,7 @@ impl Session<'_> {
         let lent = loan
             .as_ref()
             .map(|loan| lent(loan, run_file.as_ref(), &command));
-        nesting::announce(&mut command, keeper.held(), lent.as_ref(), &variable);
+        reentry::announce(&mut command, keeper.held(), lent.as_ref(), &variable);
         let mut running = self
             .run_child(&command, signals, &mut keeper, run_file.as_mut())
             .await;
@@ -386,7 +388,7 @@ impl Session<'_> {
         if keeper.gave_up_any() {
             return Err(self.not_kept(outcome));
         }
-        if self.is_astray.get() {
+        if self.selection_changed.get() {
             return Err(self.astray(outcome));
         }
         match outcome {

@@ -28,12 +28,12 @@ const ROOMS: &[(&str, &str)] = &[
     ("failure", "exit_code text terraform child lock"),
     // How a lock and its holder are told.
     ("ui", "text terraform lock failure"),
-    ("stand_in", "environment system terraform"),
+    ("shim", "environment system terraform"),
     ("cli", "environment exit_code text terraform lock failure"),
-    ("target", "environment exit_code system text state_directory terraform lock failure cli"),
-    ("context", "environment exit_code system text state_directory terraform child lock failure ui stand_in cli"),
-    ("session", "environment exit_code system text ci state_directory terraform child lock failure ui stand_in target context"),
-    ("commands", "environment exit_code system text terraform child lock failure ui stand_in cli target context session"),
+    ("resolve", "environment exit_code system text state_directory terraform lock failure cli"),
+    ("context", "environment exit_code system text state_directory terraform child lock failure ui shim cli"),
+    ("session", "environment exit_code system text ci state_directory terraform child lock failure ui shim resolve context"),
+    ("commands", "environment exit_code system text terraform child lock failure ui shim cli resolve context session"),
     ("main", "child session"),
 ];
 

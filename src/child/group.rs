@@ -45,7 +45,7 @@ pub(super) fn living(group: Pid, witness: Option<Pid>) -> Vec<Process> {
 /// because one that has lost its terraform writes no state, does not notice, and never ends (terraform-plugin-sdk issue
 /// 257).
 #[derive(Debug, Default)]
-pub(super) struct Holders {
+pub(super) struct Leftovers {
     looked: bool,
     told: Vec<Process>,
 }
@@ -62,7 +62,7 @@ pub(super) enum Found {
     },
 }
 
-impl Holders {
+impl Leftovers {
     pub(super) fn look(&mut self, mut living: Vec<Process>, left: Left) -> Found {
         let first = !std::mem::replace(&mut self.looked, true);
         if first && !living.is_empty() {
@@ -119,22 +119,22 @@ mod tests {
                 name: name.to_owned(),
             }]
         };
-        let mut holders = Holders::default();
+        let mut leftovers = Leftovers::default();
         assert_eq!(
-            holders.look(named("sh"), Left::Orderly),
+            leftovers.look(named("sh"), Left::Orderly),
             Found::Somebody { news: None }
         );
         assert_eq!(
-            holders.look(named("terraform"), Left::Orderly),
+            leftovers.look(named("terraform"), Left::Orderly),
             Found::Somebody {
                 news: Some(named("terraform"))
             }
         );
         assert_eq!(
-            holders.look(named("terraform"), Left::Orderly),
+            leftovers.look(named("terraform"), Left::Orderly),
             Found::Somebody { news: None }
         );
-        assert_eq!(holders.look(Vec::new(), Left::Orderly), Found::Nobody);
+        assert_eq!(leftovers.look(Vec::new(), Left::Orderly), Found::Nobody);
     }
 
     #[test]
@@ -143,12 +143,12 @@ mod tests {
             id: 7,
             name: "nginx".to_owned(),
         }];
-        let mut holders = Holders::default();
+        let mut leftovers = Leftovers::default();
         assert_eq!(
-            holders.look(daemon.clone(), Left::Orderly),
+            leftovers.look(daemon.clone(), Left::Orderly),
             Found::Somebody { news: None }
         );
-        assert_eq!(holders.look(daemon, Left::Orderly), Found::Nobody);
+        assert_eq!(leftovers.look(daemon, Left::Orderly), Found::Nobody);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use tokio::time::sleep;
 
 use super::group::{Left, holds_place};
-use super::spawn::Successors;
+use super::spawn::WaitFor;
 use super::witness::NAME;
 use crate::system::process::{self, Stat};
 
@@ -19,8 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// A look that failed: then nothing is known.
-pub async fn outlast(group: Pid, successors: Successors) -> io::Result<()> {
-    let mut watch = Watch::new(group, successors);
+pub async fn outlast(group: Pid, wait_for: WaitFor) -> io::Result<()> {
+    let mut watch = Watch::new(group, wait_for);
     while watch.finds_somebody(&look(group)?) {
         sleep(LOOK_EVERY).await;
     }
@@ -51,7 +51,7 @@ fn look(group: Pid) -> io::Result<Vec<Stat>> {
 /// What is known of the group so far.
 struct Watch {
     leader: u32,
-    successors: Successors,
+    wait_for: WaitFor,
     /// Whom the child was waiting for when it was last seen; `None` if it never was. If they live when it has ended it was
     /// killed, and they may still be at work. Whoever else lives is a daemon, left behind on purpose.
     at_work: Option<BTreeSet<u32>>,
@@ -59,10 +59,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(group: Pid, successors: Successors) -> Self {
+    fn new(group: Pid, wait_for: WaitFor) -> Self {
         Self {
             leader: group.as_raw().unsigned_abs(),
-            successors,
+            wait_for,
             at_work: None,
             is_second_look: false,
         }
@@ -90,10 +90,10 @@ impl Watch {
             .at_work
             .as_ref()
             .is_none_or(|at_work| at_work.contains(&stat.pid));
-        let left = match (self.successors, was_at_work) {
-            (Successors::All, _) => Left::Relying,
-            (Successors::Terraform, true) => Left::Killed,
-            (Successors::Terraform, false) => Left::Orderly,
+        let left = match (self.wait_for, was_at_work) {
+            (WaitFor::All, _) => Left::Relying,
+            (WaitFor::Terraform, true) => Left::Killed,
+            (WaitFor::Terraform, false) => Left::Orderly,
         };
         holds_place(&stat.name, left)
     }
@@ -128,20 +128,20 @@ mod tests {
         }
     }
 
-    fn watch(successors: Successors) -> Watch {
-        Watch::new(Pid::from_raw(10), successors)
+    fn watch(wait_for: WaitFor) -> Watch {
+        Watch::new(Pid::from_raw(10), wait_for)
     }
 
     #[test]
     fn the_child_is_waited_for_and_then_nobody() {
-        let mut watch = watch(Successors::Terraform);
+        let mut watch = watch(WaitFor::Terraform);
         assert!(watch.finds_somebody(&[process(LEADER, 1, "terraform")]));
         assert!(!watch.finds_somebody(&[]));
     }
 
     #[test]
     fn a_daemon_that_a_provisioner_left_is_not_waited_for() {
-        let mut watch = watch(Successors::Terraform);
+        let mut watch = watch(WaitFor::Terraform);
         let daemon = || process(12, 1, "nginx");
         assert!(watch.finds_somebody(&[process(LEADER, 1, "terraform"), daemon()]));
         assert!(watch.finds_somebody(&[daemon()]));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn whatever_a_killed_terraform_was_waiting_for_is_waited_for_with_all_that_it_starts() {
-        let mut watch = watch(Successors::Terraform);
+        let mut watch = watch(WaitFor::Terraform);
         let shell = |parent| process(11, parent, "sh");
         assert!(watch.finds_somebody(&[process(LEADER, 1, "terraform"), shell(LEADER)]));
         for _ in 0..3 {
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_terraform_below_a_wrapper_that_ended_is_waited_for() {
-        let mut watch = watch(Successors::Terraform);
+        let mut watch = watch(WaitFor::Terraform);
         assert!(watch.finds_somebody(&[process(LEADER, 1, "sh")]));
         for _ in 0..3 {
             assert!(watch.finds_somebody(&[process(12, 1, "terraform")]));
@@ -171,8 +171,8 @@ mod tests {
 
     #[test]
     fn everybody_is_waited_for_who_was_left_by_a_child_that_was_never_seen_or_by_an_exec() {
-        let mut never_seen = watch(Successors::Terraform);
-        let mut exec = watch(Successors::All);
+        let mut never_seen = watch(WaitFor::Terraform);
+        let mut exec = watch(WaitFor::All);
         assert!(exec.finds_somebody(&[process(LEADER, 1, "make")]));
         for _ in 0..3 {
             assert!(never_seen.finds_somebody(&[process(12, 1, "sleep")]));

@@ -16,13 +16,13 @@ use tokio::time::{Instant, sleep_until};
 use super::bequest::Bequest;
 use super::ending::wait_for;
 use super::event::{Event, Reached, StartError};
-use super::group::{self, Found, Holders, Left};
+use super::group::{self, Found, Left, Leftovers};
 use super::job::Job;
 use super::output::{self, Output};
 use super::policy::{Action, Phase, Place, decide};
 use super::request::{Request, SETTLING};
 use super::sighting::Watch;
-use super::spawn::{Command, Successors, spawn};
+use super::spawn::{Command, WaitFor, spawn};
 use super::terminal::{HandOver, Terminal};
 use super::witness::{Duty, Witness};
 use super::{Ending, Kind, Origin, Signal, Signals};
@@ -41,7 +41,7 @@ enum State {
     Group {
         ending: Ending,
         look_at: Instant,
-        holders: Holders,
+        leftovers: Leftovers,
     },
     /// Nobody is left; the output is on its way.
     Draining {
@@ -57,7 +57,7 @@ enum State {
 pub struct Run<'signals> {
     signals: &'signals mut Signals,
     child: Pid,
-    successors: Successors,
+    wait_for: WaitFor,
     sighting: Watch,
     stop: Number,
     job: Job,
@@ -125,7 +125,7 @@ impl<'signals> Run<'signals> {
         Ok(Self {
             signals,
             child,
-            successors: command.successors,
+            wait_for: command.wait_for,
             sighting: Watch::new(command, child),
             stop,
             job: Job::new(child, terminal, command.hand_over),
@@ -364,7 +364,7 @@ impl<'signals> Run<'signals> {
                 self.state = State::Group {
                     ending,
                     look_at: Instant::now(),
-                    holders: Holders::default(),
+                    leftovers: Leftovers::default(),
                 };
                 self.look_for_holders();
                 continue;
@@ -386,21 +386,21 @@ impl<'signals> Run<'signals> {
         let State::Group {
             ending,
             look_at,
-            holders,
+            leftovers,
         } = &mut self.state
         else {
             return;
         };
-        let left = match (&*ending, self.successors) {
+        let left = match (&*ending, self.wait_for) {
             (Ending::Signalled(_), _) => Left::Killed,
-            (Ending::Exited(_), Successors::All) => Left::Relying,
-            (Ending::Exited(_), Successors::Terraform) => Left::Orderly,
+            (Ending::Exited(_), WaitFor::All) => Left::Relying,
+            (Ending::Exited(_), WaitFor::Terraform) => Left::Orderly,
         };
         let living = match &self.witness {
             Some(witness) if witness.is_alone_in(self.child) => Vec::new(),
             witness => group::living(self.child, witness.as_ref().map(Witness::id)),
         };
-        if let Found::Somebody { news } = holders.look(living, left) {
+        if let Found::Somebody { news } = leftovers.look(living, left) {
             *look_at = Instant::now() + LOOK_EVERY;
             self.events.extend(news.map(Event::WaitingFor));
             return;

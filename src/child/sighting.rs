@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
-use super::spawn::{Command, Successors};
+use super::spawn::{Command, WaitFor};
 use crate::system::process::{self, Stat};
 use crate::system::run_file::Sighting;
 
@@ -55,7 +55,7 @@ impl Watch {
             next: Some(started),
             current: Sighting::Seen,
         };
-        if command.successors == Successors::All {
+        if command.wait_for == WaitFor::All {
             // Any program, which is itself what works under the lock.
             watch.next = None;
         }

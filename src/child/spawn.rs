@@ -20,7 +20,7 @@ use super::terminal::{self, HandOver, Terminal};
 
 /// Which of the processes that the child leaves behind are waited for when it has exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Successors {
+pub enum WaitFor {
     /// Those that are terraform: a daemon that a provisioner started is none of the lock's business.
     Terraform,
     /// All: each of them may be at work on what is locked.
@@ -37,7 +37,7 @@ pub struct Command {
     /// Variables to set.
     pub environment: Vec<(OsString, OsString)>,
     /// Which processes it may not leave behind.
-    pub successors: Successors,
+    pub wait_for: WaitFor,
     /// When it gets the terminal, if that is ours to give.
     pub hand_over: HandOver,
     /// Where to run it; tflock's own directory if none.
@@ -51,7 +51,7 @@ impl Command {
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
-            successors: Successors::Terraform,
+            wait_for: WaitFor::Terraform,
             hand_over: HandOver::AtOnce,
             directory: None,
         }

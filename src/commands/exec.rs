@@ -6,16 +6,16 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::child::{Command, Successors};
+use crate::child::{Command, WaitFor};
 use crate::cli::{ExecArguments, Expiry, split_chdir};
 use crate::context::{Context, block_on};
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
-use crate::session::{Lending, Outcome, Purpose, Selection, run_under_lock};
-use crate::stand_in;
-use crate::target::{self, ChildLocking, Situation};
+use crate::resolve::{self, ChildLocking, LockRequest};
+use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
+use crate::shim;
 use crate::terraform::command::{Classified, LockSwitch, classify};
 use crate::terraform::duration::format_duration;
 use crate::terraform::program::{NAMES, known_name};
@@ -32,13 +32,13 @@ pub fn run(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outco
 
 async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let situation = Situation {
+    let request = LockRequest {
         options: &context.options,
         environment: variable,
         directory: &directory,
         command: None,
     };
-    let target = target::find(situation).await?;
+    let resolved = resolve::find(request).await?;
     let (program, rest) = arguments
         .program
         .split_first()
@@ -48,7 +48,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         let mut child = Command::new(program);
         child.arguments = rest.to_vec();
         child.directory = context.chdir.as_ref().map(|_| directory.clone());
-        child.successors = Successors::All;
+        child.wait_for = WaitFor::All;
         child.environment.clone_from(&inside);
         match locking {
             ChildLocking::Kept | ChildLocking::Alone => {}
@@ -72,7 +72,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
     let name = Path::new(program)
         .file_name()
         .unwrap_or(OsStr::new(program));
-    let purpose = Purpose {
+    let spec = RunSpec {
         operation: "exec".to_owned(),
         command: format!("exec {}", name.to_string_lossy()),
         expire_after: match context.options.expire_after {
@@ -87,10 +87,10 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         patience_said: context.typed.patience_said(),
         longer_wait: context.typed_waiting_longer(),
     };
-    Ok(run_under_lock(context, situation, target, purpose, &child).await?)
+    Ok(run_under_lock(context, request, resolved, spec, &child).await?)
 }
 
-/// The name of a terraform that takes a lock and does not come by its stand-in.
+/// The name of a terraform that takes a lock and does not come by its shim.
 fn terraform_by_path(program: &OsStr, arguments: &[OsString]) -> Option<&'static str> {
     let name = known_name(Path::new(program)).filter(|name| program != *name)?;
     let (_, words) = split_chdir(arguments.to_vec());
@@ -101,7 +101,7 @@ fn terraform_by_path(program: &OsStr, arguments: &[OsString]) -> Option<&'static
     takes_lock.then_some(name)
 }
 
-/// What the program sees: a stand-in for each terraform on PATH, and our options for those.
+/// What the program sees: a shim for each terraform on PATH, and our options for those.
 fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
     let options = &context.options;
     let wait = match options.wait {
@@ -123,11 +123,11 @@ fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
     if names.is_empty() {
         return Ok(variables);
     }
-    let places = stand_in::places(&variable);
-    let outside = path.map(|path| stand_in::path_without(&path));
+    let places = shim::places(&variable);
+    let outside = path.map(|path| shim::path_without(&path));
     let path = std::env::current_exe()
         .map_err(Into::into)
-        .and_then(|executable| stand_in::install(&places, &names, &executable, outside.as_deref()));
+        .and_then(|executable| shim::install(&places, &names, &executable, outside.as_deref()));
     let path = path.map_err(|error| {
         Failure::new(
             exit_code::CONFIGURATION,

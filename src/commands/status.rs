@@ -13,13 +13,13 @@ use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
+use crate::lock::evict::{Removal, remove};
 use crate::lock::host::Host as _;
 use crate::lock::liveness::{Assessment, Liveness, Observer};
 use crate::lock::read::read;
-use crate::lock::removal::{Removal, remove};
 use crate::lock::store::{Revision, Store, Stored};
+use crate::resolve::{self, LockRequest};
 use crate::session::Outcome;
-use crate::target::{self, Situation};
 use crate::terraform::directory::is_terraforms;
 use crate::terraform::own_lock::OwnLock;
 use crate::text::printable;
@@ -126,7 +126,7 @@ async fn look_at(
 /// Reads every place of the lock.
 pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
     let directory = context.working_directory();
-    let target = target::find(Situation {
+    let resolved = resolve::find(LockRequest {
         options: &context.options,
         environment: variable,
         directory: &directory,
@@ -134,11 +134,11 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
     })
     .await?;
     let mut seen: Vec<Seen> = Vec::new();
-    for store in target.stores {
+    for store in resolved.stores {
         seen.push(Seen {
             held: look_at(context, store.as_ref()).await?,
             store,
-            unspoken: target.unspoken.clone(),
+            unspoken: resolved.unspoken.clone(),
         });
     }
     let is_free = seen.iter().all(|place| place.held.is_none());

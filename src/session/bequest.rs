@@ -13,9 +13,9 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::words::tell_left;
+use super::report::tell_left;
 use super::{Outcome, Session};
-use crate::child::{Bequest, Inheritance, Successors, outlast};
+use crate::child::{Bequest, Inheritance, WaitFor, outlast};
 use crate::cli::{self, Command};
 use crate::context::{Context, block_on};
 use crate::environment::{command_line, variable};
@@ -27,9 +27,9 @@ use crate::lock::inherit::{Inherited, inherit};
 use crate::lock::keeper::{Keeper, NotReleased};
 use crate::lock::record::LockId;
 use crate::lock::store::{Identity, Store, StoreError};
-use crate::stand_in;
+use crate::resolve::{self, LockRequest, ResolvedLock, StateRef};
+use crate::shim;
 use crate::system::run_file::{self, Place};
-use crate::target::{self, Situation, Subject, Target};
 use crate::terraform::command::{Classified, classify};
 use crate::ui::{Prompts, Ui, Verbosity};
 
@@ -44,7 +44,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 struct Will {
     /// The command line, whose first word is the program.
     words: Vec<Vec<u8>>,
-    subject: Subject,
+    state: StateRef,
     lock_id: LockId,
     places: Vec<Identity>,
     /// Whether all that the child started has to end.
@@ -54,13 +54,13 @@ struct Will {
 impl Session<'_> {
     /// What the witness of the child gets, who gives back what `keeper` holds. Without it a killed run's lock stays until it
     /// is proven dead.
-    pub(super) fn bequest(&self, keeper: &Keeper, successors: Successors) -> Option<Bequest> {
+    pub(super) fn bequest(&self, keeper: &Keeper, wait_for: WaitFor) -> Option<Bequest> {
         let will = Will {
             words: command_line().map(OsString::into_vec).collect(),
-            subject: self.subject.clone()?,
+            state: self.state.clone()?,
             lock_id: self.claim.info.id.clone(),
             places: keeper.held().map(|held| held.store().identity()).collect(),
-            waits_for_all: successors == Successors::All,
+            waits_for_all: wait_for == WaitFor::All,
         };
         if will.places.is_empty() {
             return None;
@@ -120,7 +120,7 @@ fn context_of(will: &Will) -> Result<(Context, Command), Failure> {
     let mut words = will.words.iter().cloned().map(OsString::from_vec);
     let zeroth = words.next();
     let path = variable("PATH");
-    let called_as = stand_in::called_as(zeroth.as_deref(), path.as_deref());
+    let called_as = shim::called_as(zeroth.as_deref(), path.as_deref());
     let words = words.collect();
     let request = if called_as.is_some() {
         cli::parse_terraforms(words)
@@ -158,8 +158,8 @@ async fn release(
         outlast_group(group, will).await?;
     }
     let host: Rc<dyn Host> = Rc::new(context.machine());
-    let target = find(will, context, command, host.as_ref()).await?;
-    let is_free = release_places(will, context, target, &host).await?;
+    let resolved = find(will, context, command, host.as_ref()).await?;
+    let is_free = release_places(will, context, resolved, &host).await?;
     if is_free && let Some(runs) = &runs {
         run_file::remove(runs, &will.lock_id.0);
     }
@@ -171,12 +171,12 @@ async fn outlast_group(group: Option<Pid>, will: &Will) -> Result<(), Failure> {
     let Some(group) = group else {
         return Ok(());
     };
-    let successors = if will.waits_for_all {
-        Successors::All
+    let wait_for = if will.waits_for_all {
+        WaitFor::All
     } else {
-        Successors::Terraform
+        WaitFor::Terraform
     };
-    outlast(group, successors).await.map_err(|error| {
+    outlast(group, wait_for).await.map_err(|error| {
         Failure::new(
             exit_code::NOT_RELEASED,
             format!("it cannot be told what still runs under it: {error}"),
@@ -190,7 +190,7 @@ async fn find(
     context: &Context,
     command: &Command,
     host: &dyn Host,
-) -> Result<Target, Failure> {
+) -> Result<ResolvedLock, Failure> {
     let locking = match command {
         Command::Terraform(arguments) => match classify(arguments, &variable)? {
             Classified::Locking(locking) => Some(locking),
@@ -199,7 +199,7 @@ async fn find(
         _ => None,
     };
     let directory = context.working_directory();
-    let situation = Situation {
+    let request = LockRequest {
         options: &context.options,
         environment: variable,
         directory: &directory,
@@ -207,7 +207,7 @@ async fn find(
     };
     let begun = host.now();
     loop {
-        match target::find_for(situation, will.subject.clone()).await {
+        match resolve::find_for(request, will.state.clone()).await {
             Err(_) if host.now().since(begun) < RELEASE_PATIENCE => host.sleep(PAUSE).await,
             found => return found,
         }
@@ -218,16 +218,16 @@ async fn find(
 async fn release_places(
     will: &Will,
     context: &Context,
-    target: Target,
+    resolved: ResolvedLock,
     host: &Rc<dyn Host>,
 ) -> Result<bool, Failure> {
-    let context = match &target.local_name {
+    let context = match &resolved.local_name {
         Some(name) => Cow::Owned(context.naming_local(name)),
         None => Cow::Borrowed(context),
     };
-    let turn = target.init_lock.map(|lock| lock.turn);
+    let turn = resolved.init_lock.map(|lock| lock.turn);
     let turn_key = turn.as_ref().map(|turn| turn.key().to_owned());
-    let found: Vec<Rc<dyn Store>> = turn.into_iter().chain(target.stores).collect();
+    let found: Vec<Rc<dyn Store>> = turn.into_iter().chain(resolved.stores).collect();
     let (mut held, mut failed, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     let mut retrying = |_: &StoreError| {};
     for place in &will.places {

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::nesting::{self, Borrowed, Lent};
-use super::{Lending, Outcome, Purpose};
+use super::reentry::{self, Borrowed, Lent};
+use super::{Lending, Outcome, RunSpec};
 use crate::child::Command;
 use crate::context::Context;
 use crate::environment::variable;
@@ -30,16 +30,16 @@ const WORTH_A_WORD: Duration = Duration::from_secs(1);
 /// Somebody else has the turn; whatever keeps the child from being started.
 pub(super) async fn run_borrowing(
     context: &Context,
-    purpose: &Purpose,
+    spec: &RunSpec,
     borrowed: &Borrowed,
     mut child: Command,
 ) -> Result<Outcome, Failure> {
     let mut turns = Vec::new();
-    if purpose.lending == Lending::Nothing {
+    if spec.lending == Lending::Nothing {
         for lent in &borrowed.from {
-            turns.extend(turn(context, purpose, lent).await?);
+            turns.extend(turn(context, spec, lent).await?);
         }
-        nesting::announce_borrowed(&mut child, &borrowed.from, &variable);
+        reentry::announce_borrowed(&mut child, &borrowed.from, &variable);
     }
     context
         .ui
@@ -54,8 +54,8 @@ pub(super) async fn run_borrowing(
 }
 
 /// The turn at what is lent there.
-async fn turn(context: &Context, purpose: &Purpose, lent: &Lent) -> Result<Option<Turn>, Failure> {
-    let patience = patience(purpose, lent);
+async fn turn(context: &Context, spec: &RunSpec, lent: &Lent) -> Result<Option<Turn>, Failure> {
+    let patience = patience(spec, lent);
     let limit = match patience {
         Patience::For(limit) => Some(limit.max(LEAVING)),
         Patience::Forever => None,
@@ -71,7 +71,7 @@ async fn turn(context: &Context, purpose: &Purpose, lent: &Lent) -> Result<Optio
         };
         let waited = asked.elapsed();
         if limit.is_some_and(|limit| waited >= limit) {
-            return Err(taken(context, purpose, patience, &who));
+            return Err(taken(context, spec, patience, &who));
         }
         if waited >= WORTH_A_WORD && !std::mem::replace(&mut is_told, true) {
             context.ui.notice(&format!(
@@ -85,15 +85,15 @@ async fn turn(context: &Context, purpose: &Purpose, lent: &Lent) -> Result<Optio
 
 /// As for terraform's own lock: not at all, unless this run was told to. What `exec` hands on in `TFLOCK_WAIT` is meant for
 /// other locks.
-fn patience(purpose: &Purpose, lent: &Lent) -> Patience {
+fn patience(spec: &RunSpec, lent: &Lent) -> Patience {
     let is_handed_on = variable("TFLOCK_WAIT").is_none_or(|wait| *wait == *lent.wait);
-    match purpose.patience_said {
+    match spec.patience_said {
         PatienceSaid::InGeneral if is_handed_on => Patience::For(Duration::ZERO),
-        PatienceSaid::InGeneral | PatienceSaid::ToThisRun => purpose.patience,
+        PatienceSaid::InGeneral | PatienceSaid::ToThisRun => spec.patience,
     }
 }
 
-fn taken(context: &Context, purpose: &Purpose, patience: Patience, who: &[Named]) -> Failure {
+fn taken(context: &Context, spec: &RunSpec, patience: Patience, who: &[Named]) -> Failure {
     let gave_up = match patience {
         Patience::For(limit) if !limit.is_zero() => {
             format!(", gave up after {}", format_duration(limit))
@@ -105,7 +105,7 @@ fn taken(context: &Context, purpose: &Purpose, patience: Patience, who: &[Named]
     } else {
         format!(
             "run one after the other, or wait with `{}`",
-            purpose.longer_wait
+            spec.longer_wait
         )
     };
     Failure::new(

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::lock::acquire::Patience;
 use crate::lock::keeper::Keeper;
 use crate::lock::store::StoreErrorKind;
-use crate::target::{ChildLocking, InitLocked, Situation, Target};
+use crate::resolve::{ChildLocking, InitLocked, LockRequest, ResolvedLock};
 use crate::terraform::command::LockSwitch;
 
 /// What is waited for by a terraform that waits for ever: a year.
@@ -49,9 +49,9 @@ enum Attempt {
 }
 
 /// Whether a child that locks for itself is told how long to wait: unless somebody has told it, it would fail at once.
-pub(super) fn hands_on_patience(situation: &Situation<'_>, target: &Target) -> bool {
-    target.child_locking == ChildLocking::Kept
-        && situation.command.is_some_and(|command| {
+pub(super) fn hands_on_patience(request: &LockRequest<'_>, resolved: &ResolvedLock) -> bool {
+    resolved.child_locking == ChildLocking::Kept
+        && request.command.is_some_and(|command| {
             command.lock_timeout.is_none() && command.lock != LockSwitch::Skip
         })
 }

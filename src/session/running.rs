@@ -44,7 +44,7 @@ impl Session<'_> {
             file.note_arguments(&command.arguments);
         }
         let place = run_file.as_ref().map(|file| file.place());
-        let bequest = self.bequest(keeper, command.successors);
+        let bequest = self.bequest(keeper, command.wait_for);
         let mut run = match Run::start(command, signals, place, bequest) {
             Ok(run) => run,
             Err(error) => return Running::NotStarted(error),
@@ -98,8 +98,8 @@ impl Session<'_> {
             tokio::select! {
                 event = run.next() => match event {
                     Event::Ended(ending) => {
-                        let is_astray = is_settling && self.is_unchanged().await == Some(false);
-                        self.is_astray.set(self.is_astray.get() || is_astray);
+                        let selection_changed = is_settling && self.is_unchanged().await == Some(false);
+                        self.selection_changed.set(self.selection_changed.get() || selection_changed);
                         return ending;
                     }
                     // The child stays stopped until `is_confirmed`, or for as long as it can.
@@ -110,8 +110,8 @@ impl Session<'_> {
                 is_unchanged = &mut settled, if is_settling => {
                     is_settling = false;
                     if is_unchanged == Some(false) {
-                        self.is_astray.set(true);
-                        self.stop(command, run, || self.tell_astray());
+                        self.selection_changed.set(true);
+                        self.stop(command, run, || self.tell_selection_changed());
                     }
                 }
                 news = keeper.next() => match news {

@@ -14,7 +14,7 @@ use crate::lock::keeper::Keeper;
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::s3::StateObject;
 use crate::lock::store::{Store, StoreErrorKind};
-use crate::target::WithoutPlace;
+use crate::resolve::WithoutPlace;
 use crate::ui::waiting::Waiting;
 
 /// How long after a request to end another one means that it is to be at once; and how long nothing is said of what is still

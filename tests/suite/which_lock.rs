@@ -1,6 +1,5 @@
 //! Which lock a run takes: found out by looking at all stores in the middle of the run.
 
-mod astray;
 mod by_options;
 mod by_workspace;
 mod elsewhere;
@@ -8,5 +7,6 @@ mod lock_tags;
 mod lockfile;
 mod new_workspaces;
 mod plan_file;
+mod selection_changed;
 mod terraforms_own;
 mod without_aws;

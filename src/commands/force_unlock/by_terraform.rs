@@ -49,6 +49,6 @@ pub(super) fn unlock(
     words.extend(["--".into(), id.into()]);
     let mut terraform = Command::new(context.terraform()?);
     terraform.arguments = context.with_chdir(words);
-    terraform.environment = context.variables_of_stand_in();
+    terraform.environment = context.shim_variables();
     Ok(replace_by(&terraform).into())
 }

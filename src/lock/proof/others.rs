@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::client::Client;
 use super::referee::{Party, Referee};
 use super::server::{Request, Server};
+use crate::lock::evict::{Removal, remove};
 use crate::lock::host::Host as _;
 use crate::lock::record::{LockId, LockInfo, Record};
-use crate::lock::removal::{Removal, remove};
 use crate::lock::simulation::SimulatedHost;
 use crate::lock::store::{Store as _, StoreError, Stored, Swap};
 

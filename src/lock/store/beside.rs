@@ -151,10 +151,10 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::lock::evict::remove;
     use crate::lock::host::Host as _;
     use crate::lock::liveness::{Liveness, Observer};
     use crate::lock::record::LockId;
-    use crate::lock::removal::remove;
     use crate::lock::simulation::{SimulatedHost, Simulation};
     use crate::lock::store::memory::MemoryStore;
 

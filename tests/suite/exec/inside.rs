@@ -56,7 +56,7 @@ fn two_applies_run_under_one_lock_that_is_held_in_between() {
 }
 
 #[test]
-fn the_program_sees_what_it_was_given_and_a_stand_in_for_terraform() {
+fn the_program_sees_what_it_was_given_and_a_shim_for_terraform() {
     let scene = Scene::new(LockMode::DynamodbTable);
     let recorder = stopping_script().install(scene.workspace.home().join("recorder"));
     let arguments = ["two words\n", "", "-x", "--", "--help"];
@@ -79,14 +79,8 @@ fn the_program_sees_what_it_was_given_and_a_stand_in_for_terraform() {
     assert_eq!(inside.arguments, arguments);
 
     let path = inside.environment.remove("PATH").expect("a path");
-    let stand_in = scene
-        .workspace
-        .state_home()
-        .join("tflock/stand-in/terraform");
-    assert!(
-        path.starts_with(&format!("{}:", stand_in.display())),
-        "{path}"
-    );
+    let shim = scene.workspace.state_home().join("tflock/shim/terraform");
+    assert!(path.starts_with(&format!("{}:", shim.display())), "{path}");
     assert!(
         path.ends_with(&format!(":{}", alone.environment["PATH"])),
         "{path}"

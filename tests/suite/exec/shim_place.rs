@@ -14,15 +14,12 @@ fn a_program_beside_the_links_is_removed_and_never_runs() {
         run.run().succeeded().stdout
     };
     run("true");
-    let links = scene
-        .workspace
-        .state_home()
-        .join("tflock/stand-in/terraform");
+    let links = scene.workspace.state_home().join("tflock/shim/terraform");
     let planted = links.join("git");
     fs::write(&planted, "#!/bin/sh\necho planted\n").unwrap();
     fs::set_permissions(&planted, fs::Permissions::from_mode(0o755)).unwrap();
     let found = run("command -v git || echo none");
-    assert!(!found.contains("stand-in"), "{found}");
+    assert!(!found.contains("shim"), "{found}");
     assert!(!planted.exists());
 }
 
@@ -30,13 +27,13 @@ fn a_program_beside_the_links_is_removed_and_never_runs() {
 fn the_links_are_never_below_the_directory_of_shared_locks() {
     let scene = Scene::new(LockMode::DynamodbTable);
     let shared = scene.workspace.file("shared");
-    let planted = shared.join("stand-in/terraform");
+    let planted = shared.join("shim/terraform");
     fs::create_dir_all(&planted).unwrap();
     let run = scene.tflock(["exec", "--", "sh", "-c", "echo $PATH"]);
     let run = run.env("TFLOCK_LOCAL_DIR", &shared).run().succeeded();
     let shared = shared.display().to_string();
     assert!(!run.stdout.contains(&shared), "{run}");
-    assert!(run.stdout.contains("/tflock/stand-in/terraform:"), "{run}");
+    assert!(run.stdout.contains("/tflock/shim/terraform:"), "{run}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn count(terraform: &FakeTerraform, event: &str) -> usize {
     events.iter().filter(|one| *one == event).count()
 }
 
-/// Waits until the terraform of a stand-in has the terminal, which is not that of the first.
+/// Waits until the terraform of a shim has the terminal, which is not that of the first.
 #[track_caller]
 fn wait_for_a_prompt(console: &Console<'_>, terraform: &FakeTerraform, not: Option<i32>) -> i32 {
     let mut found = None;
@@ -94,8 +94,8 @@ fn two_that_ask_are_answered_one_after_the_other_and_nothing_is_suspended() {
     console.terminal.send(b"one\r");
     wait_until("the first answer", || count(&asking, "answer one") == 1);
     let second = wait_for_a_prompt(&console, &asking, Some(first));
-    let stand_in = parent_of(Pid::from_raw(second));
-    assert!(!is_stopped(stand_in) && !is_stopped(parent_of(stand_in)));
+    let shim = parent_of(Pid::from_raw(second));
+    assert!(!is_stopped(shim) && !is_stopped(parent_of(shim)));
     console.terminal.send(b"two\r");
     console.finish(0);
     assert_eq!(count(&asking, "answer two"), 1);
@@ -125,18 +125,18 @@ fn ctrl_c_reaches_one_that_a_script_has_put_behind() {
 fn only_the_real_one_is_shown_as_terraform() {
     let apply = Apply::remote();
     let console = Console::start(&apply.workspace, &behind(&apply));
-    let (terraform, stand_in) = (apply.terraform(), apply.process());
+    let (terraform, shim) = (apply.terraform(), apply.process());
     let shown = |pid: Pid, file: &str| {
         let text = fs::read(format!("/proc/{pid}/{file}")).expect("a living process");
         String::from_utf8(text).expect("text")
     };
     assert_eq!(shown(terraform, "comm"), "terraform\n");
-    assert_eq!(shown(stand_in, "comm"), "tflock\n");
-    let line = shown(stand_in, "cmdline");
+    assert_eq!(shown(shim, "comm"), "tflock\n");
+    let line = shown(shim, "cmdline");
     assert!(line.starts_with("tflock\0"), "{line:?}");
     assert!(line.contains("\0apply\0-auto-approve\0"), "{line:?}");
     assert!(!line.contains("terraform"), "{line:?}");
-    assert!(children_of(stand_in).contains(&terraform));
+    assert!(children_of(shim).contains(&terraform));
     console.terminal.press_ctrl_c();
     console.finish(128 + Signal::SIGINT as i32);
 }

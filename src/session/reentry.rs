@@ -19,8 +19,8 @@ use crate::lock::host::Machine;
 use crate::lock::read::read;
 use crate::lock::record::LockId;
 use crate::lock::store::{Identity, Store, StoreError};
+use crate::resolve::{ChildLocking, ResolvedLock};
 use crate::system::run_file::lent::Place;
-use crate::target::{ChildLocking, Target};
 
 /// Names the locks that a process runs under, as JSON, the innermost last.
 pub const VARIABLE: &str = "TFLOCK_HELD";
@@ -116,19 +116,19 @@ fn tell(command: &mut Command, announced: &[Announced]) {
 /// # Errors
 /// The store's failure.
 pub(super) async fn look_around(
-    target: &Target,
+    resolved: &ResolvedLock,
     environment: Environment<'_>,
 ) -> Result<Nested, StoreError> {
     let announced = announced_to_us(environment);
     if announced.is_empty() {
         return Ok(Nested::No);
     }
-    match look_for(&target.stores, target.child_locking, &announced).await? {
+    match look_for(&resolved.stores, resolved.child_locking, &announced).await? {
         Nested::No => {}
         nested => return Ok(nested),
     }
     // There terraform's own lock is not held for anybody, or by the terraform that we are inside of.
-    match &target.init_lock {
+    match &resolved.init_lock {
         Some(lock) => {
             let turn = std::slice::from_ref(&lock.turn);
             look_for(turn, ChildLocking::Kept, &announced).await

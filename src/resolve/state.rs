@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Place, Situation, local_state};
+use super::{LockRequest, Place, local_state};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -14,13 +14,13 @@ use crate::terraform::workspace::Workspace;
 
 /// What is locked, before it is known where. Serialised it holds whatever secrets the backend has.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Subject {
+pub struct StateRef {
     pub(super) backend: Backend,
     pub(super) workspace: Workspace,
     pub(super) version: Option<String>,
 }
 
-impl Situation<'_> {
+impl LockRequest<'_> {
     /// OpenTofu can encrypt a plan, and then only it can tell which state it is for.
     pub(super) fn has_encrypted_plan(&self) -> bool {
         let file = self.command.and_then(|command| command.plan_file.as_ref());
@@ -30,7 +30,7 @@ impl Situation<'_> {
 
     /// The state file that is locked, if it is a file: the backend is local, or the command's flags name one that it
     /// works on instead of the backend.
-    pub(super) fn state_file(&self, subject: &Subject) -> Result<Option<PathBuf>, Failure> {
+    pub(super) fn state_file(&self, state: &StateRef) -> Result<Option<PathBuf>, Failure> {
         let flag = self
             .command
             .and_then(|command| command.state_path.as_deref());
@@ -40,18 +40,18 @@ impl Situation<'_> {
         let local = if instead {
             Backend::implied().local()?
         } else {
-            subject.backend.local()?
+            state.backend.local()?
         };
-        Ok(local.map(|local| local_state_path(self.directory, &local, &subject.workspace, flag)))
+        Ok(local.map(|local| local_state_path(self.directory, &local, &state.workspace, flag)))
     }
 
     /// Where a plain terraform locks a state file, our lock is not to be had while it does.
     pub(super) fn beside_terraforms_own(
         &self,
         places: Vec<Place>,
-        subject: &Subject,
+        state: &StateRef,
     ) -> Result<Vec<Place>, Failure> {
-        let Some(file) = self.state_file(subject)? else {
+        let Some(file) = self.state_file(state)? else {
             return Ok(places);
         };
         let beside = |place: Place| Place {

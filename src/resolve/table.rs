@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::init_lock::{TURN, init_lock};
-use super::state::Subject;
-use super::{Place, Situation};
+use super::state::StateRef;
+use super::{LockRequest, Place};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::Store;
@@ -12,10 +12,10 @@ use crate::lock::store::dynamodb::DynamoDbStore;
 use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::{local_lock_name, s3_names, shared_lock_name};
 
-impl Situation<'_> {
+impl LockRequest<'_> {
     pub(super) async fn table(
         &self,
-        subject: &Subject,
+        state: &StateRef,
         s3: Option<&S3Backend>,
     ) -> Result<Place, Failure> {
         let own_table = s3.and_then(|s3| s3.dynamodb_table.as_ref());
@@ -33,15 +33,15 @@ impl Situation<'_> {
             )
             .hint("a table's name has letters, digits, `_`, `-` and `.` only"));
         }
-        let (key, derived) = match (&self.options.lock_id, self.state_file(subject)?) {
-            (Some(key), _) => (key.clone(), s3.map(|s3| s3_names(s3, &subject.workspace))),
+        let (key, derived) = match (&self.options.lock_id, self.state_file(state)?) {
+            (Some(key), _) => (key.clone(), s3.map(|s3| s3_names(s3, &state.workspace))),
             (None, Some(file)) => {
                 let hostname = whoami::hostname().unwrap_or_default();
                 (local_lock_name(&hostname, &file).into(), None)
             }
             (None, None) => (
-                shared_lock_name(&subject.backend, &subject.workspace)?.into(),
-                s3.map(|s3| s3_names(s3, &subject.workspace)),
+                shared_lock_name(&state.backend, &state.workspace)?.into(),
+                s3.map(|s3| s3_names(s3, &state.workspace)),
             ),
         };
         let is_terraforms_own = own_table == Some(table)
@@ -51,7 +51,7 @@ impl Situation<'_> {
             let turn = || -> Rc<dyn Store> {
                 Rc::new(DynamoDbStore::new(&access, table, &format!("{key}{TURN}")))
             };
-            init_lock(&access, s3, &subject.workspace, turn)
+            init_lock(&access, s3, &state.workspace, turn)
         });
         Ok(Place {
             store: Rc::new(DynamoDbStore::new(&access, table, &key)),

@@ -9,11 +9,11 @@ use crate::support::process::Finished;
 use crate::support::scene::Scene;
 
 /// A scripted terraform that begins with another workspace being selected.
-fn led_astray(scene: &Scene, then: impl FnOnce(Script) -> Script) -> FakeTerraform {
+fn selecting_meanwhile(scene: &Scene, then: impl FnOnce(Script) -> Script) -> FakeTerraform {
     let selects = Script::new()
         .catch([Signal::SIGINT])
         .step("printf stg >.terraform/environment");
-    then(selects).install(scene.workspace.home().join("astray"))
+    then(selects).install(scene.workspace.home().join("selecting"))
 }
 
 #[track_caller]
@@ -35,7 +35,7 @@ fn last_words(code: i32) -> String {
 #[test]
 fn a_terraform_that_may_work_on_another_state_is_stopped_once() {
     let scene = Scene::new(LockMode::DynamodbTable);
-    let fake = led_astray(&scene, |script| {
+    let fake = selecting_meanwhile(&scene, |script| {
         script.wait_for_file_or_signal("never").exit(1)
     });
     let words = "warning: the backend or the workspace was changed while terraform was starting: it may work on a \
@@ -49,7 +49,7 @@ fn a_terraform_that_may_work_on_another_state_is_stopped_once() {
 #[test]
 fn a_terraform_that_may_have_worked_on_another_state_is_told_of() {
     let scene = Scene::new(LockMode::DynamodbTable);
-    let fake = led_astray(&scene, |script| script);
+    let fake = selecting_meanwhile(&scene, |script| script);
     assert_eq!(apply(&scene, &fake).stderr, last_words(0));
 }
 

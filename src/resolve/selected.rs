@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::state::Subject;
-use super::{Situation, Target};
+use super::state::StateRef;
+use super::{LockRequest, ResolvedLock};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::terraform::backend::{Backend, BackendRecordError, read_record};
@@ -34,8 +34,8 @@ impl Selected {
     pub async fn is_unchanged(&self) -> Option<bool> {
         let selected = Arc::clone(&self.0);
         let look = tokio::task::spawn_blocking(move || {
-            let subject = selected.reading.subject().ok()?;
-            Some(subject.backend == selected.backend && subject.workspace == selected.workspace)
+            let state = selected.reading.state().ok()?;
+            Some(state.backend == selected.backend && state.workspace == selected.workspace)
         });
         tokio::time::timeout(READ_WITHIN, look).await.ok()?.ok()?
     }
@@ -51,10 +51,10 @@ struct Reading {
 }
 
 impl Reading {
-    fn subject(&self) -> Result<Subject, Failure> {
+    fn state(&self) -> Result<StateRef, Failure> {
         let workspace = selected_workspace(&self.directory, &self.environment)?;
         if let Some(planned) = self.planned()? {
-            return Ok(Subject {
+            return Ok(StateRef {
                 backend: planned.backend,
                 workspace,
                 version: planned.recorded_version,
@@ -79,13 +79,13 @@ impl Reading {
                 )
                 .hint("run `tflock init`"));
             }
-            return Ok(Subject {
+            return Ok(StateRef {
                 backend: Backend::implied(),
                 workspace,
                 version: None,
             });
         };
-        Ok(Subject {
+        Ok(StateRef {
             backend: record.backend,
             workspace,
             version: record.recorded_version,
@@ -109,19 +109,19 @@ impl Reading {
     }
 }
 
-impl Situation<'_> {
+impl LockRequest<'_> {
     /// What is selected now, to be looked at again.
     #[must_use]
-    pub fn selected(&self, target: &Target) -> Selected {
+    pub fn selected(&self, resolved: &ResolvedLock) -> Selected {
         Selected(Arc::new(AtFirst {
             reading: self.reading(),
-            backend: target.backend.clone(),
-            workspace: target.workspace.clone(),
+            backend: resolved.backend.clone(),
+            workspace: resolved.workspace.clone(),
         }))
     }
 
-    pub(super) fn subject(&self) -> Result<Subject, Failure> {
-        self.reading().subject()
+    pub(super) fn state(&self) -> Result<StateRef, Failure> {
+        self.reading().state()
     }
 
     fn reading(&self) -> Reading {

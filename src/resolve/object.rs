@@ -3,16 +3,16 @@
 use std::rc::Rc;
 
 use super::init_lock::{TURN, init_lock};
-use super::state::Subject;
-use super::{Place, Situation, aws_settings};
+use super::state::StateRef;
+use super::{LockRequest, Place, aws_settings};
 use crate::failure::Failure;
 use crate::lock::store::s3::{ObjectSettings, S3Store};
 use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::s3_names;
 
-impl Situation<'_> {
-    pub(super) async fn object(&self, subject: &Subject, s3: &S3Backend) -> Result<Place, Failure> {
-        let names = s3_names(s3, &subject.workspace);
+impl LockRequest<'_> {
+    pub(super) async fn object(&self, state: &StateRef, s3: &S3Backend) -> Result<Place, Failure> {
+        let names = s3_names(s3, &state.workspace);
         let object = match &self.options.lock_id {
             Some(key) => lock_object(key, &s3.bucket),
             None => names.lock_object.clone(),
@@ -24,7 +24,7 @@ impl Situation<'_> {
             skip_checksum: s3.skip_s3_checksum,
             tags: s3.lock_tags.clone(),
         };
-        let init_lock = init_lock(&access, s3, &subject.workspace, || {
+        let init_lock = init_lock(&access, s3, &state.workspace, || {
             let turn = format!("{}{TURN}.tflock", names.state_path);
             Rc::new(S3Store::new(&access, &s3.bucket, &turn, settings.clone()))
         });

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use self::init_lock::{InitLock, InitLocked};
 pub use self::selected::Selected;
-pub use self::state::Subject;
+pub use self::state::StateRef;
 use crate::cli::{Options, StoreChoice};
 use crate::exit_code;
 use crate::failure::Failure;
@@ -52,7 +52,7 @@ pub enum WithoutPlace {
 }
 
 /// The lock that a run takes.
-pub struct Target {
+pub struct ResolvedLock {
     /// The places that make it up, in the order in which they are taken: both of terraform's where both are set.
     pub stores: Vec<Rc<dyn Store>>,
     /// What is locked: `Path` of the lock info.
@@ -78,7 +78,7 @@ pub struct Target {
 
 /// Where and for what a lock is wanted.
 #[derive(Clone, Copy)]
-pub struct Situation<'a> {
+pub struct LockRequest<'a> {
     /// tflock's own options.
     pub options: &'a Options,
     /// The environment: a function, so that another thread can look as well.
@@ -93,42 +93,42 @@ pub struct Situation<'a> {
 ///
 /// # Errors
 /// A configuration that does not tell which lock it would be, or that cannot be used.
-pub async fn find(situation: Situation<'_>) -> Result<Target, Failure> {
-    let subject = situation.subject()?;
-    find_for(situation, subject).await
+pub async fn find(request: LockRequest<'_>) -> Result<ResolvedLock, Failure> {
+    let state = request.state()?;
+    find_for(request, state).await
 }
 
 /// Finds the lock of a state that is known, whatever is selected now.
 ///
 /// # Errors
 /// What cannot be used.
-pub async fn find_for(situation: Situation<'_>, subject: Subject) -> Result<Target, Failure> {
-    let s3 = subject.backend.s3()?;
-    let places = match (situation.options.store, &s3) {
-        (StoreChoice::Auto, Some(s3)) => situation.auto_s3(&subject, s3).await?,
-        (StoreChoice::Auto, None) if situation.options.table.is_some() => {
-            vec![situation.table(&subject, None).await?]
+pub async fn find_for(request: LockRequest<'_>, state: StateRef) -> Result<ResolvedLock, Failure> {
+    let s3 = state.backend.s3()?;
+    let places = match (request.options.store, &s3) {
+        (StoreChoice::Auto, Some(s3)) => request.auto_s3(&state, s3).await?,
+        (StoreChoice::Auto, None) if request.options.table.is_some() => {
+            vec![request.table(&state, None).await?]
         }
-        (StoreChoice::Auto, None) | (StoreChoice::Local, _) => vec![situation.local(&subject)?],
-        (StoreChoice::Dynamodb, s3) => vec![situation.table(&subject, s3.as_ref()).await?],
-        (StoreChoice::S3, Some(s3)) => vec![situation.object(&subject, s3).await?],
+        (StoreChoice::Auto, None) | (StoreChoice::Local, _) => vec![request.local(&state)?],
+        (StoreChoice::Dynamodb, s3) => vec![request.table(&state, s3.as_ref()).await?],
+        (StoreChoice::S3, Some(s3)) => vec![request.object(&state, s3).await?],
         (StoreChoice::S3, None) => {
             return Err(Failure::new(
                 exit_code::CONFIGURATION,
                 format!(
                     "`--store s3` needs an S3 backend, and this one is `{}`",
-                    subject.backend.type_name()
+                    state.backend.type_name()
                 ),
             )
             .hint("leave `--store` out, or use `--store local` or `--table NAME`"));
         }
     };
-    let places = situation.beside_terraforms_own(places, &subject)?;
-    let mut target = Target::of(places, subject, s3.as_ref(), situation.without_place())?;
-    if situation.options.lock_id.is_none() && situation.has_encrypted_plan() {
-        target.child_locking = ChildLocking::Alone;
+    let places = request.beside_terraforms_own(places, &state)?;
+    let mut resolved = ResolvedLock::of(places, state, s3.as_ref(), request.without_place())?;
+    if request.options.lock_id.is_none() && request.has_encrypted_plan() {
+        resolved.child_locking = ChildLocking::Alone;
     }
-    Ok(target)
+    Ok(resolved)
 }
 
 /// One place of a lock.
@@ -143,12 +143,12 @@ struct Place {
     init_lock: Option<InitLock>,
 }
 
-impl Target {
+impl ResolvedLock {
     /// All or none of terraform's own places: with some of them terraform could neither keep its locking, and meet
     /// ours, nor do without, and miss the others.
     fn of(
         places: Vec<Place>,
-        subject: Subject,
+        state: StateRef,
         s3: Option<&S3Backend>,
         without_place: WithoutPlace,
     ) -> Result<Self, Failure> {
@@ -166,7 +166,7 @@ impl Target {
             )
             .hint("leave out `--store`, `--table` and `--lock-id`: then both are"));
         }
-        let mut target = Self {
+        let mut resolved = Self {
             stores: Vec::new(),
             path: String::new(),
             child_locking: if own == 0 {
@@ -177,29 +177,29 @@ impl Target {
             without_place,
             notice: None,
             unspoken: None,
-            terraform_version: subject.version,
+            terraform_version: state.version,
             local_name: None,
             init_lock: None,
-            backend: subject.backend,
-            workspace: subject.workspace,
+            backend: state.backend,
+            workspace: state.workspace,
         };
         for place in places {
-            target.stores.push(place.store);
-            target.path = place.path;
-            target.notice = target.notice.or(place.notice);
-            target.unspoken = target.unspoken.or(place.unspoken);
-            target.local_name = target.local_name.or(place.local_name);
-            target.init_lock = target.init_lock.or(place.init_lock.filter(|_| own != 0));
+            resolved.stores.push(place.store);
+            resolved.path = place.path;
+            resolved.notice = resolved.notice.or(place.notice);
+            resolved.unspoken = resolved.unspoken.or(place.unspoken);
+            resolved.local_name = resolved.local_name.or(place.local_name);
+            resolved.init_lock = resolved.init_lock.or(place.init_lock.filter(|_| own != 0));
         }
-        Ok(target)
+        Ok(resolved)
     }
 }
 
-impl Target {
+impl ResolvedLock {
     /// What is locked.
     #[must_use]
-    pub fn subject(&self) -> Subject {
-        Subject {
+    pub fn state(&self) -> StateRef {
+        StateRef {
             backend: self.backend.clone(),
             workspace: self.workspace.clone(),
             version: self.terraform_version.clone(),
@@ -207,23 +207,23 @@ impl Target {
     }
 }
 
-impl Situation<'_> {
-    async fn auto_s3(&self, subject: &Subject, s3: &S3Backend) -> Result<Vec<Place>, Failure> {
+impl LockRequest<'_> {
+    async fn auto_s3(&self, state: &StateRef, s3: &S3Backend) -> Result<Vec<Place>, Failure> {
         let other_table = self.options.table.is_some() && self.options.table != s3.dynamodb_table;
         let instead = self.command.is_some_and(|command| {
             command.state_scope == StateFlagScope::InsteadOfBackend && command.state_path.is_some()
         });
         if instead && !other_table {
-            return Ok(vec![self.local(subject)?]);
+            return Ok(vec![self.local(state)?]);
         }
         Ok(match (&s3.dynamodb_table, s3.use_lockfile) {
-            _ if other_table => vec![self.table(subject, Some(s3)).await?],
-            (Some(_), false) => vec![self.table(subject, Some(s3)).await?],
-            (None, _) => vec![self.object(subject, s3).await?],
+            _ if other_table => vec![self.table(state, Some(s3)).await?],
+            (Some(_), false) => vec![self.table(state, Some(s3)).await?],
+            (None, _) => vec![self.object(state, s3).await?],
             // In terraform's order: the object first, then the item.
             (Some(_), true) => vec![
-                self.object(subject, s3).await?,
-                self.table(subject, Some(s3)).await?,
+                self.object(state, s3).await?,
+                self.table(state, Some(s3)).await?,
             ],
         })
     }

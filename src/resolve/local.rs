@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::state::Subject;
-use super::{Place, Situation, WithoutPlace};
+use super::state::StateRef;
+use super::{LockRequest, Place, WithoutPlace};
 use crate::cli::StoreChoice;
 use crate::environment::non_empty;
 use crate::failure::Failure;
@@ -17,10 +17,10 @@ use crate::terraform::own_lock::own_lock;
 /// Names the directory of local locks.
 const LOCAL_DIRECTORY: &str = "TFLOCK_LOCAL_DIR";
 
-impl Situation<'_> {
-    pub(super) fn local(&self, subject: &Subject) -> Result<Place, Failure> {
-        let state_file = self.state_file(subject)?;
-        let is_shared = subject.backend.is_shared() && state_file.is_none();
+impl LockRequest<'_> {
+    pub(super) fn local(&self, state: &StateRef) -> Result<Place, Failure> {
+        let state_file = self.state_file(state)?;
+        let is_shared = state.backend.is_shared() && state_file.is_none();
         let by_command = state_file.is_some()
             && self
                 .command
@@ -29,25 +29,18 @@ impl Situation<'_> {
             (Some(key), _) => key.clone(),
             (None, Some(file)) => file.to_string_lossy().into_owned(),
             // What cannot be named for all machines still has a name on this one.
-            (None, None) => shared_lock_name(&subject.backend, &subject.workspace).map_or_else(
-                |_| {
-                    format!(
-                        "{}/{}",
-                        self.directory.display(),
-                        subject.workspace.as_str()
-                    )
-                },
+            (None, None) => shared_lock_name(&state.backend, &state.workspace).map_or_else(
+                |_| format!("{}/{}", self.directory.display(), state.workspace.as_str()),
                 String::from,
             ),
         };
         let chosen = self.options.store == StoreChoice::Local;
-        let unspoken =
-            (is_shared && !chosen).then(|| own_lock(&subject.backend, &subject.workspace));
+        let unspoken = (is_shared && !chosen).then(|| own_lock(&state.backend, &state.workspace));
         let notice = unspoken.as_ref().map(|_| {
             format!(
                 "the lock keeps apart this user's runs on this machine only, while others share the backend `{}`: \
                  name a DynamoDB table with `--table` to lock for all",
-                subject.backend.type_name()
+                state.backend.type_name()
             )
         });
         let store = match self.local_directory() {

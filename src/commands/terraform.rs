@@ -12,8 +12,8 @@ use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Patience, PatienceSaid};
-use crate::session::{Lending, Outcome, Purpose, Selection, run_under_lock};
-use crate::target::{self, ChildLocking, Situation};
+use crate::resolve::{self, ChildLocking, LockRequest};
+use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
 use crate::terraform::command::{Classified, Effect, Input, LockSwitch, LockingCommand, classify};
 use crate::ui::Prompts;
 
@@ -68,7 +68,7 @@ fn misplaced_option(context: &Context, misplaced: &Misplaced) -> Failure {
 fn pass_through(context: &Context, program: &Path, arguments: Vec<OsString>) -> Failure {
     let mut command = Command::new(program);
     command.arguments = context.with_chdir(arguments);
-    command.environment = context.variables_of_stand_in();
+    command.environment = context.shim_variables();
     context.become_program(&command)
 }
 
@@ -79,17 +79,17 @@ async fn locked(
     command: &LockingCommand,
 ) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let situation = Situation {
+    let request = LockRequest {
         options: &context.options,
         environment: variable,
         directory: &directory,
         command: Some(command),
     };
-    let target = target::find(situation).await?;
+    let resolved = resolve::find(request).await?;
     let child = |locking| {
         let mut child = Command::new(program);
-        child.environment = context.variables_of_stand_in();
-        if context.is_stand_in() {
+        child.environment = context.shim_variables();
+        if context.is_shim() {
             // Whoever called us may run others like us, and wants Ctrl-C to reach all of them.
             child.hand_over = HandOver::OnDemand;
         }
@@ -117,7 +117,7 @@ async fn locked(
         Some(_) => context.typed_with(&command.typed_with_lock_timeout(LONGER_WAIT)),
         None => context.typed_waiting_longer(),
     };
-    let purpose = Purpose {
+    let spec = RunSpec {
         operation: command.operation.to_owned(),
         command: command.name.to_owned(),
         expire_after: promised,
@@ -138,10 +138,10 @@ async fn locked(
         },
     };
     // For the command lines that it tells people to type.
-    let naming = target
+    let naming = resolved
         .local_name
         .as_ref()
         .map(|name| context.naming_local(name));
     let telling = naming.as_ref().unwrap_or(context);
-    Ok(run_under_lock(telling, situation, target, purpose, &child).await?)
+    Ok(run_under_lock(telling, request, resolved, spec, &child).await?)
 }

@@ -194,7 +194,7 @@ impl Session<'_> {
         ));
     }
 
-    pub(super) fn tell_astray(&self) {
+    pub(super) fn tell_selection_changed(&self) {
         self.ui.warning(
             "the backend or the workspace was changed while terraform was starting: it may work on a state that is not \
              locked",

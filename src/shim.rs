@@ -5,7 +5,7 @@
 //! every terraform below, in whatever directory, and turn its locking off. Whatever misses the link locks for itself.
 //!
 //! The links stay: there is nothing to tidy up, and nothing dangles for whoever outlives the `exec`. They are told by where
-//! they are, because a program may hand on PATH and nothing else. A stand-in must never call itself again: whatever it runs
+//! they are, because a program may hand on PATH and nothing else. A shim must never call itself again: whatever it runs
 //! sees PATH as it was before.
 
 use std::ffi::{OsStr, OsString};
@@ -18,7 +18,7 @@ use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
 use crate::terraform::program::{NAMES, known_name};
 
 /// Above the directories of links, each of which is named like its one link.
-const DIRECTORY: &str = "stand-in";
+const DIRECTORY: &str = "shim";
 
 /// The directories of this user's own below which the links can be, the best first. Never where local locks are, which a
 /// group may share: whoever can write there could put programs in front of everybody's PATH.
@@ -167,7 +167,7 @@ pub struct CalledAs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// One of ours, inside of an `exec`.
-    StandIn,
+    Shim,
     /// The user's own, who wants tflock to be their terraform.
     Users,
 }
@@ -185,7 +185,7 @@ pub fn called_as(zeroth: Option<&OsStr>, path: Option<&OsStr>) -> Option<CalledA
             .find(|directory| directory.join(name).exists()),
     };
     let link = match directory {
-        Some(directory) if is_ours(&directory) => Link::StandIn,
+        Some(directory) if is_ours(&directory) => Link::Shim,
         _ => Link::Users,
     };
     Some(CalledAs { name, link })
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn each_name_has_a_link_in_front_of_path() {
         let (base, path) = installed(&["terraform", "tofu"], Some("/a:/b c"));
-        let place = base.path().join("stand-in");
+        let place = base.path().join("shim");
         let expected = format!("{0}/terraform:{0}/tofu:/a:/b c", place.display());
         assert_eq!(path, OsString::from(expected));
         for name in ["terraform", "tofu"] {
@@ -251,7 +251,7 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let base = above.path().join("state/tflock");
         install(&base, &["tofu"], Path::new("/bin/true"), None).unwrap();
-        for made in ["state", "state/tflock", "state/tflock/stand-in/tofu"] {
+        for made in ["state", "state/tflock", "state/tflock/shim/tofu"] {
             let mode = above.path().join(made).metadata().unwrap().mode();
             assert_eq!(mode & 0o777, 0o700, "{made}");
         }
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_link_to_another_tflock_is_replaced_and_anything_beside_it_removed() {
         let (base, _) = installed(&["tofu"], None);
-        let directory = base.path().join("stand-in/tofu");
+        let directory = base.path().join("shim/tofu");
         std::fs::write(directory.join("git"), "#!/bin/sh\n").unwrap();
         symlink("/bin/sh", directory.join("make")).unwrap();
         install(base.path(), &["tofu"], Path::new("/bin/false"), None).unwrap();
@@ -274,8 +274,8 @@ mod tests {
         let modes = [
             ("", 0o770),
             ("", 0o2770),
-            ("stand-in", 0o777),
-            ("stand-in/tofu", 0o770),
+            ("shim", 0o777),
+            ("shim/tofu", 0o770),
         ];
         for (open, mode) in modes {
             let (base, _) = installed(&["tofu"], None);
@@ -292,14 +292,14 @@ mod tests {
             let own = tempfile::tempdir().unwrap();
             let places = [base.path().to_owned(), own.path().to_owned()];
             let path = super::install(&places, &["tofu"], Path::new("/bin/true"), None).unwrap();
-            assert_eq!(Path::new(&path), own.path().join("stand-in/tofu"));
+            assert_eq!(Path::new(&path), own.path().join("shim/tofu"));
         }
     }
 
     #[test]
     fn a_link_in_the_place_of_a_directory_is_refused_by_name() {
         let (base, _) = installed(&["tofu"], None);
-        let place = base.path().join("stand-in");
+        let place = base.path().join("shim");
         std::fs::rename(&place, base.path().join("elsewhere")).unwrap();
         symlink("elsewhere", &place).unwrap();
         let refused = install(base.path(), &["tofu"], Path::new("/bin/true"), None).unwrap_err();
@@ -346,9 +346,9 @@ mod tests {
         let called_as =
             |zeroth: &str, path: &OsStr| called_as(Some(OsStr::new(zeroth)), Some(path));
         let through = |name, link| Some(CalledAs { name, link });
-        let terraform = through("terraform", Link::StandIn);
+        let terraform = through("terraform", Link::Shim);
         assert_eq!(called_as("terraform", &path), terraform);
-        let link = base.path().join("stand-in/terraform/terraform");
+        let link = base.path().join("shim/terraform/terraform");
         assert_eq!(
             called_as(link.to_str().unwrap(), OsStr::new("/a")),
             terraform
