@@ -9,6 +9,8 @@
 pub mod bequest;
 mod borrowing;
 mod ending;
+mod event;
+mod failures;
 mod holding;
 pub mod reentry;
 mod report;
@@ -16,14 +18,15 @@ mod running;
 mod taking;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::event::SessionEvent;
 use self::holding::Holding;
 use self::reentry::{Lent, Nested};
+use self::report::Reporter;
 use self::running::Running;
 use crate::child::{Command, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError};
 use crate::ci;
@@ -42,7 +45,7 @@ use crate::resolve::{
 use crate::shim;
 use crate::system::run_file::lent::Loan;
 use crate::system::run_file::{Run, RunFile};
-use crate::ui::{Prompts, Ui};
+use crate::ui::Prompts;
 
 /// How long a release fails before somebody is told why it takes so long.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
@@ -141,7 +144,17 @@ pub async fn run_under_lock(
     };
     let session = Session {
         context,
-        ui: &ui,
+        reporter: Reporter {
+            context,
+            ui,
+            host: Rc::clone(&host),
+            lock_id: claim.info.id.clone(),
+            turn: resolved
+                .init_lock
+                .as_ref()
+                .map(|lock| lock.turn.key().to_owned()),
+            said_of_signals: RefCell::default(),
+        },
         claim,
         begun: host.now(),
         run_file: RefCell::new(run_file),
@@ -158,7 +171,6 @@ pub async fn run_under_lock(
         success_codes: spec.success_codes,
         selection: spec.selection,
         selection_changed: Cell::new(false),
-        not_passed_on: RefCell::default(),
         patience: spec.patience,
         longer_wait: spec.longer_wait,
     };
@@ -235,7 +247,7 @@ fn claim(context: &Context, resolved: &ResolvedLock, spec: &RunSpec, host: &dyn 
 
 struct Session<'a> {
     context: &'a Context,
-    ui: &'a Ui,
+    reporter: Reporter<'a>,
     host: Rc<dyn Host>,
     begun: Instant,
     stores: Vec<Rc<dyn Store>>,
@@ -261,8 +273,6 @@ struct Session<'a> {
     selection: Selection,
     /// Whether what was selected changed while the child may have been reading it.
     selection_changed: Cell<bool>,
-    /// The signals of which it was said that they are not passed on.
-    not_passed_on: RefCell<BTreeSet<i32>>,
 }
 
 impl Session<'_> {
@@ -328,18 +338,17 @@ impl Session<'_> {
         keeper: &mut Keeper,
         signals: &mut Signals,
     ) -> (Released, Option<Signal>) {
-        self.ui.detail(|| "releasing the lock".to_owned());
+        self.tell(SessionEvent::Releasing);
         let begun = self.host.now();
         let (mut told, mut refused) = (false, false);
         let mut asked_to_end = None;
-        let mut told_of = BTreeSet::new();
         let mut releasing = pin!(keeper.release(|error| {
             // What mends itself at once is not worth a word: new keys of a role, or another attempt.
             let credentials = error.kind.is_about_credentials();
             let refused_again = credentials && std::mem::replace(&mut refused, credentials);
             let lasts = self.host.now().since(begun) >= WORTH_A_WORD;
             if (lasts || refused_again) && !std::mem::replace(&mut told, true) {
-                self.tell_releasing_again(error);
+                self.tell(SessionEvent::ReleasingAgain(error));
             }
         }));
         loop {
@@ -348,15 +357,19 @@ impl Session<'_> {
                 released = &mut releasing => return (released, asked_to_end),
                 signal = signals.end_requested(Phase::Releasing) => {
                     asked_to_end = asked_to_end.or(Some(signal));
-                    // One of each kind is enough.
-                    if told_of.insert(signal.kind.number().0) {
-                        self.ui.notice(&format!(
-                            "{} waits: the lock is being released",
-                            signal.kind.number()
-                        ));
-                    }
+                    self.tell(SessionEvent::DelayedByRelease(signal.kind.number()));
                 }
             }
+        }
+    }
+
+    /// What became of each lock.
+    fn tell_released(&self, released: &Released) {
+        for failed in &released.failed {
+            self.tell(SessionEvent::NotReleased(failed));
+        }
+        for loss in &released.lost {
+            self.tell(SessionEvent::Lost(loss));
         }
     }
 
@@ -389,7 +402,7 @@ impl Session<'_> {
             return Err(self.not_kept(outcome));
         }
         if self.selection_changed.get() {
-            return Err(self.astray(outcome));
+            return Err(self.selection_changed_failure(outcome));
         }
         match outcome {
             Outcome::Exit(code)

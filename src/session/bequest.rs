@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::event::SessionEvent;
 use super::report::tell_left;
 use super::{Outcome, Session};
 use crate::child::{Bequest, Inheritance, WaitFor, outlast};
@@ -69,11 +70,7 @@ impl Session<'_> {
             .map_err(Into::into)
             .and_then(|content| Bequest::prepare(&content));
         prepared
-            .inspect_err(|error| {
-                self.ui.detail(|| {
-                    format!("nobody could release the lock if tflock were killed: {error}")
-                });
-            })
+            .inspect_err(|error| self.tell(SessionEvent::WithoutBequest(error)))
             .ok()
     }
 }

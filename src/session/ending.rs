@@ -1,9 +1,9 @@
 //! After the program of an `exec` has ended: the lock is kept until nobody runs under it any more.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Session;
+use super::event::SessionEvent;
 use crate::child::{Phase, Signals};
 use crate::lock::keeper::{Keeper, News};
 use crate::system::process::Named;
@@ -24,7 +24,6 @@ impl Session<'_> {
         signals: &mut Signals,
     ) {
         let mut told: Option<Vec<Named>> = None;
-        let mut told_of = BTreeSet::new();
         let mut looks = 0;
         // A look that fails tells nothing, and the lock is kept.
         while !(loan.take_back().unwrap_or(false) && take_all_places(run_file)) {
@@ -32,38 +31,22 @@ impl Session<'_> {
             let borrowers = borrowers(loan, run_file);
             // The first may have met somebody who only looked whether this run lives.
             if looks > 1 && told.as_ref() != Some(&borrowers) {
-                self.tell_borrowed(&borrowers);
+                self.tell(SessionEvent::Borrowed(&borrowers));
                 told = Some(borrowers);
             }
             tokio::select! {
                 biased;
                 signal = signals.end_requested(Phase::Releasing) => {
-                    if told_of.insert(signal.kind.number().0) {
-                        self.ui.notice(&format!(
-                            "{} waits: the lock is still in use",
-                            signal.kind.number()
-                        ));
-                    }
+                    self.tell(SessionEvent::DelayedByBorrowers(signal.kind.number()));
                 }
                 news = keeper.next() => match news {
-                    News::Lost(loss) => self.tell_lost(&loss),
-                    News::TimeIsUp { key } => self.tell_time_is_up(&key),
+                    News::Lost(loss) => self.tell(SessionEvent::Lost(&loss)),
+                    News::TimeIsUp { key } => self.tell(SessionEvent::Expiring { key: &key }),
                     News::Renewed | News::NotRenewed(_) => {}
                 },
                 () = self.host.sleep(LOOK_EVERY) => {}
             }
         }
-    }
-
-    fn tell_borrowed(&self, borrowers: &[Named]) {
-        let list: Vec<String> = borrowers.iter().map(Named::to_string).collect();
-        let list = match list.as_slice() {
-            [] => "processes that cannot be seen from here".to_owned(),
-            list => list.join(", "),
-        };
-        self.ui.notice(&format!(
-            "waiting for what still runs under the lock before releasing it: {list}"
-        ));
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Session;
+use super::event::SessionEvent;
 use super::taking::{NoUse, Taking, Wanted};
 use crate::child::{Signal, Signals};
 use crate::exit_code;
@@ -89,9 +90,7 @@ impl Session<'_> {
                 Attempt::Ended(signal) => return Ok(Holding::Ended(signal)),
                 Attempt::TryWay(other) => other,
                 Attempt::Lost => {
-                    self.ui.notice(
-                        "the lock was lost again before anything was started: taking it anew",
-                    );
+                    self.tell(SessionEvent::LostBeforeStart);
                     way
                 }
             }
@@ -123,7 +122,7 @@ impl Session<'_> {
             (Taking::Held(held), _) => held,
             (Taking::Failed { error, .. }, Some(_)) => {
                 if error.maybe_left.is_some() {
-                    self.tell_perhaps_left();
+                    self.tell(SessionEvent::MayBeLeft);
                 }
                 Vec::new()
             }
@@ -132,8 +131,7 @@ impl Session<'_> {
             (Taking::Failed { index: 0, error }, None)
                 if way == Way::Turn && error.error.kind == StoreErrorKind::AccessDenied =>
             {
-                self.ui
-                    .detail(|| format!("going on without a turn: {error}"));
+                self.tell(SessionEvent::WithoutTurn(&error));
                 return Ok(Attempt::TryWay(Way::Terraform));
             }
             (Taking::Failed { error, .. }, None) => {
@@ -152,10 +150,7 @@ impl Session<'_> {
                     Attempt::Ended(signal)
                 }
                 (NoUse::StateIsMissing, None) => {
-                    self.ui.detail(|| {
-                        "the workspace has no state yet: terraform creates it and locks for itself"
-                            .to_owned()
-                    });
+                    self.tell(SessionEvent::NewWorkspace);
                     Attempt::TryWay(Way::Turn)
                 }
             });

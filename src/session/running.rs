@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::event::SessionEvent;
 use super::{Selection, Session};
 use crate::child::{Command, Ending, Event, Output, Run, Signals, StartError, Witness};
 use crate::lock::keeper::{Keeper, News};
@@ -38,8 +39,7 @@ impl Session<'_> {
         keeper: &mut Keeper,
         mut run_file: Option<&mut RunFile>,
     ) -> Running {
-        self.ui
-            .detail(|| format!("starting `{}`", command.program.display()));
+        self.tell(SessionEvent::Starting(command));
         if let Some(file) = &mut run_file {
             file.note_arguments(&command.arguments);
         }
@@ -105,13 +105,13 @@ impl Session<'_> {
                     // The child stays stopped until `is_confirmed`, or for as long as it can.
                     Event::Resumed => keeper.renew_now(),
                     Event::Sighted(sighting) => sighted(sighting),
-                    other => self.tell_event(&other),
+                    other => self.tell(SessionEvent::Child(&other)),
                 },
                 is_unchanged = &mut settled, if is_settling => {
                     is_settling = false;
                     if is_unchanged == Some(false) {
                         self.selection_changed.set(true);
-                        self.stop(command, run, || self.tell_selection_changed());
+                        self.stop(command, run, SessionEvent::SelectionChanged);
                     }
                 }
                 news = keeper.next() => match news {
@@ -120,25 +120,23 @@ impl Session<'_> {
                         if keeper.is_confirmed() {
                             run.go_on();
                         }
-                        self.ui.detail(|| "renewed the lock".to_owned());
+                        self.tell(SessionEvent::Renewed);
                     }
-                    News::NotRenewed(error) => {
-                        self.ui.detail(|| format!("could not renew the lock: {error}"));
-                    }
-                    News::Lost(loss) => self.stop(command, run, || self.tell_lost(&loss)),
+                    News::NotRenewed(error) => self.tell(SessionEvent::NotRenewed(&error)),
+                    News::Lost(loss) => self.stop(command, run, SessionEvent::Lost(&loss)),
                     News::TimeIsUp { key } => {
-                        self.stop(command, run, || self.tell_time_is_up(&key));
+                        self.stop(command, run, SessionEvent::Expiring { key: &key });
                     }
                 },
             }
         }
     }
 
-    /// Acts first: words may find nobody who reads them.
-    fn stop(&self, command: &Command, run: &mut Run<'_>, tell_why: impl FnOnce()) {
+    /// Acts first, and tells then.
+    fn stop(&self, command: &Command, run: &mut Run<'_>, why: SessionEvent<'_>) {
         run.interrupt();
-        tell_why();
-        self.tell_stopping(command);
+        self.tell(why);
+        self.tell(SessionEvent::Stopping(command));
     }
 }
 

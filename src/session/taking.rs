@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Session;
+use super::event::SessionEvent;
 use crate::child::{Phase, Signal, Signals};
 use crate::lock::acquire::{self, AcquireError, Acquisition, Decision, Observed, Progress};
 use crate::lock::held::Held;
@@ -83,7 +84,7 @@ impl Session<'_> {
                         stop.send_replace(true);
                     }
                     Some((first, _)) if asked_for >= INSISTED => {
-                        self.tell_perhaps_left();
+                        self.tell(SessionEvent::MayBeLeft);
                         return (Taking::Stopped, Some(NoUse::EndRequested(first)));
                     }
                     // The same request twice, as from a wrapper that passes on what the terminal sent already.
@@ -91,7 +92,7 @@ impl Session<'_> {
                 },
                 () = self.host.sleep(INSISTED.saturating_sub(asked_for)), if asked.is_some() && !is_told => {
                     is_told = true;
-                    self.tell_withdrawing();
+                    self.tell(SessionEvent::Withdrawing);
                 }
             }
         };
@@ -104,11 +105,8 @@ impl Session<'_> {
         let mut taken = Vec::new();
         for (index, store) in stores.iter().enumerate() {
             let not_taken = match self.take_one(store, stop.clone()).await {
-                Ok(Acquisition::Held { held, replaced }) => {
+                Ok(Acquisition::Held { held, .. }) => {
                     taken.push(held);
-                    if let Some(dead) = replaced {
-                        self.tell_replaced(&dead);
-                    }
                     continue;
                 }
                 Ok(Acquisition::TimedOut(observed)) => Taking::TimedOut {
@@ -117,14 +115,14 @@ impl Session<'_> {
                 },
                 Ok(Acquisition::Stopped) => Taking::Stopped,
                 Err(error) if self.can_do_without(store.as_ref(), &error) => {
-                    self.tell_no_place(&error.error);
+                    self.tell(SessionEvent::WithoutPlace(&error.error));
                     continue;
                 }
                 Err(error) => Taking::Failed { index, error },
             };
             let mut keeper = Keeper::new(taken, Rc::clone(&self.host));
             for failed in keeper.release(|_| {}).await.failed {
-                self.tell_not_released(&failed);
+                self.tell(SessionEvent::NotReleased(&failed));
             }
             return not_taken;
         }
@@ -148,10 +146,9 @@ impl Session<'_> {
         store: &Rc<dyn Store>,
         stop: watch::Receiver<bool>,
     ) -> Result<Acquisition, AcquireError> {
-        self.ui
-            .detail(|| format!("taking the lock `{}` in {}", store.key(), store.place()));
+        self.tell(SessionEvent::Taking(store.as_ref()));
         let patience = self.patience_left();
-        let mut waiting = Waiting::new(self.ui, store.key(), patience, self.host.wall());
+        let mut waiting = Waiting::new(&self.reporter.ui, store.key(), patience, self.host.wall());
         let acquisition = acquire::acquire(
             Rc::clone(store),
             Rc::clone(&self.host),
@@ -176,15 +173,11 @@ impl Session<'_> {
         .await;
         waiting.end();
         if let Ok(Acquisition::Held { replaced, .. }) = &acquisition {
-            if waiting.was_shown() && replaced.is_none() {
-                self.ui.notice("the lock is free, going on");
-            }
-            self.ui.detail(|| {
-                format!(
-                    "holding `{}` with the lock ID {}",
-                    store.key(),
-                    self.claim.info.id
-                )
+            self.tell(SessionEvent::Acquired {
+                store: store.as_ref(),
+                id: &self.claim.info.id,
+                after_wait: waiting.was_shown(),
+                replaced: replaced.as_ref(),
             });
         }
         acquisition

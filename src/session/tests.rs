@@ -144,7 +144,14 @@ impl Scene {
         });
         let session = Session {
             context: &context,
-            ui: &context.ui,
+            reporter: Reporter {
+                context: &context,
+                ui: context.ui.clone(),
+                host: Rc::clone(&host),
+                lock_id: LockId::from_bytes([0; 16]),
+                turn: None,
+                said_of_signals: RefCell::default(),
+            },
             claim: claim(),
             run_file: RefCell::default(),
             loan: RefCell::default(),
@@ -165,7 +172,6 @@ impl Scene {
             init_lock: None,
             selection: Selection::AtStart,
             selection_changed: Cell::default(),
-            not_passed_on: RefCell::default(),
             patience: Patience::Forever,
             hands_on_patience: false,
             longer_wait: String::new(),

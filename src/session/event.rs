@@ -1,0 +1,80 @@
+//! What happens in a session, as values. The session tells each of them once, in [`Session::tell`]; whoever wants to know
+//! listens there.
+
+use super::Session;
+use crate::child::{Command, Event, SignalNumber};
+use crate::lock::acquire::{AcquireError, Observed};
+use crate::lock::keeper::{Loss, NotReleased};
+use crate::lock::record::LockId;
+use crate::lock::store::{Store, StoreError};
+use crate::system::process::Named;
+
+/// Something that happened in a session.
+#[derive(Clone, Copy)]
+pub(super) enum SessionEvent<'a> {
+    /// This lock is about to be requested.
+    Taking(&'a dyn Store),
+    /// This lock is held.
+    Acquired {
+        store: &'a dyn Store,
+        id: &'a LockId,
+        /// Whether the user has seen that somebody else held it.
+        after_wait: bool,
+        /// The holder whose lock was taken over.
+        replaced: Option<&'a Observed>,
+    },
+    /// This machine has no place for the lock, and the run does without.
+    WithoutPlace(&'a StoreError),
+    /// The credentials do not reach as far as the turn for a new workspace.
+    WithoutTurn(&'a AcquireError),
+    /// The workspace has no state: terraform creates it and takes its own lock for that.
+    NewWorkspace,
+    /// Not confirmed before the child could be started: taken again.
+    LostBeforeStart,
+    /// The user wants to stop while requests for the lock are still unanswered.
+    Withdrawing,
+    /// A request may have created a lock, and nothing could tell.
+    MayBeLeft,
+    /// The child is about to be started.
+    Starting(&'a Command),
+    /// Nobody could release the lock if tflock were killed.
+    WithoutBequest(&'a std::io::Error),
+    /// What the child did.
+    Child(&'a Event),
+    Renewed,
+    NotRenewed(&'a StoreError),
+    /// The lock is gone or belongs to somebody else.
+    Lost(&'a Loss),
+    /// The lock of this name was not renewed and is about to expire.
+    Expiring {
+        key: &'a str,
+    },
+    /// Another workspace or backend was selected while terraform was starting.
+    SelectionChanged,
+    /// The child was asked to stop, for what was told just before.
+    Stopping(&'a Command),
+    /// The lock is kept for those who still run under it.
+    Borrowed(&'a [Named]),
+    /// A signal has to wait until nobody runs under the lock any more.
+    DelayedByBorrowers(SignalNumber),
+    Releasing,
+    /// The release failed and is tried again.
+    ReleasingAgain(&'a StoreError),
+    /// A signal has to wait for the release.
+    DelayedByRelease(SignalNumber),
+    /// The lock is left behind.
+    NotReleased(&'a NotReleased),
+}
+
+impl Session<'_> {
+    /// Tells everybody who listens.
+    pub(super) fn tell(&self, event: SessionEvent<'_>) {
+        if matches!(
+            event,
+            SessionEvent::MayBeLeft | SessionEvent::NotReleased(_)
+        ) {
+            self.may_be_left.set(true);
+        }
+        self.reporter.report(&event);
+    }
+}

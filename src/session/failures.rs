@@ -1,0 +1,99 @@
+//! How a session fails, with the command to type next.
+
+use super::{Outcome, Session};
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::acquire::{Observed, Patience};
+use crate::lock::liveness::Liveness;
+use crate::terraform::duration::format_duration;
+use crate::ui::holder;
+
+impl Session<'_> {
+    /// The lock `key` did not become free in time.
+    pub(super) fn locked(&self, key: &str, observed: &Observed) -> Failure {
+        let gave_up = match self.patience {
+            Patience::For(limit) if !limit.is_zero() => {
+                format!(", gave up after {}", format_duration(limit))
+            }
+            Patience::For(_) | Patience::Forever => String::new(),
+        };
+        Failure::new(
+            exit_code::HELD,
+            format!("the state is locked{gave_up}: Error acquiring the state lock"),
+        )
+        .lock_info(holder::lock_info(
+            key,
+            &observed.stored.record,
+            &observed.assessment,
+            self.host.wall(),
+        ))
+        .hint(self.locked_hint(key, observed))
+    }
+
+    /// Nobody should wait longer for a dead holder.
+    fn locked_hint(&self, key: &str, observed: &Observed) -> String {
+        let wait = &self.longer_wait;
+        let naming = self.reporter.context_naming(key);
+        let id = observed.stored.record.lock_id();
+        let removal = || naming.removal_line(id.as_ref());
+        match observed.assessment.liveness {
+            Liveness::Alive | Liveness::Silent => {
+                let look = naming.command_line("status");
+                format!("wait longer with `{wait}`, or see `{look}`")
+            }
+            Liveness::Unknown => format!(
+                "wait longer with `{wait}`, or make sure that the holder is dead and type `{}`",
+                removal()
+            ),
+            Liveness::Stale | Liveness::Gone(_) => format!(
+                "make sure that the holder is dead and type `{}`, or wait longer with `{wait}`",
+                removal()
+            ),
+        }
+    }
+
+    pub(super) fn selection_changed_failure(&self, outcome: Outcome) -> Failure {
+        let ending = ending(outcome);
+        let selected = self.context.command_line("workspace show");
+        let look = self.context.command_line("plan");
+        Failure::new(
+            exit_code::LOST,
+            format!(
+                "the backend or the workspace was changed while the command was starting ({ending}): it may have worked \
+                 on a state that was not locked"
+            ),
+        )
+        .hint(format!(
+            "see what is selected with `{selected}`, then run `{look}` and read it"
+        ))
+    }
+
+    /// The promise ended before the child did; whether anybody took the lock is unknown.
+    pub(super) fn not_kept(&self, outcome: Outcome) -> Failure {
+        let ending = ending(outcome);
+        self.ran_without_lock(format!(
+            "the lock could not be renewed in time while the command ran ({ending})"
+        ))
+    }
+
+    pub(super) fn lost(&self, outcome: Outcome) -> Failure {
+        let ending = ending(outcome);
+        self.ran_without_lock(format!(
+            "the lock was lost while the command ran ({ending})"
+        ))
+    }
+
+    fn ran_without_lock(&self, message: String) -> Failure {
+        let look = self.context.command_line("plan");
+        Failure::new(exit_code::LOST, message).hint(format!(
+            "somebody else may have changed the state meanwhile: run `{look}` and read it"
+        ))
+    }
+}
+
+fn ending(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Exit(code) => format!("it ended with exit code {code}"),
+        Outcome::Signal(signal) => format!("it died of {signal}"),
+    }
+}
