@@ -35,7 +35,7 @@ use std::panic::{UnwindSafe, catch_unwind};
 use nix::libc::SIGPIPE;
 
 use self::child::{Inheritance, SignalNumber};
-use self::cli::{Answer, Command};
+use self::cli::{Answer, COMPLETION_VARIABLE, Command};
 use self::context::Context;
 use self::failure::Failure;
 use self::session::Outcome;
@@ -83,6 +83,11 @@ fn plain_ui() -> ui::Ui {
 }
 
 fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
+    if called_as.is_none()
+        && let Some(shell) = environment::non_empty(&environment::variable, COMPLETION_VARIABLE)
+    {
+        return commands::completions::answer(&shell, arguments);
+    }
     // A shell that completes terraform's words asks terraform, in a way that no option of ours can be part of.
     let line = environment::variable("COMP_LINE");
     let completing = line.is_some_and(|line| !line.is_empty());

@@ -6,6 +6,7 @@
 //! This module must never kill the child, and knows nothing of locks: what to do about an ending, a suspension or a lost
 //! lock is decided by whoever asks [`Run::next`] for events.
 
+mod ask;
 mod bequest;
 mod ending;
 mod event;
@@ -27,6 +28,7 @@ mod terminal;
 mod title;
 mod witness;
 
+pub use ask::ask;
 pub use bequest::{Bequest, Inheritance};
 pub use ending::{Ending, SignalNumber, die_of};
 pub use event::{Event, Reached, StartError};

@@ -1,7 +1,22 @@
-//! Completion scripts: tflock's options and commands, and terraform's commands beside them.
+//! Completion: the script for each shell, and the answers that the scripts ask for at every Tab.
+//!
+//! The scripts only ask `tflock` with [`VARIABLE`] set, so that all shells offer the same. What stands behind a command of
+//! terraform's is terraform's to complete.
 
-use clap::{Arg, Command, ValueHint};
-use clap_complete::Shell;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+
+use clap::{Arg, Command};
+use clap_complete::engine::{
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
+};
+use clap_complete::env::{EnvCompleter, Shells};
+
+use super::{Shell, argv};
+
+/// The variable that holds the name of the shell which asks.
+pub const VARIABLE: &str = "TFLOCK_COMPLETE";
 
 /// terraform's commands and what they are for, after `terraform -help` of 1.11.
 const TERRAFORM_COMMANDS: [(&str, &str); 26] = [
@@ -71,39 +86,126 @@ pub(super) fn is_terraforms(name: &str) -> bool {
     known.chain(&FURTHER).any(|known| *known == name)
 }
 
-/// Commands of terraform's commands.
-const NESTED: [(&str, &[&str]); 4] = [
-    ("metadata", &["functions"]),
-    ("providers", &["lock", "mirror", "schema"]),
-    (
-        "state",
-        &[
-            "identities",
-            "list",
-            "mv",
-            "pull",
-            "push",
-            "replace-provider",
-            "rm",
-            "show",
-        ],
-    ),
-    ("workspace", &["delete", "list", "new", "select", "show"]),
-];
-
 /// The script that completes tflock's command line in `shell`.
-#[must_use]
-pub fn completion_script(shell: Shell) -> String {
+///
+/// # Errors
+/// None that a script written to memory could meet.
+pub fn completion_script(shell: Shell) -> io::Result<String> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut definition(), "tflock", &mut script);
-    String::from_utf8_lossy(&script).into_owned()
+    completer(shell.name())?.write_registration(
+        VARIABLE,
+        "tflock",
+        "tflock",
+        "tflock",
+        &mut script,
+    )?;
+    if shell == Shell::Zsh {
+        script.extend_from_slice(ZSH_AUTOLOADED);
+    }
+    Ok(String::from_utf8_lossy(&script).into_owned())
 }
 
-pub(super) fn definition() -> Command {
+/// As a function that zsh loads at the first Tab, the file has to complete as well, not only register what does.
+const ZSH_AUTOLOADED: &[u8] =
+    b"if [[ \"$funcstack[1]\" == _tflock ]]; then\n    _clap_dynamic_completer_tflock\nfi\n";
+
+fn completer(shell: &str) -> io::Result<&'static dyn EnvCompleter> {
+    const SHELLS: Shells<'static> = Shells::builtins();
+    let mut shells = SHELLS.0.iter();
+    let known = shells.find(|known| known.is(shell));
+    known
+        .copied()
+        .ok_or_else(|| io::Error::other("an unknown shell"))
+}
+
+/// A command line that is being typed.
+pub struct Typing {
+    /// All of its words; the first is the program.
+    words: Vec<OsString>,
+    /// The one to complete.
+    index: usize,
+}
+
+impl Typing {
+    /// As the scripts tell it: behind `--`, the number of the word beside it where that is not the last.
+    #[must_use]
+    pub fn new(arguments: Vec<OsString>, index: Option<usize>) -> Self {
+        let words: Vec<OsString> = match arguments.split_first() {
+            Some((first, rest)) if first == "--" => rest.to_vec(),
+            _ => arguments,
+        };
+        let index = index.unwrap_or_else(|| words.len().saturating_sub(1));
+        Self { words, index }
+    }
+
+    /// The words between the program and the one to complete.
+    #[must_use]
+    pub fn before(&self) -> &[OsString] {
+        self.words.get(1..self.index).unwrap_or_default()
+    }
+
+    /// terraform's command and what follows it, without the word to complete; empty if the word is one of ours.
+    #[must_use]
+    pub fn terraforms(&self) -> Vec<OsString> {
+        let argv = argv::split(self.before().to_vec(), &super::definition());
+        argv.map_or_else(|_| Vec::new(), |argv| argv.terraform)
+    }
+
+    /// What `shell` is to offer, in its own format. `terraforms` completes a word behind a command of terraform's.
+    ///
+    /// # Errors
+    /// An unknown shell, or words that cannot be completed.
+    pub fn candidates(
+        &self,
+        shell: &str,
+        directory: &Path,
+        terraforms: impl Fn(&OsStr) -> Vec<String> + Send + Sync + 'static,
+    ) -> io::Result<Vec<u8>> {
+        let paths = PathCompleter::any().current_dir(directory);
+        let complete = ArgValueCompleter::new(move |current: &OsStr| {
+            let words = terraforms(current);
+            if words.is_empty() {
+                return paths_behind(&paths, current);
+            }
+            words.into_iter().map(CompletionCandidate::new).collect()
+        });
+        let mut definition = definition(&complete);
+        let mut offered = Vec::new();
+        completer(shell)?.write_complete(
+            &mut definition,
+            self.words.clone(),
+            Some(directory),
+            &mut offered,
+        )?;
+        Ok(offered)
+    }
+}
+
+/// The paths that a word begins, or the value of a flag.
+fn paths_behind(paths: &PathCompleter, current: &OsStr) -> Vec<CompletionCandidate> {
+    let text = current.to_string_lossy();
+    match text.split_once('=') {
+        Some((flag, value)) if flag.starts_with('-') => {
+            let found = paths.complete(OsStr::new(value)).into_iter();
+            found
+                .map(|path| path.add_prefix(format!("{flag}=")))
+                .collect()
+        }
+        _ => paths.complete(current),
+    }
+}
+
+fn definition(terraforms: &ArgValueCompleter) -> Command {
+    let argument = Arg::new("arguments")
+        .num_args(0..)
+        .allow_hyphen_values(true)
+        .trailing_var_arg(true)
+        .add(terraforms.clone());
     TERRAFORM_COMMANDS
         .into_iter()
         .fold(own_definition(), |definition, (name, about)| {
-            definition.subcommand(terraform_command(name).about(about))
+            let command = Command::new(name).about(about).disable_help_flag(true);
+            definition.subcommand(command.arg(argument.clone()))
         })
 }
 
@@ -121,27 +223,88 @@ fn own_definition() -> Command {
         .mut_subcommands(|command| command.args(&globals))
 }
 
-fn terraform_command(name: &'static str) -> Command {
-    let nested = NESTED
-        .iter()
-        .find(|(parent, _)| *parent == name)
-        .map_or(&[] as &[&str], |(_, nested)| nested);
-    let command = Command::new(name).disable_help_flag(true);
-    if nested.is_empty() {
-        return command.arg(rest());
-    }
-    nested
-        .iter()
-        .fold(command.disable_help_subcommand(true), |command, name| {
-            command.subcommand(Command::new(*name).disable_help_flag(true).arg(rest()))
-        })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// terraform's own arguments, of which files are the ones worth completing.
-fn rest() -> Arg {
-    Arg::new("arguments")
-        .num_args(0..)
-        .allow_hyphen_values(true)
-        .trailing_var_arg(true)
-        .value_hint(ValueHint::AnyPath)
+    #[track_caller]
+    fn offered(words: &[&str]) -> Vec<String> {
+        let mut arguments = vec![OsString::from("--"), OsString::from("tflock")];
+        arguments.extend(words.iter().map(OsString::from));
+        let typing = Typing::new(arguments, None);
+        let before = typing.terraforms();
+        let terraforms = move |current: &OsStr| vec![format!("{before:?}{current:?}")];
+        let offered = typing.candidates("fish", Path::new("/"), terraforms);
+        let offered = String::from_utf8(offered.unwrap()).unwrap();
+        offered
+            .lines()
+            .map(|line| line.split('\t').next().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        definition(&ArgValueCompleter::new(|_: &OsStr| Vec::new())).debug_assert();
+    }
+
+    #[test]
+    fn our_options_have_their_values_and_commands() {
+        assert_eq!(
+            offered(&["--store", ""]),
+            ["auto", "dynamodb", "s3", "local"]
+        );
+        assert_eq!(offered(&["--store=lo"]), ["--store=local"]);
+        assert_eq!(offered(&["--w"]), ["--wait"]);
+        assert_eq!(offered(&["sta"]), ["stacks", "state", "status"]);
+        assert_eq!(offered(&["force-unlock", "--y"]), ["--yes"]);
+        assert_eq!(offered(&["status", "--ta"]), ["--table"]);
+        assert_eq!(
+            offered(&["completions", ""]),
+            ["bash", "elvish", "fish", "powershell", "zsh"]
+        );
+    }
+
+    #[test]
+    fn behind_a_command_of_terraforms_its_words_are_asked_for_and_none_of_ours_offered() {
+        assert_eq!(offered(&["plan", "-"]), [r#"["plan"]"-""#]);
+        assert_eq!(
+            offered(&["--wait", "5s", "-chdir=x", "state", "mv", "--w"]),
+            [r#"["state", "mv"]"--w""#]
+        );
+        assert_eq!(
+            offered(&["plan", "-target", "a", "--", ""]),
+            [r#"["plan", "-target", "a", "--"]"""#]
+        );
+    }
+
+    #[test]
+    fn where_terraform_knows_nothing_paths_are_offered() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("sub")).unwrap();
+        std::fs::write(directory.path().join("a.tfvars"), "").unwrap();
+        let offered = |word: &str| {
+            let arguments = ["--", "tflock", "plan", word].map(OsString::from);
+            let typing = Typing::new(arguments.to_vec(), None);
+            let offered = typing.candidates("fish", directory.path(), |_| Vec::new());
+            String::from_utf8(offered.unwrap()).unwrap()
+        };
+        assert_eq!(offered(""), "a.tfvars\nsub/\n");
+        assert_eq!(offered("-var-file=a"), "-var-file=a.tfvars\n");
+    }
+
+    #[test]
+    fn nonsense_is_an_error_and_no_panic() {
+        let none = |_: &OsStr| Vec::new();
+        for (arguments, index) in [
+            (vec![], None),
+            (vec!["--"], None),
+            (vec!["--", "tflock"], Some(9)),
+        ] {
+            let arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
+            let typing = Typing::new(arguments, index);
+            assert!(typing.before().is_empty());
+            let _ = typing.candidates("zsh", Path::new("/"), none);
+            assert!(typing.candidates("tcsh", Path::new("/"), none).is_err());
+        }
+    }
 }

@@ -117,6 +117,21 @@ pub fn selected_workspace(
     }
 }
 
+/// The workspaces that can be told without asking a backend: the selected one, and those of a local state.
+#[must_use]
+pub fn local_workspaces(working_directory: &Path, environment: Environment<'_>) -> Vec<String> {
+    let mut names = vec![DEFAULT.to_owned()];
+    let states = std::fs::read_dir(working_directory.join("terraform.tfstate.d"));
+    let states = states.into_iter().flatten().flatten();
+    names.extend(states.filter_map(|state| state.file_name().into_string().ok()));
+    let selected = selected_workspace(working_directory, environment);
+    names.extend(selected.map(|selected| selected.0));
+    names.retain(|name| is_valid_name(name));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// Terraform's rule: a name must be its own `url.PathEscape`, and not empty. `.` and `..` pass (1.11.4 accepts them).
 fn is_valid_name(name: &str) -> bool {
     !name.is_empty()
@@ -159,6 +174,22 @@ mod tests {
         );
         std::fs::write(&file, "\n").unwrap();
         assert_eq!(selected(directory.path(), &[]).unwrap(), "default");
+    }
+
+    #[test]
+    fn those_of_a_local_state_and_the_selected_one_are_told_without_a_backend() {
+        let directory = tempfile::tempdir().unwrap();
+        for made in [
+            "terraform.tfstate.d/stg",
+            "terraform.tfstate.d/a b",
+            ".terraform",
+        ] {
+            std::fs::create_dir_all(directory.path().join(made)).unwrap();
+        }
+        let names = || local_workspaces(directory.path(), &environment_of(&[]));
+        assert_eq!(names(), ["default", "stg"]);
+        std::fs::write(directory.path().join(".terraform/environment"), "prod").unwrap();
+        assert_eq!(names(), ["default", "prod", "stg"]);
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! The completion scripts: the files that are shipped are those that the program prints, and bash can use them.
+//! Completion: the scripts that are shipped are those that the program prints, and each shell can use its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::process::Invocation;
+use crate::support::installed::is_installed;
+use crate::support::process::{Finished, Invocation};
 use crate::support::pty::{Size, Terminal};
 use crate::support::words::without_escapes;
 use crate::support::workspace::Workspace;
 
-/// The shells, with the file names that they look for (those of `clap_complete::generate_to`).
+/// The shells, with the file names that they look for.
 const FILES: [(&str, &str); 5] = [
     ("bash", "tflock.bash"),
     ("zsh", "_tflock"),
@@ -39,9 +40,29 @@ fn the_files_are_what_the_program_prints() {
     }
 }
 
+/// A directory whose `tflock` is ours, as it is on the PATH of those who complete it.
+fn with_tflock_on_path(workspace: &Workspace, shell: &str) -> Invocation {
+    let directory = workspace.home().join("bin");
+    fs::create_dir_all(&directory).unwrap();
+    let link = directory.join("tflock");
+    if !link.exists() {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tflock"), &link).unwrap();
+    }
+    workspace.invocation(shell).first_on_path(directory)
+}
+
+fn words_of(run: &Finished) -> Vec<String> {
+    assert_eq!(run.stderr, "");
+    run.stdout
+        .lines()
+        .map(|line| line.split('\t').next().unwrap_or_default().to_owned())
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
 /// What bash offers for the last of these words, as it calls the function that the script registers.
 #[track_caller]
-fn bash_offers(words: &[&str]) -> Vec<String> {
+fn bash_offers(workspace: &Workspace, words: &[&str]) -> Vec<String> {
     let script = r#"
         source "$1"; shift
         registered=$(complete -p tflock)
@@ -50,64 +71,148 @@ fn bash_offers(words: &[&str]) -> Vec<String> {
         "${BASH_REMATCH[1]}" tflock "${@: -1}" "${@: -2:1}"
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
-    let workspace = Workspace::new();
-    let bash = workspace.invocation("bash");
+    let bash = with_tflock_on_path(workspace, "bash");
     let bash = bash.args(["--norc", "--noprofile", "-c", script, "bash"]);
-    let offered = bash.arg(shipped("tflock.bash")).args(words).run();
-    let offered = offered.succeeded();
-    assert_eq!(offered.stderr, "");
-    offered
-        .stdout
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect()
+    words_of(
+        &bash
+            .arg(shipped("tflock.bash"))
+            .args(words)
+            .run()
+            .succeeded(),
+    )
+}
+
+/// What fish offers at the end of that line.
+fn fish_offers(workspace: &Workspace, line: &str) -> Vec<String> {
+    let fish = with_tflock_on_path(workspace, "fish");
+    let fish = fish.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]"]);
+    words_of(&fish.arg(shipped("tflock.fish")).arg(line).run().succeeded())
 }
 
 #[test]
-fn bash_completes_our_options_and_their_values() {
-    assert_eq!(bash_offers(&["tflock", "--w"]), ["--wait"]);
+fn our_options_have_their_values_in_bash_and_fish() {
+    let workspace = Workspace::new();
+    let stores = ["auto", "dynamodb", "s3", "local"];
+    assert_eq!(bash_offers(&workspace, &["tflock", "--w"]), ["--wait"]);
+    assert_eq!(bash_offers(&workspace, &["tflock", "--store", ""]), stores);
+    if is_installed("fish") {
+        assert_eq!(fish_offers(&workspace, "tflock --w"), ["--wait"]);
+        assert_eq!(fish_offers(&workspace, "tflock --store "), stores);
+        assert_eq!(fish_offers(&workspace, "tflock --table "), [""; 0]);
+    }
+}
+
+#[test]
+fn behind_a_command_of_terraforms_terraforms_flags_and_arguments_are_offered() {
+    let workspace = Workspace::new();
+    workspace.write("prod.tfvars", "");
+    let flags = bash_offers(&workspace, &["tflock", "plan", "-re"]);
+    assert_eq!(flags, ["-refresh", "-refresh-only", "-replace="]);
     assert_eq!(
-        bash_offers(&["tflock", "--store", ""]),
-        ["auto", "dynamodb", "s3", "local"]
+        bash_offers(&workspace, &["tflock", "--wait", "5s", "state", "m"]),
+        ["mv"]
     );
-    assert_eq!(bash_offers(&["tflock", "force-unlock", "--y"]), ["--yes"]);
-    assert_eq!(bash_offers(&["tflock", "status", "--ta"]), ["--table"]);
+    assert_eq!(
+        bash_offers(&workspace, &["tflock", "plan", "-var-file=p"]),
+        ["-var-file=prod.tfvars"]
+    );
+    assert_eq!(bash_offers(&workspace, &["tflock", "plan", "--w"]), [""; 0]);
+    if is_installed("fish") {
+        assert_eq!(fish_offers(&workspace, "tflock state m"), ["mv"]);
+        let flags = fish_offers(&workspace, "tflock plan -ref");
+        assert_eq!(flags, ["-refresh", "-refresh-only"]);
+    }
 }
 
 #[test]
-fn bash_completes_our_commands_and_terraforms_beside_them() {
-    let mut offered = bash_offers(&["tflock", "sta"]);
-    offered.sort_unstable();
-    assert_eq!(offered, ["stacks", "state", "status"]);
-    assert_eq!(bash_offers(&["tflock", "state", "m"]), ["mv"]);
-    assert_eq!(bash_offers(&["tflock", "--wait", "5s", "app"]), ["apply"]);
-    assert_eq!(bash_offers(&["tflock", "-chdir=prod", "unt"]), ["untaint"]);
+fn workspaces_are_offered_without_asking_the_backend() {
+    let workspace = Workspace::new();
+    workspace.write("main.tf", r#"terraform { backend "s3" { bucket = "b" } }"#);
+    for name in ["stg", "prod"] {
+        let directory = workspace.file("terraform.tfstate.d").join(name);
+        fs::create_dir_all(directory).unwrap();
+    }
+    // terraform itself would fail here: nothing is initialised.
+    let offered = bash_offers(&workspace, &["tflock", "workspace", "select", ""]);
+    assert_eq!(offered, ["default", "prod", "stg"]);
 }
 
 #[test]
-fn behind_a_command_of_terraforms_no_option_of_ours_is_offered() {
-    assert_eq!(bash_offers(&["tflock", "plan", "-"]), [""; 0]);
-    assert_eq!(bash_offers(&["tflock", "state", "mv", "--w"]), [""; 0]);
+fn whoever_completes_sees_no_error() {
+    let workspace = Workspace::new();
+    for words in [
+        &["tflock", "--store=nowhere", "plan", "-"][..],
+        &["tflock", "--terraform", "/no/such/program", "plan", "-"],
+        &["tflock", "exec", "--", "make", "-"],
+        &["tflock", "-chdir=/no/such/directory", "plan", "-"],
+    ] {
+        assert_eq!(bash_offers(&workspace, words), [""; 0], "{words:?}");
+    }
+    let asked = workspace.tflock(["--", "tflock", "sta"]);
+    let asked = asked
+        .env("TFLOCK_COMPLETE", "tcsh")
+        .run()
+        .succeeded()
+        .clone();
+    assert_eq!((asked.stdout.as_str(), asked.stderr.as_str()), ("", ""));
+}
+
+/// Loads the script in an interactive shell, types `tflock --w`, and presses Tab.
+fn the_tab_key_completes(shell: Invocation, load: &str) {
+    let mut terminal = Terminal::start(shell, Size::default());
+    terminal.wait_for_output("ready> ");
+    terminal.send(format!("{load}\r").as_bytes());
+    terminal.wait_for_output("sourced");
+    terminal.send(b"tflock --w\t");
+    terminal.wait_for_output("ait");
+    // Away with the line, and out.
+    terminal.send(b"\x15exit\r");
+    terminal.wait();
+    let shown = without_escapes(&terminal.output());
+    assert!(shown.contains("tflock --wait"), "{shown}");
 }
 
 #[test]
 fn the_tab_key_completes_in_an_interactive_bash() {
     let workspace = Workspace::new();
-    let bash: Invocation = workspace
-        .invocation("bash")
-        .args(["--norc", "--noprofile", "-i"])
-        .env("PS1", "ready> ")
-        .env("INPUTRC", "/dev/null");
-    let mut terminal = Terminal::start(bash, Size::default());
-    terminal.wait_for_output("ready> ");
+    let bash = with_tflock_on_path(&workspace, "bash");
+    let bash = bash.args(["--norc", "--noprofile", "-i"]);
     let script = shipped("tflock.bash").display().to_string();
-    terminal.send(format!("source '{script}'; echo sour''ced\r").as_bytes());
-    terminal.wait_for_output("sourced");
-    terminal.send(b"tflock --w\t");
-    terminal.wait_for_output("tflock --wait ");
-    // Away with the line, and out.
-    terminal.send(b"\x15exit\r");
-    terminal.wait();
-    let shown = without_escapes(&terminal.output());
-    assert!(shown.contains("tflock --wait "), "{shown}");
+    the_tab_key_completes(
+        bash.env("PS1", "ready> ").env("INPUTRC", "/dev/null"),
+        &format!("source '{script}'; echo sour''ced"),
+    );
+}
+
+#[test]
+fn the_tab_key_completes_in_an_interactive_zsh() {
+    if !is_installed("zsh") {
+        return;
+    }
+    let workspace = Workspace::new();
+    let zsh = with_tflock_on_path(&workspace, "zsh");
+    let directory = shipped("").display().to_string();
+    the_tab_key_completes(
+        zsh.args(["-f", "-i"]).env("PS1", "ready> "),
+        &format!(
+            "fpath=('{directory}' $fpath); autoload -U compinit; compinit -u -D; echo sour''ced"
+        ),
+    );
+}
+
+#[test]
+fn elvish_takes_the_script_and_its_candidates() {
+    if !is_installed("elvish") {
+        return;
+    }
+    let workspace = Workspace::new();
+    let elvish = with_tflock_on_path(&workspace, "elvish");
+    let script = fs::read_to_string(shipped("tflock.elv")).unwrap();
+    // Outside of an editor there is no table of completers: this one takes the place of the editor's.
+    let table = "var completers = [&]\n";
+    let script = script.replace("edit:completion:arg-completer[", "completers[");
+    let call = "\n$completers[tflock] tflock --store '' | each {|word| echo $word }\n";
+    let code = format!("{table}{script}{call}");
+    let offered = words_of(&elvish.args(["-norc", "-c", &code]).run().succeeded());
+    assert_eq!(offered, ["auto", "dynamodb", "s3", "local"]);
 }

@@ -4,9 +4,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::apply::{ARGUMENTS, Apply, line_of};
-use super::console::{Console, is_installed};
+use super::console::Console;
 use super::processes::{children_of, wait_for_end};
 use super::shell::{Kind, Shell};
+use crate::support::installed::is_installed;
 use crate::support::process::Status;
 use crate::support::workspace::terraform_program;
 

@@ -6,9 +6,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::apply::{Apply, Requests, line_of, requests};
-use super::console::{Console, is_installed, wait_for_foreground};
+use super::console::{Console, wait_for_foreground};
 use super::processes::{group_of, is_stopped, parent_of, wait_for_end};
 use super::shell::{Kind, Shell};
+use crate::support::installed::is_installed;
 use crate::support::scene::local_locks;
 use crate::support::waiting::wait_until;
 use crate::support::workspace::Workspace;

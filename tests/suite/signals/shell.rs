@@ -2,8 +2,9 @@
 
 use nix::unistd::Pid;
 
-use super::console::{is_installed, wait_for_foreground};
+use super::console::wait_for_foreground;
 use super::processes::is_stopped;
+use crate::support::installed::is_installed;
 use crate::support::pty::{Size, Terminal};
 use crate::support::waiting::wait_until;
 use crate::support::workspace::Workspace;

@@ -1,0 +1,22 @@
+//! Programs that some tests need and that a machine may lack.
+
+use std::env;
+use std::io::{self, Write as _};
+
+/// Whether `name`, which not every machine has, is installed. CI installs it and fails without it; elsewhere its test is
+/// passed over, and says so.
+#[track_caller]
+pub fn is_installed(name: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if env::split_paths(&path).any(|directory| directory.join(name).is_file()) {
+        return true;
+    }
+    assert!(
+        env::var_os("CI").is_none(),
+        "this test needs {name}: `apt-get install {name}`, or let `.ci/run` do it"
+    );
+    // Not by a macro, whose output is kept back for tests that pass.
+    let told = format!("NOT TESTED with {name}, which is missing: `apt-get install {name}`\n");
+    let _ = io::stderr().write_all(told.as_bytes());
+    false
+}
