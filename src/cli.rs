@@ -1,6 +1,6 @@
 //! The command line: what clap parses, and the grammar that clap cannot express.
 //!
-//! clap's types stay in here; everybody else sees [`Request`].
+//! clap's types stay in here; callers see only [`Invocation`].
 
 mod argv;
 mod completion;
@@ -27,8 +27,8 @@ use crate::failure::Failure;
 
 /// Runs terraform under its own state lock.
 ///
-/// Use tflock wherever you would type terraform: commands that write or read the state under a lock run under
-/// that lock, all others are handed to terraform as they are.
+/// Use tflock wherever you would type terraform. Commands that lock the state run under that lock; all others go
+/// straight to terraform.
 #[derive(Debug, Parser)]
 #[command(
     name = "tflock",
@@ -40,20 +40,20 @@ use crate::failure::Failure;
                       tflock completions <bash|zsh|fish|powershell|elvish>",
     after_help = "Examples:\n  tflock apply\n  \
                   tflock --wait 1h --reason 'rotating the database password' apply -target=module.db\n\n\
-                  Everything after the terraform command is terraform's own; `-chdir=DIR` may stand before it.\n\
+                  Everything after the terraform command is terraform's own; `-chdir=DIR` goes before it.\n\
                   Exit codes: terraform's own, or 64 usage, 69 store unreachable, 70 a bug, 73 not released,\n\
-                  75 locked by somebody else, 76 lock lost, 77 refused, 78 configuration, 126/127 no terraform."
+                  75 the lock is held, 76 lock lost, 77 refused, 78 configuration, 126/127 no terraform."
 )]
 struct Cli {
     #[command(flatten)]
     options: Options,
 
     /// Print help
-    // clap's own would take `-h`, which is terraform's.
+    // clap's own flag would also take `-h`, which is terraform's.
     #[arg(long, action = clap::ArgAction::HelpShort, global = true)]
     help: Option<bool>,
 
-    /// Print the version, and that of terraform
+    /// Print the versions of tflock and terraform
     #[arg(long)]
     version: bool,
 
@@ -63,11 +63,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum OwnCommand {
-    /// Hold the lock round any program
+    /// Hold the lock while any program runs
     Exec(ExecArguments),
-    /// Show who holds the lock, and whether they are alive
+    /// Show who holds the lock, and whether that run is alive
     Status(StatusArguments),
-    /// Remove the lock of a holder that is dead, after asking
+    /// Remove the lock of a dead holder, after asking
     ForceUnlock(ForceUnlockArguments),
     /// Print the completion script for a shell
     Completions(CompletionsArguments),
@@ -76,7 +76,7 @@ enum OwnCommand {
 /// `exec`.
 #[derive(Debug, Args)]
 pub struct ExecArguments {
-    /// The program, and its arguments
+    /// The program and its arguments
     #[arg(
         required = true,
         trailing_var_arg = true,
@@ -89,10 +89,10 @@ pub struct ExecArguments {
 /// `status`.
 #[derive(Debug, Args)]
 pub struct StatusArguments {
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
-    /// Exit with 0 if the lock is free, 75 if it is held, 76 if it is stale
+    /// Exit with 0 if the lock is free, 75 if held, 76 if stale
     #[arg(long)]
     pub exit_code: bool,
 }
@@ -103,10 +103,10 @@ pub struct ForceUnlockArguments {
     /// Remove only the lock with this ID
     #[arg(value_name = "LOCK_ID")]
     pub id: Option<String>,
-    /// Remove it although its holder is alive
+    /// Remove it even if its holder is alive
     #[arg(long)]
     pub force: bool,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long)]
     pub yes: bool,
 }
@@ -149,23 +149,23 @@ impl Shell {
 
 /// What was asked for.
 #[derive(Debug)]
-pub struct Request {
+pub struct Invocation {
     /// tflock's own options, from the command line or the environment.
     pub options: Options,
     /// terraform's `-chdir`.
     pub chdir: Option<PathBuf>,
-    /// terraform's `-no-color`, given to a command of ours.
+    /// terraform's `-no-color`, given to one of our commands.
     pub no_color: bool,
-    /// The command line, for hints.
+    /// The command line as typed, for hints.
     pub typed: Typed,
     /// The command.
     pub command: Command,
 }
 
-/// The command of a request.
+/// The command to run.
 #[derive(Debug)]
 pub enum Command {
-    /// terraform's command line, from its command on.
+    /// terraform's command and everything after it.
     Terraform(Vec<OsString>),
     /// `exec`.
     Exec(ExecArguments),
@@ -179,21 +179,21 @@ pub enum Command {
     Version,
 }
 
-/// A command line that asks for nothing that could be done.
+/// What to print instead of running a command.
 #[derive(Debug)]
-pub enum Answer {
-    /// The help that was asked for.
+pub enum EarlyExit {
+    /// The requested help.
     Help(String),
-    /// What is wrong with it.
-    Mistake(Failure),
+    /// What is wrong with the command line.
+    UsageError(Failure),
 }
 
-impl Answer {
+impl EarlyExit {
     fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Mistake(Failure::new(exit_code::USAGE, message).hint(hint))
+        Self::UsageError(Failure::new(exit_code::USAGE, message).hint(hint))
     }
 
-    /// The help that was asked for, be it of `command`, or the mistake that clap found in `words`.
+    /// Turns clap's error into the help of `command` or a usage error about `words`.
     fn of_clap(
         error: &clap::Error,
         words: &[OsString],
@@ -201,22 +201,22 @@ impl Answer {
         command: &str,
     ) -> Self {
         if error.use_stderr() {
-            let mistake = usage_error::in_words(error, words, definition);
-            return Self::usage(mistake.message, mistake.hint);
+            let error = usage_error::explain(error, words, definition);
+            return Self::usage(error.message, error.hint);
         }
         let help = help::of_command(command, definition.clone());
         Self::Help(help.unwrap_or_else(|| error.render().to_string()))
     }
 }
 
-/// Reads a command line (without the program's name) and the environment's `TFLOCK_` variables.
+/// Parses a command line (without the program's name) and the `TFLOCK_` variables.
 ///
 /// # Errors
-/// What there is to print instead of doing anything.
-pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
-    let definition = with_variables_that_are_set(definition());
+/// What to print instead of running a command.
+pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
+    let definition = without_empty_variables(definition());
     let argv = argv::split(arguments, &definition)
-        .map_err(|message| Answer::usage(message, "see `tflock --help`"))?;
+        .map_err(|message| EarlyExit::usage(message, "see `tflock --help`"))?;
     let words: Vec<OsString> = std::iter::once(OsString::from("tflock"))
         .chain(argv.own)
         .collect();
@@ -226,16 +226,16 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)))
         .map_err(|error| {
             let command = argv.typed.command_name();
-            Answer::of_clap(&error, &words, &definition, command)
+            EarlyExit::of_clap(&error, &words, &definition, command)
         })?;
-    // A variable is for every run on the machine, an option for this one.
+    // An option on the command line beats a variable from the environment.
     if cli.options.quiet && cli.options.verbose {
         let is_option = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
         match (is_option("quiet"), is_option("verbose")) {
             (true, false) => cli.options.verbose = false,
             (false, true) => cli.options.quiet = false,
             _ => {
-                return Err(Answer::usage(
+                return Err(EarlyExit::usage(
                     "`--quiet` cannot be used with `--verbose`",
                     "see `tflock --help`",
                 ));
@@ -250,18 +250,20 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
         (Some(OwnCommand::Completions(arguments)), _) => Command::Completions(arguments),
         (None, terraform) => {
             if terraform.is_empty() && words.len() > 1 {
-                return Err(Answer::usage("there is no command", "see `tflock --help`"));
+                return Err(EarlyExit::usage("no command given", "see `tflock --help`"));
             }
             if terraform.is_empty() && argv.chdir.is_none() {
-                return Err(Answer::Help(definition.clone().render_help().to_string()));
+                return Err(EarlyExit::Help(
+                    definition.clone().render_help().to_string(),
+                ));
             }
             let first = terraform
                 .first()
                 .map(OsString::as_os_str)
                 .unwrap_or_default();
-            if let Some(ours) = misplaced::command_like(first, &definition) {
+            if let Some(ours) = misplaced::command_similar_to(first, &definition) {
                 let first = first.to_string_lossy();
-                return Err(Answer::usage(
+                return Err(EarlyExit::usage(
                     format!("neither tflock nor terraform has a command `{first}`"),
                     format!("did you mean `{ours}`? see `tflock --help`"),
                 ));
@@ -269,7 +271,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
             Command::Terraform(terraform)
         }
     };
-    Ok(Request {
+    Ok(Invocation {
         options: cli.options,
         chdir: argv.chdir.map(PathBuf::from),
         no_color: argv.no_color,
@@ -278,10 +280,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Request, Answer> {
     })
 }
 
-/// An option of tflock's behind terraform's command, where terraform would refuse it.
+/// A tflock option typed after terraform's command, where terraform would refuse it.
 #[must_use]
-pub fn option_behind(command: &[OsString]) -> Option<Misplaced> {
-    misplaced::option_behind(command, &definition())
+pub fn misplaced_option(command: &[OsString]) -> Option<Misplaced> {
+    misplaced::misplaced_option(command, &definition())
 }
 
 fn definition() -> clap::Command {
@@ -290,8 +292,8 @@ fn definition() -> clap::Command {
         .disable_version_flag(true)
 }
 
-/// A variable that is set to nothing counts as not set, as with terraform's: it is how CI systems leave one out.
-fn with_variables_that_are_set(definition: clap::Command) -> clap::Command {
+/// Ignores variables that are set but empty, as terraform does: CI systems leave a variable out that way.
+fn without_empty_variables(definition: clap::Command) -> clap::Command {
     definition.mut_args(|argument| {
         let variable = argument.get_env().and_then(|name| name.to_str());
         let value = variable.and_then(environment::variable);
@@ -303,21 +305,21 @@ fn with_variables_that_are_set(definition: clap::Command) -> clap::Command {
     })
 }
 
-/// Reads a command line that is terraform's altogether.
+/// Parses a command line that belongs to terraform as a whole, as when tflock is called `terraform`.
 ///
 /// # Errors
-/// When the environment's `TFLOCK_` variables are wrong.
-pub fn parse_terraforms(arguments: Vec<OsString>) -> Result<Request, Answer> {
-    // Any command will do to read the variables.
-    let mut request = parse(vec!["version".into()])?;
+/// When a `TFLOCK_` variable is invalid.
+pub fn parse_as_terraform(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
+    // Any command will do: only the variables are read.
+    let mut invocation = parse(vec!["version".into()])?;
     let (chdir, arguments) = split_chdir(arguments);
-    request.typed = Typed::new(Vec::new(), arguments.clone());
-    request.chdir = chdir;
-    request.command = Command::Terraform(arguments);
-    Ok(request)
+    invocation.typed = Typed::new(Vec::new(), arguments.clone());
+    invocation.chdir = chdir;
+    invocation.command = Command::Terraform(arguments);
+    Ok(invocation)
 }
 
-/// terraform's `-chdir`, which stands before everything else, and the rest.
+/// Splits off terraform's `-chdir`, which comes before everything else.
 #[must_use]
 pub fn split_chdir(mut arguments: Vec<OsString>) -> (Option<PathBuf>, Vec<OsString>) {
     let first = arguments.first().and_then(|word| word.to_str());
@@ -339,22 +341,22 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn clap_accepts_the_definition() {
         definition().debug_assert();
     }
 
     #[test]
-    fn everything_after_the_command_is_terraform_s() {
-        let request = parse(words("--wait 5s -chdir=dir plan --wait=1 -v -chdir=x")).unwrap();
-        assert_eq!(request.chdir, Some(PathBuf::from("dir")));
-        let Command::Terraform(arguments) = request.command else {
-            panic!("{request:?}");
+    fn everything_after_the_command_goes_to_terraform() {
+        let invocation = parse(words("--wait 5s -chdir=dir plan --wait=1 -v -chdir=x")).unwrap();
+        assert_eq!(invocation.chdir, Some(PathBuf::from("dir")));
+        let Command::Terraform(arguments) = invocation.command else {
+            panic!("{invocation:?}");
         };
         assert_eq!(arguments, words("plan --wait=1 -v -chdir=x"));
     }
 
     #[test]
-    fn terraform_s_own_global_options_are_passed_on() {
+    fn global_options_of_terraform_are_passed_through() {
         for line in ["-version", "-help", "-h", "-v", "-install-autocomplete"] {
             let Command::Terraform(arguments) = parse(words(line)).unwrap().command else {
                 panic!("{line}");
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_our_own_in_a_command_line_of_terraform_s() {
+    fn called_as_terraform_no_word_is_read_as_ours() {
         for line in [
             "--version",
             "status",
@@ -372,28 +374,28 @@ mod tests {
             "force-unlock -force 7",
             "-chdir=",
         ] {
-            let Command::Terraform(arguments) = parse_terraforms(words(line)).unwrap().command
+            let Command::Terraform(arguments) = parse_as_terraform(words(line)).unwrap().command
             else {
                 panic!("{line}");
             };
             assert_eq!(arguments, words(line));
         }
-        let request = parse_terraforms(words("-chdir=dir plan -chdir=x")).unwrap();
-        assert_eq!(request.chdir, Some(PathBuf::from("dir")));
+        let invocation = parse_as_terraform(words("-chdir=dir plan -chdir=x")).unwrap();
+        assert_eq!(invocation.chdir, Some(PathBuf::from("dir")));
     }
 
     #[test]
-    fn help_and_version_are_our_own() {
+    fn help_and_version_are_tflocks() {
         for line in ["", "--help", "status --help", "force-unlock -help"] {
-            let answer = parse(words(line)).unwrap_err();
-            assert!(matches!(answer, Answer::Help(_)), "{line}: {answer:?}");
+            let exit = parse(words(line)).unwrap_err();
+            assert!(matches!(exit, EarlyExit::Help(_)), "{line}: {exit:?}");
         }
         let command = parse(words("-v --version")).unwrap().command;
         assert!(matches!(command, Command::Version), "{command:?}");
     }
 
     #[test]
-    fn mistakes_are_usage_errors() {
+    fn invalid_command_lines_are_usage_errors() {
         for line in [
             "--bogus plan",
             "--wait 10 plan",
@@ -412,16 +414,16 @@ mod tests {
             "force-unlock -chdir=a 7",
             "force-unlock 7 8",
         ] {
-            let Answer::Mistake(mistake) = parse(words(line)).unwrap_err() else {
+            let EarlyExit::UsageError(error) = parse(words(line)).unwrap_err() else {
                 panic!("{line}");
             };
-            assert_eq!(mistake.exit_code, 64, "{line}");
-            assert!(mistake.hint.is_some(), "{mistake:?}");
+            assert_eq!(error.exit_code, 64, "{line}");
+            assert!(error.hint.is_some(), "{error:?}");
         }
     }
 
     #[test]
-    fn terraform_s_grammar_of_force_unlock_is_understood() {
+    fn force_unlock_accepts_terraforms_syntax() {
         for (line, id, yes, force, no_color) in [
             ("-force abc", Some("abc"), true, false, false),
             ("-no-color -force abc", Some("abc"), true, false, true),
@@ -439,13 +441,13 @@ mod tests {
             ("-- -force", Some("-force"), false, false, false),
             ("-force", None, true, false, false),
         ] {
-            let request = parse(words(&format!("force-unlock {line}"))).unwrap();
-            let Command::ForceUnlock(arguments) = request.command else {
+            let invocation = parse(words(&format!("force-unlock {line}"))).unwrap();
+            let Command::ForceUnlock(arguments) = invocation.command else {
                 panic!("{line}");
             };
             assert_eq!(arguments.id.as_deref(), id, "{line}");
             assert_eq!((arguments.yes, arguments.force), (yes, force), "{line}");
-            assert_eq!(request.no_color, no_color, "{line}");
+            assert_eq!(invocation.no_color, no_color, "{line}");
         }
     }
 

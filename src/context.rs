@@ -1,14 +1,14 @@
-//! What every command works with: the options, where it was called, where it speaks, and the command lines that it tells
-//! people to type.
+//! What every command works with: the options, the directory, the UI, and the command lines that hints tell people to
+//! type.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::child::{Command, replace_by};
-use crate::cli::{Options, Request, StoreChoice, Typed};
+use crate::cli::{Invocation, Options, StoreChoice, Typed};
 use crate::environment::{non_empty, variable};
 use crate::exit_code;
-use crate::failure::{Failure, removal_words};
+use crate::failure::{Failure, force_unlock_words};
 use crate::lock::host::Machine;
 use crate::lock::record::LockId;
 use crate::shim::{self, CalledAs, Link};
@@ -22,25 +22,25 @@ use crate::ui::{Prompts, Ui, Verbosity};
 pub struct Context {
     /// tflock's own options.
     pub options: Options,
-    /// Where it speaks.
+    /// Its messages.
     pub ui: Ui,
-    /// Where it was called.
+    /// The directory that tflock was started in.
     pub directory: PathBuf,
     /// terraform's `-chdir`.
     pub chdir: Option<PathBuf>,
-    /// The program that we are to be, if we were called by its name.
+    /// The program that tflock was called as, through a link of that name.
     pub called_as: Option<CalledAs>,
-    /// The command line, for hints.
+    /// The command line as typed, for hints.
     pub typed: Typed,
 }
 
 impl Context {
-    /// The context of a request.
+    /// The context of an invocation.
     ///
     /// # Errors
     /// When the current directory is gone.
-    pub fn new(request: &Request, called_as: Option<CalledAs>) -> Result<Self, Failure> {
-        let options = request.options.clone();
+    pub fn new(invocation: &Invocation, called_as: Option<CalledAs>) -> Result<Self, Failure> {
+        let options = invocation.options.clone();
         let verbosity = match (options.quiet, options.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, true) => Verbosity::Verbose,
@@ -52,21 +52,21 @@ impl Context {
             Prompts::Allowed
         };
         let no_color =
-            request.no_color || variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+            invocation.no_color || variable("NO_COLOR").is_some_and(|value| !value.is_empty());
         let directory = std::env::current_dir().map_err(|error| {
             Failure::new(
                 exit_code::CONFIGURATION,
                 format!("the current directory cannot be used: {error}"),
             )
-            .hint("go to a directory that exists")
+            .hint("change to a directory that exists")
         })?;
         Ok(Self {
             options,
             ui: Ui::new(verbosity, prompts, no_color),
             directory,
-            chdir: request.chdir.clone(),
+            chdir: invocation.chdir.clone(),
             called_as,
-            typed: request.typed.clone(),
+            typed: invocation.typed.clone(),
         })
     }
 
@@ -93,9 +93,9 @@ impl Context {
     /// When there is none.
     pub fn terraform(&self) -> Result<PathBuf, Failure> {
         let chosen = self.options.terraform.as_ref().map(|path| path.as_os_str());
-        let program = self.as_caller(|caller| {
+        let program = self.with_caller(|caller| {
             let named = match self.called_as.map(|called| OsStr::new(called.name)) {
-                // Outside of the `exec` that name would have meant tflock as well.
+                // Outside of the `exec`, that name meant tflock too.
                 Some(name) if is_first_on_search_path(name, &search_path_outside(), caller) => {
                     chosen.or(Some(name))
                 }
@@ -107,13 +107,13 @@ impl Context {
         Ok(program?)
     }
 
-    /// Whether there is a program of that name on PATH which is not tflock.
+    /// Whether PATH has a program of that name other than tflock.
     #[must_use]
     pub fn finds(&self, name: &str) -> bool {
-        self.as_caller(|caller| find_program(Some(OsStr::new(name)), &variable, caller).is_ok())
+        self.with_caller(|caller| find_program(Some(OsStr::new(name)), &variable, caller).is_ok())
     }
 
-    fn as_caller<T>(&self, look: impl FnOnce(Caller<'_>) -> T) -> T {
+    fn with_caller<T>(&self, look: impl FnOnce(Caller<'_>) -> T) -> T {
         let executable = std::env::current_exe().unwrap_or_default();
         look(Caller {
             executable: &executable,
@@ -121,14 +121,14 @@ impl Context {
         })
     }
 
-    /// Whether we were called through a link of ours, by a program inside of an `exec`.
+    /// Whether tflock was called through its shim, by a program inside of an `exec`.
     #[must_use]
     pub fn is_shim(&self) -> bool {
         self.called_as
             .is_some_and(|called| called.link == Link::Shim)
     }
 
-    /// What a child of ours is to see of the environment: if we stand in for it, PATH as it was without us.
+    /// The variables to change for the child: as the shim, PATH without the shim.
     #[must_use]
     pub fn shim_variables(&self) -> Vec<(OsString, OsString)> {
         let path = variable("PATH").filter(|_| self.is_shim());
@@ -137,14 +137,14 @@ impl Context {
             .collect()
     }
 
-    /// Becomes that program, once whoever reads has taken what was said. Returns only if that fails.
+    /// Replaces this process by that program, after the messages are written. Returns only on failure.
     #[must_use]
-    pub fn become_program(&self, command: &Command) -> Failure {
+    pub fn exec_program(&self, command: &Command) -> Failure {
         self.ui.settle();
         replace_by(command).into()
     }
 
-    /// A command line of tflock's for the same lock: the options that chose it, and then `words`.
+    /// A tflock command line for the same lock: the options that chose it, then `words`.
     #[must_use]
     pub fn command_line(&self, words: &str) -> String {
         let options = &self.options;
@@ -166,34 +166,34 @@ impl Context {
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
-    /// The command line that was typed, waiting longer.
+    /// The typed command line with a longer wait.
     #[must_use]
     pub fn typed_waiting_longer(&self) -> String {
         self.command_line(&self.typed.waiting_longer())
     }
 
-    /// The command line that was typed, with other words for the command.
+    /// The typed command line with another command.
     #[must_use]
     pub fn typed_with(&self, command: &[OsString]) -> String {
         self.command_line(&self.typed.with_command(command))
     }
 
-    /// The command line that removes the lock of that ID.
+    /// The command line that removes the lock with that ID.
     #[must_use]
-    pub fn removal_line(&self, id: Option<&LockId>) -> String {
-        self.command_line(&removal_words(id))
+    pub fn force_unlock_line(&self, id: Option<&LockId>) -> String {
+        self.command_line(&force_unlock_words(id))
     }
 
-    /// The same for the lock of that name in the local store.
+    /// A copy of this context that addresses the local lock `name`.
     #[must_use]
-    pub fn naming_local(&self, name: &str) -> Self {
+    pub fn for_local_lock(&self, name: &str) -> Self {
         let mut context = self.clone();
         context.options.store = StoreChoice::Local;
         context.options.lock_id = Some(name.to_owned());
         context
     }
 
-    /// terraform's arguments with `-chdir` put back before them.
+    /// terraform's arguments with `-chdir` in front.
     #[must_use]
     pub fn with_chdir(&self, arguments: Vec<OsString>) -> Vec<OsString> {
         let chdir = self.chdir.as_ref().map(|directory| {
@@ -205,14 +205,14 @@ impl Context {
     }
 }
 
-/// PATH as it was outside of every `exec`.
+/// PATH without the shims of any `exec`.
 fn search_path_outside() -> OsString {
     let path = non_empty(&variable, "PATH").unwrap_or_default();
     shim::path_without(&path)
 }
 
-/// A current-thread runtime: the child must be started by the thread that lives as long as the process. Threads that hang
-/// in the system at the end are not waited for.
+/// Runs on a current-thread runtime: the child must be started by the thread that lives as long as the process. Threads
+/// that hang in a system call at the end are left behind.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,9 +1,9 @@
-//! The process environment and command line: the one place that reads them, but for clap, which reads the variables of
-//! tflock's options. All others are given the environment as [`Environment`], so that a test can say what is in it.
+//! The process environment and command line: the only place that reads them, except clap, which reads the variables of
+//! tflock's options. Other modules receive the environment as an [`Environment`], so that tests can supply one.
 
 use std::ffi::OsString;
 
-/// Looks an environment variable up by its name.
+/// Looks up an environment variable by name.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// A variable of this process.
@@ -13,17 +13,17 @@ pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// The words that this process was called by, the program's first.
+/// The command line of this process, program name first.
 pub(crate) fn command_line() -> impl Iterator<Item = OsString> {
     std::env::args_os()
 }
 
-/// The value of a variable that counts: terraform takes an empty one for none.
+/// The value of a variable; an empty one counts as unset, as in terraform.
 pub(crate) fn non_empty(environment: Environment<'_>, name: &str) -> Option<OsString> {
     environment(name).filter(|value| !value.is_empty())
 }
 
-/// An environment of exactly these variables, for tests.
+/// An environment with exactly these variables, for tests.
 #[cfg(test)]
 pub(crate) fn environment_of<'a>(
     variables: &'a [(&'a str, &'a str)],

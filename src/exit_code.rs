@@ -1,6 +1,6 @@
-//! The exit codes that are tflock's own. terraform's are passed through unchanged, so 1 and 2 are never ours.
+//! tflock's own exit codes. terraform's are passed through unchanged, so 1 and 2 are never ours.
 
-/// The command line is wrong.
+/// The command line is invalid.
 pub const USAGE: u8 = 64;
 /// The store cannot be reached.
 pub const UNREACHABLE: u8 = 69;
@@ -8,15 +8,15 @@ pub const UNREACHABLE: u8 = 69;
 pub const BUG: u8 = 70;
 /// terraform succeeded, but the lock could not be released.
 pub const NOT_RELEASED: u8 = 73;
-/// Somebody else holds the lock, and the wait is over.
+/// The lock is held, and the wait is over.
 pub const HELD: u8 = 75;
 /// The lock was lost while terraform ran; for `status --exit-code`: it is stale.
 pub const LOST: u8 = 76;
 /// Refused: not permitted, not confirmed, or not yours.
 pub const REFUSED: u8 = 77;
-/// Something that must be set is missing or wrong.
+/// A required setting is missing or invalid.
 pub const CONFIGURATION: u8 = 78;
 /// terraform is there but cannot be executed.
 pub const NOT_EXECUTABLE: u8 = 126;
-/// terraform is not there.
+/// terraform was not found.
 pub const NOT_FOUND: u8 = 127;

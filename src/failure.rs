@@ -1,4 +1,4 @@
-//! Every failure that ends a run, with its exit code and the next thing to type: one table for all of them.
+//! Every failure that ends a run, with its exit code and the next command to type: one table for all of them.
 
 use crate::child::SpawnError;
 use crate::exit_code;
@@ -13,14 +13,14 @@ use crate::terraform::program::ProgramError;
 use crate::terraform::workspace::WorkspaceError;
 use crate::text::quoted_for_shell;
 
-/// What went wrong, in the words that the user reads.
+/// What went wrong, as shown to the user.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// What failed, on what: a lower-case fragment.
     pub message: String,
-    /// The lock that is in the way, in terraform's own block, because people search for it and tools read it: label and
-    /// text of each line.
+    /// The lock in the way, in terraform's own block, because people search for it and tools parse it: label and text
+    /// of each line.
     pub lock_info: Vec<(&'static str, String)>,
     /// Rows under the message: label and text.
     pub details: Vec<(&'static str, String)>,
@@ -31,7 +31,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its exit code; hint and details are added to it.
+    /// A failure with its exit code; add hint and details with the methods below.
     #[must_use]
     pub fn new(exit_code: u8, message: impl Into<String>) -> Self {
         Self {
@@ -43,21 +43,21 @@ impl Failure {
         }
     }
 
-    /// Says what to do next.
+    /// Sets what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The lock that is in the way.
+    /// Sets the lock in the way.
     #[must_use]
     pub fn lock_info(mut self, lines: Vec<(&'static str, String)>) -> Self {
         self.lock_info = lines;
         self
     }
 
-    /// Rows under the message.
+    /// Sets the rows under the message.
     #[must_use]
     pub fn details(mut self, details: Vec<(&'static str, String)>) -> Self {
         self.details = details;
@@ -87,7 +87,7 @@ impl From<CommandError> for Failure {
     }
 }
 
-/// Configuration errors, which all have a hint of their own.
+/// Configuration errors that bring their own hint.
 macro_rules! configuration_failures {
     ($($error:ty),*) => {
         $(impl From<$error> for Failure {
@@ -149,7 +149,7 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
-    /// A store's failure while it was tried to do that to the lock.
+    /// A failed request to the store; `attempted` is the verb for the lock, such as `take`.
     fn of_store(attempted: &str, error: StoreError) -> Self {
         let (exit_code, hint) = match error.kind {
             StoreErrorKind::Unreachable | StoreErrorKind::NotCarriedOut => (
@@ -158,11 +158,11 @@ impl Failure {
             ),
             StoreErrorKind::Untrusted => (
                 exit_code::UNREACHABLE,
-                "name the certificate authority of the server with the backend's `custom_ca_bundle` or AWS_CA_BUNDLE",
+                "set the backend's `custom_ca_bundle` or AWS_CA_BUNDLE to the server's certificate authority",
             ),
             StoreErrorKind::ServerFailure | StoreErrorKind::Throttled => (
                 exit_code::UNREACHABLE,
-                "the service is in trouble or overloaded: run it again in a minute",
+                "the service is failing or overloaded: run it again in a minute",
             ),
             StoreErrorKind::ClockCorrected | StoreErrorKind::ClockOff => (
                 exit_code::REFUSED,
@@ -174,12 +174,12 @@ impl Failure {
             ),
             StoreErrorKind::CredentialsRejected => (
                 exit_code::REFUSED,
-                "log in again (`aws sso login`), see who you are with `aws sts get-caller-identity`",
+                "log in again (`aws sso login`); `aws sts get-caller-identity` shows who you are",
             ),
             StoreErrorKind::AccessDenied => (
                 exit_code::REFUSED,
                 "ask for this permission, or use credentials that have it: \
-                 `aws sts get-caller-identity` says who you are",
+                 `aws sts get-caller-identity` shows who you are",
             ),
             StoreErrorKind::RegionMissing => (
                 exit_code::CONFIGURATION,
@@ -191,7 +191,7 @@ impl Failure {
             ),
             StoreErrorKind::Rejected => (
                 exit_code::CONFIGURATION,
-                "see what is done with `tflock --verbose`",
+                "run it with `tflock --verbose` to see the requests",
             ),
         };
         let message = if error.action == SET_UP {
@@ -202,7 +202,7 @@ impl Failure {
         Self::new(exit_code, message).hint(error.remedy.unwrap_or_else(|| hint.to_owned()))
     }
 
-    /// A lock that could not be taken; `command_line` makes a command of ours for the same lock.
+    /// A lock that could not be taken; `command_line` builds a tflock command for the same lock.
     #[must_use]
     pub fn not_acquired(error: AcquireError, command_line: impl Fn(&str) -> String) -> Self {
         let mut failure = Self::of_store("take", error.error);
@@ -214,20 +214,20 @@ impl Failure {
             failure.hint = Some(format!(
                 "once the store answers again: `{}`, then `{}` if it is there",
                 command_line("status"),
-                command_line(&removal_words(Some(&id))),
+                command_line(&force_unlock_words(Some(&id))),
             ));
         }
         failure
     }
 }
 
-/// The longest lock ID that is worth typing.
+/// The longest lock ID worth typing.
 const LONGEST_ID: usize = 200;
 
-/// The words after `tflock` that remove the lock of that ID. An ID is what somebody wrote into the store: it may look like
-/// an option.
+/// The words after `tflock` that remove the lock with that ID. Anyone may have written the ID into the store: it can
+/// look like an option.
 #[must_use]
-pub fn removal_words(id: Option<&LockId>) -> String {
+pub fn force_unlock_words(id: Option<&LockId>) -> String {
     match id.map(|id| id.0.as_str()) {
         Some(id) if id.starts_with('-') && id.len() <= LONGEST_ID => {
             format!("force-unlock -- {}", quoted_for_shell(id))
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_system_without_room_for_a_process_is_no_bug_of_ours() {
+    fn running_out_of_processes_is_not_a_bug() {
         let full = std::io::Error::from_raw_os_error(nix::libc::EAGAIN);
         let failure = Failure::from(SpawnError::Other {
             program: "terraform".into(),
@@ -254,13 +254,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_could_be_an_option_or_a_novel_removes_nothing_by_itself() {
-        let words = |id: &str| removal_words(Some(&LockId(id.to_owned())));
+    fn ids_that_look_like_options_or_are_too_long_are_printed_safely() {
+        let words = |id: &str| force_unlock_words(Some(&LockId(id.to_owned())));
         assert_eq!(words("4db125df"), "force-unlock 4db125df");
         assert_eq!(words("--yes"), "force-unlock -- --yes");
         assert_eq!(words("a b"), "force-unlock 'a b'");
         assert_eq!(words(&"a".repeat(500)), "force-unlock");
         assert_eq!(words(""), "force-unlock");
-        assert_eq!(removal_words(None), "force-unlock");
+        assert_eq!(force_unlock_words(None), "force-unlock");
     }
 }

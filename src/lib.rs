@@ -1,13 +1,13 @@
 //! tflock: terraform under its own state lock.
 //!
-//! Arguments become a request (`cli`), the request finds its lock (`target`), and a session takes it, runs the
-//! child and gives it back. `lock`, `child` and `terraform` know nothing of each other; `session` ties the first
-//! two together and `target` the first and the last. `docs/architecture.md` has the picture and the rules.
+//! The command line becomes an invocation (`cli`), which finds its lock (`resolve`); a session takes the lock, runs the
+//! child and releases it. `lock`, `child` and `terraform` know nothing of each other: `session` ties the first two
+//! together, `resolve` the first and the last. `docs/architecture.md` has the picture and the rules.
 #![cfg_attr(
     test,
     expect(
         clippy::disallowed_methods,
-        reason = "tests start programs, and run with the PATH of whoever runs them"
+        reason = "tests start programs, and use the caller's PATH"
     )
 )]
 
@@ -35,18 +35,18 @@ use std::panic::{UnwindSafe, catch_unwind};
 use nix::libc::SIGPIPE;
 
 use self::child::{Inheritance, SignalNumber};
-use self::cli::{Answer, COMPLETION_VARIABLE, Command};
+use self::cli::{COMPLETION_VARIABLE, Command, EarlyExit};
 use self::context::Context;
 use self::failure::Failure;
 use self::session::Outcome;
 use self::shim::CalledAs;
 use self::ui::NotPrinted;
 
-/// Does what the command line asks for, whose first word is the name that we were called by, and says how to end.
+/// Runs the command line, whose first word is the program's name, and says how to end.
 #[must_use]
 pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcome {
     let outcome = reporting_bugs(|| {
-        // A panic's words go the way of all others.
+        // Panic messages go through the same writer as everything else.
         std::panic::set_hook(Box::new(|panic| plain_ui().warning(&panic.to_string())));
         let zeroth = arguments.next();
         let arguments: Vec<OsString> = arguments.collect();
@@ -56,7 +56,7 @@ pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcom
         let path = environment::variable("PATH");
         let called_as = shim::called_as(zeroth.as_deref(), path.as_deref());
         if let (Some(_), Some(zeroth)) = (called_as, zeroth) {
-            // `killall terraform` means the real one, which it reaches by itself.
+            // `killall terraform` is meant for the real one, which gets the signal itself.
             child::rename_this_process(c"tflock", &zeroth);
         }
         carry_out(arguments, called_as)
@@ -65,8 +65,7 @@ pub fn run(mut arguments: impl Iterator<Item = OsString> + UnwindSafe) -> Outcom
     outcome
 }
 
-/// Turns a panic into an exit code. The panic itself has been reported by then, and a lock that was held has been
-/// released.
+/// Turns a panic into an exit code. By then the panic has been reported and a held lock released.
 fn reporting_bugs(work: impl FnOnce() -> Outcome + UnwindSafe) -> Outcome {
     catch_unwind(work).unwrap_or_else(|_| {
         plain_ui().failure(
@@ -77,7 +76,7 @@ fn reporting_bugs(work: impl FnOnce() -> Outcome + UnwindSafe) -> Outcome {
     })
 }
 
-/// For failures that come before the options are known.
+/// For failures before the options are known.
 fn plain_ui() -> ui::Ui {
     ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Refused, true)
 }
@@ -91,27 +90,29 @@ fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
     // A shell that completes terraform's words asks terraform, in a way that no option of ours can be part of.
     let line = environment::variable("COMP_LINE");
     let completing = line.is_some_and(|line| !line.is_empty());
-    let request = if completing || called_as.is_some() {
-        cli::parse_terraforms(arguments)
+    let invocation = if completing || called_as.is_some() {
+        cli::parse_as_terraform(arguments)
     } else {
         cli::parse(arguments)
     };
-    let request = match request {
-        Ok(request) => request,
-        Err(answer) => {
-            let printed = match answer {
-                Answer::Help(text) => ui::print(&text).map_err(anyhow::Error::from),
-                Answer::Mistake(mistake) => Err(mistake.into()),
+    let invocation = match invocation {
+        Ok(invocation) => invocation,
+        Err(exit) => {
+            let printed = match exit {
+                EarlyExit::Help(text) => ui::print(&text).map_err(anyhow::Error::from),
+                EarlyExit::UsageError(error) => Err(error.into()),
             };
-            return printed
-                .map_or_else(|error| ended_by(error, &plain_ui()), |()| Outcome::Exit(0));
+            return printed.map_or_else(
+                |error| report_failure(error, &plain_ui()),
+                |()| Outcome::Exit(0),
+            );
         }
     };
-    let context = match Context::new(&request, called_as) {
+    let context = match Context::new(&invocation, called_as) {
         Ok(context) => context,
-        Err(failure) => return ended_by(failure.into(), &plain_ui()),
+        Err(failure) => return report_failure(failure.into(), &plain_ui()),
     };
-    let outcome = match request.command {
+    let outcome = match invocation.command {
         Command::Terraform(arguments) => commands::terraform::run(&context, arguments),
         Command::Exec(arguments) => commands::exec::run(&context, &arguments),
         Command::Status(arguments) => commands::status::run(&context, &arguments),
@@ -119,13 +120,13 @@ fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Version => commands::version::run(&context),
     };
-    outcome.unwrap_or_else(|error| ended_by(error, &context.ui))
+    outcome.unwrap_or_else(|error| report_failure(error, &context.ui))
 }
 
-/// How a run ends that failed, once that is said.
-fn ended_by(error: anyhow::Error, ui: &ui::Ui) -> Outcome {
+/// Reports a failure, and says how to end.
+fn report_failure(error: anyhow::Error, ui: &ui::Ui) -> Outcome {
     let error = match error.downcast::<NotPrinted>() {
-        // As any program ends whose reader has seen enough.
+        // Like any program whose reader has gone away.
         Ok(NotPrinted::NoReader) => return Outcome::Signal(SignalNumber(SIGPIPE)),
         Ok(error) => Failure::new(exit_code::CONFIGURATION, error.to_string())
             .hint("free space there, or send the output somewhere else")
@@ -154,10 +155,10 @@ mod tests {
     }
 }
 
-/// Tests run in the order of their names: this one is the first, because those that need terraform stand behind minutes
-/// of others.
+/// Tests run in the order of their names. This one comes first: without terraform, those that need it would fail only
+/// after minutes of others.
 #[cfg(test)]
-mod above_all {
+mod a_prerequisite {
     use crate::terraform::real_terraform;
 
     #[test]

@@ -1,4 +1,4 @@
-//! Text that others wrote, made fit to be shown and to be typed. Whatever is not our own words goes through here.
+//! Makes foreign text safe to show and to type. Everything that is not our own wording goes through here.
 
 pub mod printable;
 mod shell;

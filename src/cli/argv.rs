@@ -1,29 +1,29 @@
-//! Where tflock's words end and terraform's begin.
+//! Splits the command line into tflock's words and terraform's.
 //!
-//! terraform writes long options with one dash (`-chdir=DIR`, `-version`), which clap would read as a row of
-//! short ones, so the leading words are told apart before clap sees them.
+//! terraform writes long options with one dash (`-chdir=DIR`, `-version`), which clap would read as a cluster of short
+//! ones. So the leading words are sorted out before clap sees them.
 
 use std::ffi::OsString;
 
 use super::typed::Typed;
 use crate::terraform::command::parse_switch;
 
-/// A command line, divided.
+/// A command line, split.
 #[derive(Debug, Default)]
 pub(super) struct Argv {
-    /// For clap: tflock's options, and its own command with what follows.
+    /// For clap: tflock's options, and its own command with its arguments.
     pub own: Vec<OsString>,
     /// terraform's `-chdir`.
     pub chdir: Option<OsString>,
-    /// terraform's words; empty where the command is tflock's own.
+    /// terraform's words; empty if the command is tflock's own.
     pub terraform: Vec<OsString>,
-    /// terraform's `-no-color` behind a command of our own.
+    /// terraform's `-no-color`, given to one of our commands.
     pub no_color: bool,
-    /// All of it, for hints.
+    /// The whole line, for hints.
     pub typed: Typed,
 }
 
-/// Divides `arguments`; which options take a value and which commands are tflock's own is read off `definition`.
+/// Splits `arguments`. `definition` tells which options take a value and which commands are tflock's own.
 pub(super) fn split(arguments: Vec<OsString>, definition: &clap::Command) -> Result<Argv, String> {
     let mut argv = Argv::default();
     let mut options = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn split(arguments: Vec<OsString>, definition: &clap::Command) -> Res
         }
         if let Some(directory) = word.strip_prefix("-chdir=") {
             if argv.chdir.replace(OsString::from(directory)).is_some() {
-                return Err("`-chdir` is given twice".to_owned());
+                return Err("`-chdir` was given twice".to_owned());
             }
             rest.next();
         } else if is_own(word) {
@@ -58,7 +58,7 @@ pub(super) fn split(arguments: Vec<OsString>, definition: &clap::Command) -> Res
         argv.add_own_command(command)?;
     } else {
         argv.terraform = command;
-        // `terraform -v` prints the version; with nothing to be verbose about, so does `tflock -v`.
+        // `terraform -v` prints the version. So does `tflock -v`, when there is nothing to be verbose about.
         if argv.terraform.is_empty() && argv.own == ["-v"] {
             argv.terraform = std::mem::take(&mut argv.own);
         }
@@ -66,7 +66,7 @@ pub(super) fn split(arguments: Vec<OsString>, definition: &clap::Command) -> Res
     Ok(argv)
 }
 
-/// Two dashes, or nothing but short options of ours.
+/// Whether the word is an option of ours: two dashes, or a cluster of our short ones.
 fn is_own(word: &str) -> bool {
     word.starts_with("--")
         || word
@@ -82,7 +82,7 @@ fn takes_value(word: &str, definition: &clap::Command) -> bool {
 }
 
 impl Argv {
-    /// One of tflock's commands with what follows, terraform's spellings of its flags put into tflock's.
+    /// Adds one of tflock's commands with its arguments; terraform's spellings of its flags become tflock's.
     fn add_own_command(&mut self, command: Vec<OsString>) -> Result<(), String> {
         let mut words = command.into_iter();
         let name = words.next().unwrap_or_default();
@@ -91,7 +91,7 @@ impl Argv {
         self.own.push(name);
         while !is_exec && let Some(word) = words.next() {
             let (flag, value) = match word.to_str() {
-                // Behind it there are no flags.
+                // No flags after this.
                 Some("--") => {
                     self.own.push(word);
                     break;
@@ -108,7 +108,7 @@ impl Argv {
                     self.own.extend(is_on(flag, value)?.then(|| "--yes".into()));
                 }
                 "-chdir" => {
-                    return Err("`-chdir` stands before the command, as with terraform".to_owned());
+                    return Err("`-chdir` goes before the command, as with terraform".to_owned());
                 }
                 _ => self.own.push(word),
             }
@@ -118,7 +118,7 @@ impl Argv {
     }
 }
 
-/// What a switch of Go's says.
+/// The value of a boolean flag, as Go reads it.
 fn is_on(flag: &str, value: Option<&str>) -> Result<bool, String> {
     match value {
         None => Ok(true),

@@ -18,7 +18,7 @@ use super::{Shell, argv};
 /// The variable that holds the name of the shell which asks.
 pub const VARIABLE: &str = "TFLOCK_COMPLETE";
 
-/// terraform's commands and what they are for, after `terraform -help` of 1.11.
+/// terraform's commands with their descriptions, from `terraform -help` of 1.11.
 const TERRAFORM_COMMANDS: [(&str, &str); 26] = [
     ("apply", "Create or update infrastructure"),
     (
@@ -69,8 +69,8 @@ const TERRAFORM_COMMANDS: [(&str, &str); 26] = [
     ("workspace", "Workspace management"),
 ];
 
-/// Commands that terraform or OpenTofu have, and that are not worth completing.
-const FURTHER: [&str; 7] = [
+/// Commands of terraform or OpenTofu that are not worth completing.
+const UNCOMPLETED_COMMANDS: [&str; 7] = [
     "cloud",
     "force-unlock",
     "internal-plugin",
@@ -80,10 +80,12 @@ const FURTHER: [&str; 7] = [
     "rpcapi",
 ];
 
-/// Whether terraform or OpenTofu have a command of that name.
-pub(super) fn is_terraforms(name: &str) -> bool {
+/// Whether terraform or OpenTofu has a command of that name.
+pub(super) fn is_terraform_command(name: &str) -> bool {
     let known = TERRAFORM_COMMANDS.iter().map(|(known, _)| known);
-    known.chain(&FURTHER).any(|known| *known == name)
+    known
+        .chain(&UNCOMPLETED_COMMANDS)
+        .any(|known| *known == name)
 }
 
 /// The script that completes tflock's command line in `shell`.
@@ -209,8 +211,8 @@ fn definition(terraforms: &ArgValueCompleter) -> Command {
         })
 }
 
-/// Our options are global to our own commands only: behind a command of terraform's they would go to terraform,
-/// which does not know them.
+/// Our options are global only to our own commands: after a terraform command they would go to terraform, which does
+/// not know them.
 fn own_definition() -> Command {
     let definition = super::definition();
     let globals: Vec<Arg> = definition

@@ -1,8 +1,8 @@
-//! The help of each command of ours: only the options that it uses, and two examples.
+//! The help of each of our commands: only the options that it uses, and two examples.
 
 use clap::{Arg, Command};
 
-/// What a command of ours uses of tflock's options, by their IDs, and how it is called.
+/// The global options that one of our commands uses, by ID, and its examples.
 struct Used {
     command: &'static str,
     options: &'static [&'static str],
@@ -37,7 +37,7 @@ const USED: [Used; 4] = [
     Used {
         command: "force-unlock",
         options: &["store", "table", "lock_id", "no_input", "quiet", "verbose"],
-        examples: "terraform's `-force` answers the question like `--yes`, and `-no-color` is understood.\n\n\
+        examples: "terraform's `-force` works like `--yes`; `-no-color` is accepted too.\n\n\
                    Examples:\n  tflock force-unlock\n  \
                    tflock force-unlock -force 4db125df-d950-b194-cf41-df3ed13f0cf1",
     },
@@ -49,7 +49,7 @@ const USED: [Used; 4] = [
     },
 ];
 
-/// The help of that command, if it is ours.
+/// The help of `name`, if it is one of our commands.
 pub(super) fn of_command(name: &str, definition: Command) -> Option<String> {
     let used = USED.iter().find(|used| used.command == name)?;
     let shown = |argument: &&Arg| {
@@ -60,7 +60,7 @@ pub(super) fn of_command(name: &str, definition: Command) -> Option<String> {
         .get_arguments()
         .filter(shown)
         .enumerate()
-        // Behind the command's own.
+        // After the command's own options.
         .map(|(place, argument)| argument.clone().global(false).display_order(100 + place))
         .collect();
     let mut definition = definition
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_command_of_ours_shows_what_it_uses_and_two_examples() {
+    fn the_help_of_each_command_shows_its_options_and_two_examples() {
         for command in definition().get_subcommands() {
             let name = command.get_name();
             let help = of_command(name, definition()).unwrap();

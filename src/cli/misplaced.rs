@@ -1,16 +1,16 @@
-//! Words that are almost ours: options of tflock's behind terraform's command, and misspelt commands.
+//! Near misses: tflock options typed after terraform's command, and misspelt commands.
 
 use std::ffi::{OsStr, OsString};
 
-use super::completion::is_terraforms;
+use super::completion::is_terraform_command;
 use crate::text::quoted_words;
 
-/// What was meant, as the whole line should be typed behind `tflock`; `None` if none of our options stands behind
-/// terraform's command.
+/// Finds options of ours after terraform's command, and says how to type the line after `tflock`. `None` if there are
+/// none.
 ///
-/// Go's flags know no difference between one dash and two, so both are looked for. Behind `--` there are no options.
+/// Go's flag parser treats one dash and two alike, so both are looked for. After `--` there are no options.
 #[must_use]
-pub fn option_behind(command: &[OsString], definition: &clap::Command) -> Option<Misplaced> {
+pub fn misplaced_option(command: &[OsString], definition: &clap::Command) -> Option<Misplaced> {
     let mut moved: Vec<&OsStr> = Vec::new();
     let mut kept: Vec<&OsStr> = Vec::new();
     let mut option = None;
@@ -42,12 +42,12 @@ pub fn option_behind(command: &[OsString], definition: &clap::Command) -> Option
     })
 }
 
-/// An option of ours behind terraform's command.
+/// A tflock option typed after terraform's command.
 #[derive(Debug, PartialEq)]
 pub struct Misplaced {
     /// The option.
     pub option: String,
-    /// The words as they should be typed behind `tflock`.
+    /// What to type after `tflock` instead.
     pub line: String,
 }
 
@@ -69,11 +69,11 @@ fn with_two_dashes(word: &OsStr) -> OsString {
     }
 }
 
-/// The command of ours that `word` is a slip of the fingers away from, unless terraform has one of that name.
+/// The command of ours that `word` misspells, unless terraform has one of that name.
 #[must_use]
-pub(super) fn command_like(word: &OsStr, definition: &clap::Command) -> Option<String> {
+pub(super) fn command_similar_to(word: &OsStr, definition: &clap::Command) -> Option<String> {
     let word = word.to_str()?;
-    if is_terraforms(word) {
+    if is_terraform_command(word) {
         return None;
     }
     let near = definition.get_subcommands().find(|command| {
@@ -84,7 +84,7 @@ pub(super) fn command_like(word: &OsStr, definition: &clap::Command) -> Option<S
     near.map(|command| command.get_name().to_owned())
 }
 
-/// How many letters have to be added, left out, replaced or swapped with the next one (optimal string alignment).
+/// Edit distance: letters added, removed, replaced or swapped with a neighbour (optimal string alignment).
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     if one.len().abs_diff(other.len()) > 2 {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn options_of_ours_move_before_the_command() {
+    fn misplaced_options_move_before_the_command() {
         for (typed, meant) in [
             ("plan --wait 3s", "--wait 3s plan"),
             ("plan --wait=3s -out p", "--wait=3s plan -out p"),
@@ -130,7 +130,7 @@ mod tests {
             ),
             ("plan --wait", "--wait plan"),
         ] {
-            let misplaced = option_behind(&words(typed), &definition()).unwrap();
+            let misplaced = misplaced_option(&words(typed), &definition()).unwrap();
             assert_eq!(misplaced.line, meant);
         }
         for fine in [
@@ -140,12 +140,16 @@ mod tests {
             "plan -v",
             "apply -lock-timeout=3s",
         ] {
-            assert_eq!(option_behind(&words(fine), &definition()), None, "{fine}");
+            assert_eq!(
+                misplaced_option(&words(fine), &definition()),
+                None,
+                "{fine}"
+            );
         }
     }
 
     #[test]
-    fn a_slip_of_the_fingers_is_recognised_and_terraforms_commands_are_not_ours() {
+    fn a_typo_is_recognised_unless_it_is_a_terraform_command() {
         for (typed, meant) in [
             ("statsu", Some("status")),
             ("staus", Some("status")),
@@ -160,7 +164,7 @@ mod tests {
             ("no-such-command", None),
             ("", None),
         ] {
-            let near = command_like(OsStr::new(typed), &definition());
+            let near = command_similar_to(OsStr::new(typed), &definition());
             assert_eq!(near.as_deref(), meant, "{typed}");
         }
     }

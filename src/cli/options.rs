@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::lock::acquire::Patience;
 use crate::terraform::duration::parse_duration;
 
-/// Options that stand before the command.
+/// The options that go before the command.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Where the lock lives
@@ -35,11 +35,12 @@ pub struct Options {
     #[arg(long, env = "TFLOCK_WAIT", value_name = "DURATION", default_value = "15m", hide_env_values = true, value_parser = patience, global = true)]
     pub wait: Patience,
 
-    /// Shown to everyone who meets the lock
+    /// Why you hold the lock; shown to everyone who finds it held
     #[arg(long, env = "TFLOCK_REASON", value_name = "TEXT", hide_env_values = true, value_parser = NonEmptyStringValueParser::new(), global = true)]
     pub reason: Option<String>,
 
-    /// Let others take the lock over after this much silence, or `never` [default: plan 60s, all else never]
+    /// Let other runs take over the lock after this long without a heartbeat, or `never` [default: plan 60s, all else
+    /// never]
     #[arg(long, env = "TFLOCK_EXPIRE_AFTER", value_name = "DURATION", hide_env_values = true, value_parser = expiry, global = true)]
     pub expire_after: Option<Expiry>,
 
@@ -53,7 +54,7 @@ pub struct Options {
     )]
     pub terraform: Option<PathBuf>,
 
-    /// Never prompt; so too without a terminal
+    /// Never prompt (the default without a terminal)
     #[arg(long, env = "TFLOCK_NO_INPUT", value_parser = FalseyValueParser::new(), hide_env_values = true, global = true)]
     pub no_input: bool,
 
@@ -61,7 +62,7 @@ pub struct Options {
     #[arg(short, long, env = "TFLOCK_QUIET", value_parser = FalseyValueParser::new(), hide_env_values = true, global = true)]
     pub quiet: bool,
 
-    /// Say on stderr what is done and why
+    /// Explain on stderr what tflock does and why
     #[arg(short, long, env = "TFLOCK_LOG", value_parser = FalseyValueParser::new(), hide_env_values = true, global = true)]
     pub verbose: bool,
 }
@@ -69,9 +70,9 @@ pub struct Options {
 /// `--store`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StoreChoice {
-    /// What the backend says; files on this machine if it says nothing
+    /// Where the backend locks; files on this machine if it does not
     Auto,
-    /// An item of a DynamoDB table
+    /// An item in a DynamoDB table
     Dynamodb,
     /// terraform's lock object in S3
     S3,
@@ -80,7 +81,7 @@ pub enum StoreChoice {
 }
 
 impl StoreChoice {
-    /// What `--store` calls it; `None` for the default.
+    /// Its name on the command line; `None` for the default.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         match self {
@@ -95,13 +96,13 @@ impl StoreChoice {
 /// `--expire-after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Silence proves nothing.
+    /// The lock never expires.
     Never,
-    /// After this much silence the holder has stopped, and may be replaced.
+    /// The lock expires after this long without a heartbeat; others may then take it over.
     After(Duration),
 }
 
-/// The shortest promise that heartbeats can keep: the holder renews after a third of it.
+/// The shortest expiry that heartbeats can keep: the holder renews after a third of it.
 const SHORTEST_EXPIRY: Duration = Duration::from_secs(3);
 
 fn patience(text: &str) -> Result<Patience, String> {
@@ -120,7 +121,7 @@ fn expiry(text: &str) -> Result<Expiry, String> {
     let duration = parse_duration(text).map_err(|error| error.to_string())?;
     if duration < SHORTEST_EXPIRY {
         return Err(format!(
-            "`{text}` is too short: heartbeats need at least {} s, or say `never`",
+            "`{text}` is too short: heartbeats need at least {} s; or use `never`",
             SHORTEST_EXPIRY.as_secs()
         ));
     }

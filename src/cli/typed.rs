@@ -1,23 +1,23 @@
-//! The command line as it was typed, so that a hint can repeat the whole of it.
+//! The command line as typed, so that a hint can repeat all of it.
 
 use std::ffi::{OsStr, OsString};
 
 use crate::lock::acquire::PatienceSaid;
 use crate::text::quoted_words;
 
-/// What was typed, without what a hint says anew: which lock it is about, and how long to wait for it.
+/// The typed words, without the options that a hint sets itself: which lock, and how long to wait.
 #[derive(Clone, Debug, Default)]
 pub struct Typed {
     /// tflock's options, each with its value.
     options: Vec<Vec<OsString>>,
-    /// The command, and what follows it.
+    /// The command and its arguments.
     command: Vec<OsString>,
-    /// Whether `--wait` is among it.
-    says_wait: bool,
+    /// Whether `--wait` was given.
+    has_wait: bool,
 }
 
-/// The options that [`crate::context::Context::command_line`] says, be they from the environment, and `--wait`.
-const SAID_ANEW: [&str; 4] = ["--store", "--table", "--lock-id", "--wait"];
+/// The options that [`crate::context::Context::command_line`] adds, even if they came from variables, and `--wait`.
+const SET_BY_HINTS: [&str; 4] = ["--store", "--table", "--lock-id", "--wait"];
 
 impl Typed {
     pub(super) fn new(options: Vec<Vec<OsString>>, command: Vec<OsString>) -> Self {
@@ -26,13 +26,13 @@ impl Typed {
             let name = word.and_then(|word| word.split('=').next());
             name.unwrap_or_default().to_owned()
         };
-        let says_wait = options.iter().any(|option| name(option) == "--wait");
+        let has_wait = options.iter().any(|option| name(option) == "--wait");
         let options = options.into_iter();
-        let options = options.filter(|option| !SAID_ANEW.contains(&name(option).as_str()));
+        let options = options.filter(|option| !SET_BY_HINTS.contains(&name(option).as_str()));
         Self {
             options: options.collect(),
             command,
-            says_wait,
+            has_wait,
         }
     }
 
@@ -42,24 +42,24 @@ impl Typed {
         first.unwrap_or_default()
     }
 
-    /// Whether it says how long this run is to wait.
+    /// Whether `--wait` was typed for this run.
     #[must_use]
     pub fn patience_said(&self) -> PatienceSaid {
-        if self.says_wait {
+        if self.has_wait {
             PatienceSaid::ToThisRun
         } else {
             PatienceSaid::InGeneral
         }
     }
 
-    /// The same words, waiting for an hour.
+    /// The same command line with `--wait 1h`.
     #[must_use]
     pub fn waiting_longer(&self) -> String {
         let wait = ["--wait", "1h"].map(OsStr::new);
         self.line(wait.into_iter().chain(as_words(&self.command)))
     }
 
-    /// The same options with other words for the command.
+    /// The same options with another command.
     #[must_use]
     pub fn with_command(&self, command: &[OsString]) -> String {
         self.line(as_words(command))
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_has_all_that_was_typed_but_the_wait() {
+    fn a_hint_repeats_everything_typed_except_the_wait() {
         let typed = Typed::new(
             vec![
                 words(&["--wait", "0"]),

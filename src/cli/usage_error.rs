@@ -1,25 +1,24 @@
-//! clap's errors in tflock's words: one sentence with its literals in backticks, and a hint.
+//! Rewords clap's errors: one sentence with literals in backticks, and a hint.
 //!
-//! clap blames an option for what stands in its variable; here the blame is put where the mistake is.
+//! clap blames the option even if the value came from its variable; this names the real source.
 
 use std::error::Error as _;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// What is wrong, and what to do about it.
-pub(super) struct Mistake {
+/// What is wrong, and how to fix it.
+pub(super) struct UsageError {
     pub message: String,
     pub hint: String,
 }
 
-/// Puts `error` into words; `words` are those that clap was given, and `definition` says which variable stands for
-/// which option.
-pub(super) fn in_words(
+/// Explains `error`. `words` are what clap parsed; `definition` maps options to their variables.
+pub(super) fn explain(
     error: &clap::Error,
     words: &[OsString],
     definition: &clap::Command,
-) -> Mistake {
+) -> UsageError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => Some(texts.join(" ")),
@@ -27,21 +26,21 @@ pub(super) fn in_words(
     };
     let argument = text(ContextKind::InvalidArg).unwrap_or_default();
     let value = text(ContextKind::InvalidValue).unwrap_or_default();
-    let place = place_of(&argument, words, definition);
+    let source = source_of(&argument, words, definition);
     let message = match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            format!("there is no option `{argument}`")
+            format!("unknown option `{argument}`")
         }
-        ErrorKind::UnknownArgument => format!("`{argument}` is an unexpected argument"),
-        ErrorKind::InvalidValue if value.is_empty() => format!("{place} needs a value"),
+        ErrorKind::UnknownArgument => format!("unexpected argument `{argument}`"),
+        ErrorKind::InvalidValue if value.is_empty() => format!("{source} needs a value"),
         ErrorKind::InvalidValue => {
             let possible = quoted(error.get(ContextKind::ValidValue));
-            format!("the value `{value}` of {place} is not one of {possible}")
+            format!("the value `{value}` of {source} is not one of {possible}")
         }
-        ErrorKind::TooManyValues => format!("{place} takes no value, and was given `{value}`"),
+        ErrorKind::TooManyValues => format!("{source} takes no value, but got `{value}`"),
         ErrorKind::ValueValidation => {
             let reason = error.source().map(ToString::to_string).unwrap_or_default();
-            format!("the value of {place} cannot be used: {reason}")
+            format!("the value of {source} cannot be used: {reason}")
         }
         ErrorKind::MissingRequiredArgument => {
             let missing = argument.trim_end_matches('.');
@@ -50,8 +49,8 @@ pub(super) fn in_words(
                 missing.trim_matches(['<', '>', '[', ']'])
             )
         }
-        // No options exclude each other in the definition.
-        ErrorKind::ArgumentConflict => format!("{place} is given twice"),
+        // The definition has no options that exclude each other.
+        ErrorKind::ArgumentConflict => format!("{source} was given twice"),
         _ => one_line(error),
     };
     let suggested = text(ContextKind::SuggestedArg).or_else(|| text(ContextKind::SuggestedValue));
@@ -59,11 +58,11 @@ pub(super) fn in_words(
         Some(suggested) => format!("did you mean `{suggested}`? see `tflock --help`"),
         None => "see `tflock --help`".to_owned(),
     };
-    Mistake { message, hint }
+    UsageError { message, hint }
 }
 
-/// Where a value stands: its option, or the option's variable where the option was not given.
-fn place_of(argument: &str, words: &[OsString], definition: &clap::Command) -> String {
+/// The source of a value: its option, or the variable if the option was not given.
+fn source_of(argument: &str, words: &[OsString], definition: &clap::Command) -> String {
     let name = argument.split([' ', '=']).next().unwrap_or_default();
     let option = definition
         .get_arguments()
@@ -95,7 +94,7 @@ fn quoted(values: Option<&ContextValue>) -> String {
     quoted.join(", ")
 }
 
-/// clap's own sentence, without the usage and the tips that follow it.
+/// clap's own sentence, without usage and tips.
 fn one_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
     let first = rendered.lines().next().unwrap_or_default();

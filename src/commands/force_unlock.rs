@@ -26,7 +26,7 @@ pub fn run(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::Resul
 
 async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::Result<Outcome> {
     let seen = look(context).await?;
-    if by_terraform::is_terraforms(&seen, arguments) {
+    if by_terraform::applies(&seen, arguments) {
         return Err(by_terraform::unlock(context, arguments)?.into());
     }
     let held: Vec<(&dyn Store, &Stored, &Assessment)> = seen

@@ -20,7 +20,7 @@ use crate::lock::read::read;
 use crate::lock::store::{Revision, Store, Stored};
 use crate::resolve::{self, LockRequest};
 use crate::session::Outcome;
-use crate::terraform::directory::is_terraforms;
+use crate::terraform::directory::is_terraform_directory;
 use crate::terraform::own_lock::OwnLock;
 use crate::text::printable;
 use crate::ui::waiting::Waiting;
@@ -142,7 +142,10 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
         });
     }
     let is_free = seen.iter().all(|place| place.held.is_none());
-    if is_free && context.options.lock_id.is_none() && !is_terraforms(&directory, &variable) {
+    if is_free
+        && context.options.lock_id.is_none()
+        && !is_terraform_directory(&directory, &variable)
+    {
         return Err(Failure::new(
             exit_code::CONFIGURATION,
             format!(

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::child::{Command, HandOver};
-use crate::cli::{Expiry, Misplaced, option_behind};
+use crate::cli::{Expiry, Misplaced, misplaced_option};
 use crate::context::{Context, block_on};
 use crate::environment::variable;
 use crate::exit_code;
@@ -32,9 +32,9 @@ pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcom
     let classified = classify(&arguments, &variable).map_err(Failure::from)?;
     if matches!(classified, Classified::Locking(_))
         && context.called_as.is_none()
-        && let Some(misplaced) = option_behind(&arguments)
+        && let Some(misplaced) = misplaced_option(&arguments)
     {
-        return Err(misplaced_option(context, &misplaced).into());
+        return Err(misplaced_failure(context, &misplaced).into());
     }
     let command = match classified {
         // A directory that is not there is terraform's to complain about.
@@ -53,7 +53,7 @@ pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcom
 }
 
 /// terraform would refuse it, after a wait for the lock.
-fn misplaced_option(context: &Context, misplaced: &Misplaced) -> Failure {
+fn misplaced_failure(context: &Context, misplaced: &Misplaced) -> Failure {
     Failure::new(
         exit_code::USAGE,
         format!(
@@ -69,7 +69,7 @@ fn pass_through(context: &Context, program: &Path, arguments: Vec<OsString>) -> 
     let mut command = Command::new(program);
     command.arguments = context.with_chdir(arguments);
     command.environment = context.shim_variables();
-    context.become_program(&command)
+    context.exec_program(&command)
 }
 
 async fn locked(
@@ -141,7 +141,7 @@ async fn locked(
     let naming = resolved
         .local_name
         .as_ref()
-        .map(|name| context.naming_local(name));
+        .map(|name| context.for_local_lock(name));
     let telling = naming.as_ref().unwrap_or(context);
     Ok(run_under_lock(telling, request, resolved, spec, &child).await?)
 }

@@ -15,7 +15,7 @@ pub fn run(context: &Context) -> anyhow::Result<Outcome> {
         let mut command = Command::new(program);
         command.arguments = context.with_chdir(vec!["version".into()]);
         // What cannot be executed has no version; ours was asked for, and was told.
-        let _ = context.become_program(&command);
+        let _ = context.exec_program(&command);
     }
     Ok(Outcome::Exit(0))
 }

@@ -95,7 +95,7 @@ pub fn carry_out(mut inheritance: Inheritance) -> Outcome {
     let released = released
         .unwrap_or_else(|error| Err(Failure::new(exit_code::NOT_RELEASED, error.to_string())));
     let is_free = released.unwrap_or_else(|failure| {
-        let removal = context.removal_line(Some(&will.lock_id));
+        let removal = context.force_unlock_line(Some(&will.lock_id));
         tell_kept(&context.ui, &failure);
         context.ui.hint(&format!(
             "once all that ran under it has ended: `{removal}`"
@@ -120,7 +120,7 @@ fn context_of(will: &Will) -> Result<(Context, Command), Failure> {
     let called_as = shim::called_as(zeroth.as_deref(), path.as_deref());
     let words = words.collect();
     let request = if called_as.is_some() {
-        cli::parse_terraforms(words)
+        cli::parse_as_terraform(words)
     } else {
         cli::parse(words)
     };
@@ -219,7 +219,7 @@ async fn release_places(
     host: &Rc<dyn Host>,
 ) -> Result<bool, Failure> {
     let context = match &resolved.local_name {
-        Some(name) => Cow::Owned(context.naming_local(name)),
+        Some(name) => Cow::Owned(context.for_local_lock(name)),
         None => Cow::Borrowed(context),
     };
     let turn = resolved.init_lock.map(|lock| lock.turn);

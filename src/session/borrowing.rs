@@ -50,7 +50,7 @@ pub(super) async fn run_borrowing(
     for turn in &turns {
         turn.hand_on();
     }
-    Err(context.become_program(&child))
+    Err(context.exec_program(&child))
 }
 
 /// The turn at what is lent there.

@@ -35,7 +35,7 @@ impl Session<'_> {
         let wait = &self.longer_wait;
         let naming = self.reporter.context_naming(key);
         let id = observed.stored.record.lock_id();
-        let removal = || naming.removal_line(id.as_ref());
+        let removal = || naming.force_unlock_line(id.as_ref());
         match observed.assessment.liveness {
             Liveness::Alive | Liveness::Silent => {
                 let look = naming.command_line("status");

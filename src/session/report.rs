@@ -219,6 +219,6 @@ pub(super) fn tell_left(naming: &Context, failed: &NotReleased) {
         kind if kind.is_about_credentials() => "once you have logged in again",
         _ => "once the store answers again",
     };
-    let removal = naming.removal_line(Some(&failed.id));
+    let removal = naming.force_unlock_line(Some(&failed.id));
     naming.ui.hint(&format!("{condition}: `{removal}`"));
 }

@@ -138,7 +138,7 @@ impl Scene {
     /// Runs the child under a lock; or says with what words it panicked.
     fn run(&self, when_taken: fn()) -> Result<Result<Outcome, Failure>, String> {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let context = Context::new(&cli::parse_terraforms(Vec::new()).unwrap(), None).unwrap();
+        let context = Context::new(&cli::parse_as_terraform(Vec::new()).unwrap(), None).unwrap();
         let host: Rc<dyn Host> = Rc::new(Breaking {
             sign: self.file("started"),
         });

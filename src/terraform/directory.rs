@@ -11,7 +11,7 @@ const STATES: [&str; 2] = ["terraform.tfstate", "terraform.tfstate.d"];
 
 /// Whether there is a configuration, a state, or what `init` has left. A directory that cannot be read has none.
 #[must_use]
-pub fn is_terraforms(directory: &Path, environment: Environment<'_>) -> bool {
+pub fn is_terraform_directory(directory: &Path, environment: Environment<'_>) -> bool {
     let data = non_empty(environment, "TF_DATA_DIR").unwrap_or_else(|| ".terraform".into());
     if directory.join(data).exists() || STATES.iter().any(|state| directory.join(state).exists()) {
         return true;
@@ -37,7 +37,7 @@ mod tests {
             for file in files {
                 std::fs::create_dir_all(directory.path().join(file)).unwrap();
             }
-            is_terraforms(directory.path(), &|_| data.map(Into::into))
+            is_terraform_directory(directory.path(), &|_| data.map(Into::into))
         };
         assert!(!is(&[], None));
         assert!(!is(&["README.md", "main.tfvars", "modules"], None));
@@ -52,6 +52,9 @@ mod tests {
             assert!(is(&[file], None), "{file}");
         }
         assert!(is(&["data"], Some("data")));
-        assert!(!is_terraforms(Path::new("/no/such/directory"), &|_| None));
+        assert!(!is_terraform_directory(
+            Path::new("/no/such/directory"),
+            &|_| None
+        ));
     }
 }

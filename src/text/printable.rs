@@ -1,11 +1,11 @@
-//! Text that others wrote, made fit for a terminal: names, fields, servers' messages, paths. Whatever it says, it cannot
-//! steer the terminal, hide, look like rows of its own or fill the screen.
+//! Makes foreign text safe for a terminal: names, fields, servers' messages, paths. It cannot steer the terminal, hide,
+//! imitate our rows or fill the screen.
 
 use console::{measure_text_width, truncate_str};
 
-/// How many columns a field is shown of.
+/// Columns shown of a field.
 const FIELD: usize = 300;
-/// How many columns a message is shown of, with all fields in it.
+/// Columns shown of a message, including its fields.
 const MESSAGE: usize = 1500;
 
 /// One field, on one line.
@@ -14,12 +14,12 @@ pub fn printable(text: &str) -> String {
     within(text, FIELD)
 }
 
-/// A message with fields in it, on one line.
+/// A message with its fields, on one line.
 pub(crate) fn message(text: &str) -> String {
     within(text, MESSAGE)
 }
 
-/// A command to type: cut or folded it would be another one.
+/// A command to type; never cut or folded, which would change it.
 pub(crate) fn command(text: &str) -> String {
     text.chars().map(shown).collect()
 }
@@ -31,7 +31,7 @@ fn within(text: &str, columns: usize) -> String {
             line.push(' ');
         }
         line.extend(word.chars().map(shown));
-        // The rest would be cut anyway, however many megabytes it has.
+        // The rest would be cut anyway; it may be megabytes.
         if measure_text_width(&line) > columns {
             break;
         }
@@ -47,8 +47,7 @@ fn shown(character: char) -> char {
     }
 }
 
-/// Control characters; those that turn the direction of text, and so what is read; those that take no place or look like
-/// blanks and are none; tags.
+/// Control characters; bidirectional controls; zero-width characters and lookalikes of blanks; tags.
 #[must_use]
 pub fn is_unprintable(character: char) -> bool {
     character.is_control()
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_others_wrote_steers_the_terminal_or_hides() {
+    fn foreign_text_cannot_steer_the_terminal_or_hide() {
         for (text, shown) in [
             ("ana@laptop", "ana@laptop"),
             ("müller@büro 状態", "müller@büro 状態"),

@@ -1,4 +1,4 @@
-//! Words as a shell reads them back.
+//! Quoting for the shell.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::printable::is_unprintable;
 
-/// A word as a shell reads it back: the one function through which words get into a command that is printed.
+/// Quotes a word for the shell: every word in a command that we print goes through this function.
 #[must_use]
 pub fn quoted_for_shell(word: &str) -> Cow<'_, str> {
     let plain = |character: char| {
@@ -16,20 +16,20 @@ pub fn quoted_for_shell(word: &str) -> Cow<'_, str> {
                 '/' | '.' | '_' | '-' | ':' | '=' | ',' | '@' | '%' | '+'
             )
     };
-    // zsh reads a first `=` as the path of a command.
+    // zsh expands a leading `=` to the path of a command.
     if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
         return word.into();
     }
     if !word.chars().any(is_unprintable) {
         return format!("'{}'", word.replace('\'', r"'\''")).into();
     }
-    // As bash, zsh and ksh read what cannot be shown.
+    // The syntax of bash, zsh and ksh for characters that cannot be shown.
     let mut quoted = String::from("$'");
     for character in word.chars() {
         match character {
             '\'' | '\\' => quoted.extend(['\\', character]),
             other if is_unprintable(other) => {
-                // A string takes whatever is written to it.
+                // Writing to a string cannot fail.
                 let _ = write!(quoted, "\\U{:08x}", u32::from(other));
             }
             other => quoted.push(other),
@@ -39,7 +39,7 @@ pub fn quoted_for_shell(word: &str) -> Cow<'_, str> {
     quoted.into()
 }
 
-/// Words as a shell reads them back.
+/// Words quoted for the shell, joined by blanks.
 #[must_use]
 pub fn quoted_words<'a>(words: impl Iterator<Item = &'a OsStr>) -> String {
     let quoted: Vec<String> = words
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_quoted_where_a_shell_would_read_it_otherwise() {
+    fn words_with_special_characters_are_quoted() {
         let cases = [
             ("states/prod/app.tfstate", "states/prod/app.tfstate"),
             ("", "''"),

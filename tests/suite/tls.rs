@@ -165,8 +165,8 @@ fn assert_refused(secure: &Secure, refused: Finished, reason: &str) {
     assert!(error.ends_with(&end), "{refused}");
     assert_eq!(
         hint,
-        "hint: name the certificate authority of the server with the backend's `custom_ca_bundle` or \
-         AWS_CA_BUNDLE\n"
+        "hint: set the backend's `custom_ca_bundle` or AWS_CA_BUNDLE to the server's certificate \
+         authority\n"
     );
     assert_eq!(secure.proxy.actions(), Vec::<String>::new());
     assert_eq!(secure.remote.locks(), Vec::<String>::new());

@@ -8,7 +8,7 @@ use crate::exit_code;
 use crate::failure::Failure;
 
 /// Whether it is terraform's own lock that is meant: it counts here, and none of ours bears that ID.
-pub(super) fn is_terraforms(seen: &[Seen], arguments: &ForceUnlockArguments) -> bool {
+pub(super) fn applies(seen: &[Seen], arguments: &ForceUnlockArguments) -> bool {
     seen.iter().any(|place| {
         let ours = place
             .held

@@ -197,7 +197,7 @@ impl DynamoDbStore {
             )),
             StoreErrorKind::AccessDenied => Some(format!(
                 "allow `dynamodb:{action}` on table `{}`, or use credentials that have it: \
-                 `aws sts get-caller-identity` says who you are",
+                 `aws sts get-caller-identity` shows who you are",
                 self.table
             )),
             _ => None,

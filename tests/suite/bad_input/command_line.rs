@@ -9,7 +9,7 @@ fn an_option_that_there_is_not_is_a_usage_error() {
         |tflock| tflock.args(["--bogus", "plan"]),
         &Refusal {
             code: 64,
-            error: "there is no option `--bogus`",
+            error: "unknown option `--bogus`",
             hint: "see `tflock --help`",
         },
     );
@@ -21,7 +21,7 @@ fn a_misspelt_option_is_answered_with_the_right_one() {
         |tflock| tflock.args(["--wiat", "5s", "plan"]),
         &Refusal {
             code: 64,
-            error: "there is no option `--wiat`",
+            error: "unknown option `--wiat`",
             hint: "did you mean `--wait`? see `tflock --help`",
         },
     );
@@ -72,8 +72,8 @@ fn an_expiry_that_heartbeats_cannot_keep_is_a_usage_error() {
         |tflock| tflock.args(["--expire-after", "1s", "plan"]),
         &Refusal {
             code: 64,
-            error: "the value of `--expire-after` cannot be used: `1s` is too short: heartbeats need at least 3 s, \
-                    or say `never`",
+            error: "the value of `--expire-after` cannot be used: `1s` is too short: heartbeats need at least 3 s; \
+                    or use `never`",
             hint: "see `tflock --help`",
         },
     );
@@ -187,7 +187,7 @@ fn a_mistake_in_a_command_of_our_own_is_a_usage_error() {
         |tflock| tflock.args(["status", "--jsn"]),
         &Refusal {
             code: 64,
-            error: "there is no option `--jsn`",
+            error: "unknown option `--jsn`",
             hint: "did you mean `--json`? see `tflock --help`",
         },
     );
@@ -195,7 +195,7 @@ fn a_mistake_in_a_command_of_our_own_is_a_usage_error() {
         |tflock| tflock.args(["force-unlock", "one", "two"]),
         &Refusal {
             code: 64,
-            error: "`two` is an unexpected argument",
+            error: "unexpected argument `two`",
             hint: "see `tflock --help`",
         },
     );
@@ -240,7 +240,7 @@ fn options_without_a_command_are_a_usage_error() {
         |tflock| tflock.args(["--wait", "5s"]),
         &Refusal {
             code: 64,
-            error: "there is no command",
+            error: "no command given",
             hint: "see `tflock --help`",
         },
     );

@@ -40,7 +40,7 @@ fn expired_credentials_are_refused() {
         Fault::ExpiredToken,
         77,
         "cannot take the lock: PutItem on DynamoDB table `<table>` in us-east-1 failed: ExpiredTokenException: by the proxy",
-        "log in again (`aws sso login`), see who you are with `aws sts get-caller-identity`",
+        "log in again (`aws sso login`); `aws sts get-caller-identity` shows who you are",
     );
 }
 
@@ -52,7 +52,7 @@ fn a_denied_action_is_named_with_its_table() {
         77,
         "cannot take the lock: PutItem on DynamoDB table `<table>` in us-east-1 failed: AccessDeniedException: by the proxy",
         "allow `dynamodb:PutItem` on table `<table>`, or use credentials that have it: \
-         `aws sts get-caller-identity` says who you are",
+         `aws sts get-caller-identity` shows who you are",
     );
 }
 
