@@ -1,7 +1,7 @@
 //! Every byte that tflock itself writes.
 //!
-//! Words go to stderr, because stdout is terraform's; only the data of `status` goes to stdout. Nothing is
-//! written by an uncontended run unless it was asked to be verbose.
+//! Messages go to stderr, because stdout is terraform's; only data such as that of `status` goes to stdout. An
+//! uncontended run writes nothing unless it is verbose.
 
 mod bottom;
 mod data;
@@ -16,25 +16,25 @@ use std::time::Duration;
 use console::{Style, Term, is_dumb};
 
 pub use self::data::{NotPrinted, print, print_json};
-use self::writer::{Weight, Writer};
+use self::writer::{Importance, Writer};
 use crate::failure::Failure;
 use crate::text::printable::{self, printable};
 
-/// How long the end of a run waits for somebody to read the last words.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long to wait at the end of a run for the last messages to be read.
+const FINAL_WAIT: Duration = Duration::from_secs(1);
 
-/// How much is said.
+/// How much to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors only.
     Quiet,
-    /// What a person must know.
+    /// What the user must know.
     Normal,
-    /// What is done and why.
+    /// What tflock does and why.
     Verbose,
 }
 
-/// Whether questions may be asked.
+/// Whether prompts are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompts {
     /// At a terminal.
@@ -43,17 +43,17 @@ pub enum Prompts {
     Refused,
 }
 
-/// What a person answered.
+/// The user's answer to a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Agreed.
+    /// Yes.
     Yes,
-    /// Anything else, or nothing.
+    /// Any other answer, or none.
     No,
 }
 
 impl Reply {
-    fn to_yes_or_no(line: &str) -> Self {
+    fn parse(line: &str) -> Self {
         match line.trim() {
             "y" | "Y" | "yes" | "Yes" | "YES" => Self::Yes,
             _ => Self::No,
@@ -61,7 +61,7 @@ impl Reply {
     }
 }
 
-/// The user's terminal, or what stands in its place.
+/// Where messages and prompts go.
 #[derive(Clone, Debug)]
 pub struct Ui {
     verbosity: Verbosity,
@@ -80,7 +80,7 @@ enum Terminal {
 }
 
 impl Ui {
-    /// Speaks to this process's stderr; `no_color` is whether `NO_COLOR` is set.
+    /// Writes to this process's stderr; `no_color` is whether `NO_COLOR` is set.
     #[must_use]
     pub fn new(verbosity: Verbosity, prompts: Prompts, no_color: bool) -> Self {
         let stderr = Term::stderr();
@@ -104,7 +104,7 @@ impl Ui {
         }
     }
 
-    /// The same, which asks nothing.
+    /// The same UI without prompts.
     #[must_use]
     pub fn without_prompts(&self) -> Self {
         Self {
@@ -113,13 +113,13 @@ impl Ui {
         }
     }
 
-    /// Whether there is a person who can be asked.
+    /// Whether prompting is possible and allowed.
     #[must_use]
     pub fn can_ask(&self) -> bool {
         self.prompts == Prompts::Allowed
     }
 
-    /// An error, what belongs to it, and what to type next.
+    /// Prints an error with its details and hint.
     pub fn failure(&self, failure: &Failure) {
         let label = Style::new().for_stderr().red().bold().apply_to("error:");
         let mut lines = vec![format!("{label} {}", printable::message(&failure.message))];
@@ -128,11 +128,11 @@ impl Ui {
             lines.push(line.trim_end().to_owned());
         }
         lines.extend(lay_out(&failure.details, &Style::new().for_stderr().dim()));
-        lines.extend(failure.hint.iter().map(|hint| as_hint(hint)));
-        self.say(&lines, Weight::Word);
+        lines.extend(failure.hint.iter().map(|hint| hint_line(hint)));
+        self.say(&lines, Importance::Message);
     }
 
-    /// What the user must know although the run goes on.
+    /// Prints a warning; the run goes on.
     pub fn warning(&self, text: &str) {
         let label = Style::new()
             .for_stderr()
@@ -142,54 +142,54 @@ impl Ui {
         self.line(format!("{label} {}", printable::message(text)));
     }
 
-    /// What to type next.
+    /// Prints what to type next.
     pub fn hint(&self, text: &str) {
-        self.line(as_hint(text));
+        self.line(hint_line(text));
     }
 
-    /// What a person wants to know.
+    /// Prints a notice, unless quiet.
     pub fn notice(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
             self.line(format!("tflock: {}", printable::message(text)));
         }
     }
 
-    /// What a person wants to know, and the rows that belong to it.
+    /// Prints a notice with its rows, unless quiet.
     pub fn notice_with_rows(&self, text: &str, rows: &[(&'static str, String)]) {
         if self.verbosity >= Verbosity::Normal {
             self.subject(text, rows);
         }
     }
 
-    /// What a question or a refusal is about: whoever is asked must see it, however quiet it is to be.
+    /// Prints what a prompt or a refusal is about, even if quiet.
     pub fn subject(&self, text: &str, rows: &[(&'static str, String)]) {
         let mut lines = vec![format!("tflock: {}", printable::message(text))];
         lines.extend(lay_out(rows, &Style::new().for_stderr().dim()));
-        self.say(&lines, Weight::Word);
+        self.say(&lines, Importance::Message);
     }
 
-    /// What is done and why, for those who asked.
+    /// Prints what tflock does and why, if verbose.
     pub fn detail(&self, text: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Verbose {
             let text = format!("tflock: {}", printable::message(&text()));
             let text = Style::new().for_stderr().dim().apply_to(text).to_string();
-            self.say(&[text], Weight::Detail);
+            self.say(&[text], Importance::Detail);
         }
     }
 
-    /// Before the process ends or becomes another program: gives whoever reads a moment to take what was said last.
+    /// Call before the process ends or execs: gives pending messages a moment to be read.
     pub fn settle(&self) {
-        self.writer.settle(LAST_WORDS);
+        self.writer.settle(FINAL_WAIT);
     }
 
-    /// Asks a question that is answered with `y` or `n`; the default is no.
+    /// Asks a yes-or-no question; the default is no.
     #[must_use]
     pub fn confirm(&self, question: &str) -> Reply {
         let line = self.ask(&format!("{question} [y/N] "));
-        line.map_or(Reply::No, |line| Reply::to_yes_or_no(&line))
+        line.map_or(Reply::No, |line| Reply::parse(&line))
     }
 
-    /// Asks for the whole word `yes`.
+    /// Asks for the full word `yes`.
     #[must_use]
     pub fn confirm_in_full(&self, question: &str) -> Reply {
         match self
@@ -205,13 +205,13 @@ impl Ui {
         if !self.can_ask() {
             return None;
         }
-        self.put_question(question);
-        // Nothing is held meanwhile, and what nobody has seen nobody can answer.
+        self.show_question(question);
+        // No lock is held here, and nobody can answer a question they have not seen.
         self.writer.settle(Duration::MAX);
         let mut reply = String::new();
         let read = std::io::stdin().read_line(&mut reply);
         if !matches!(read, Ok(length) if length > 0) {
-            // The end of the input leaves the cursor behind the question.
+            // At the end of input the cursor is still on the question's line.
             self.writer.clear_bottom();
             return None;
         }
@@ -219,33 +219,33 @@ impl Ui {
         Some(reply.trim().to_owned())
     }
 
-    /// The words of a question, with the cursor behind them.
-    fn put_question(&self, question: &str) {
+    /// Shows a question, leaving the cursor after it.
+    fn show_question(&self, question: &str) {
         let question = Style::new().for_stderr().bold().apply_to(question);
-        self.writer.put_question(question.to_string());
+        self.writer.show_question(question.to_string());
     }
 
     fn line(&self, text: String) {
-        self.say(&[text], Weight::Word);
+        self.say(&[text], Importance::Message);
     }
 
-    fn say(&self, lines: &[String], weight: Weight) {
-        self.writer.say(lines.join("\n") + "\n", weight);
+    fn say(&self, lines: &[String], importance: Importance) {
+        self.writer.say(lines.join("\n") + "\n", importance);
     }
 }
 
-fn as_hint(text: &str) -> String {
+fn hint_line(text: &str) -> String {
     let label = Style::new().for_stderr().cyan().bold().apply_to("hint:");
     format!("{label} {}", printable::command(text))
 }
 
-/// Rows for stdout.
+/// Lays out rows for stdout.
 #[must_use]
 pub fn stdout_rows(rows: &[(&'static str, String)]) -> Vec<String> {
     lay_out(rows, &Style::new().dim())
 }
 
-/// A row that has no label stands alone.
+/// A row without a label gets no column.
 fn lay_out(rows: &[(&'static str, String)], style: &Style) -> Vec<String> {
     let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     rows.iter()

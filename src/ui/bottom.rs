@@ -1,29 +1,29 @@
-//! The last line of the terminal: nothing, a line that moves, or a question; and how to get from one to the other.
+//! The last line of the terminal: empty, a progress line, or a question; and the transitions between them.
 
 use console::{Term, measure_text_width, truncate_str};
 
-/// What the last line should be.
+/// What the last line should show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Bottom {
-    /// The cursor, at the start of an empty line.
+    /// Nothing; the cursor is at the start of the line.
     #[default]
     Empty,
-    /// A line that is drawn again and again.
-    Moving(Moving),
-    /// A question with the cursor behind it. It stays where it was asked.
+    /// A progress line, redrawn in place.
+    Progress(Progress),
+    /// A question, followed by the cursor. It stays where it was asked.
     Question(String),
 }
 
-/// A line in several lengths, and how far its spinner has turned.
+/// A progress line in several lengths, and the position of its spinner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Moving {
-    /// The longest first. Cut off in the middle of a number it would say another one.
+pub(super) struct Progress {
+    /// Longest first. A line cut in the middle of a number would show a wrong one.
     pub lines: Vec<String>,
     turn: usize,
 }
 
-impl Moving {
-    /// A line that has not moved yet.
+impl Progress {
+    /// A line whose spinner has not turned yet.
     pub(super) fn new(lines: impl Into<Vec<String>>) -> Self {
         Self {
             lines: lines.into(),
@@ -31,10 +31,10 @@ impl Moving {
         }
     }
 
-    /// The line for that many columns. It never reaches the last one, where some terminals wrap.
+    /// The line that fits into `columns`. It never uses the last column, where some terminals wrap.
     fn drawn(&self, columns: usize) -> String {
         const SPINNER: [char; 8] = ['⠁', '⠂', '⠄', '⡀', '⢀', '⠠', '⠐', '⠈'];
-        // The spinner and a blank stand before it.
+        // Two columns for spinner and blank, one to leave free.
         let room = columns.saturating_sub(3);
         let fits = |line: &&String| measure_text_width(line) <= room;
         let line = self.lines.iter().find(fits).or(self.lines.last());
@@ -45,16 +45,16 @@ impl Moving {
     }
 }
 
-/// What the last line is.
+/// What the last line shows now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Screen {
     Clean,
-    Moving,
+    Progress,
     Question,
 }
 
 impl Screen {
-    /// What to write so that `words` stand above `bottom`; `None` if nothing is to be done.
+    /// What to write to print `words` above `bottom`; `None` if nothing changes.
     pub(super) fn change_to(
         &mut self,
         bottom: &mut Bottom,
@@ -83,8 +83,8 @@ impl Screen {
         let mut bytes = String::new();
         match self {
             Self::Clean => {}
-            Self::Moving => bytes.push_str("\r\u{1b}[2K"),
-            // What was typed behind it stays with it.
+            Self::Progress => bytes.push_str("\r\u{1b}[2K"),
+            // Keep the question's line with what was typed on it.
             Self::Question => bytes.push('\n'),
         }
         bytes.push_str(words);
@@ -94,12 +94,12 @@ impl Screen {
                 bytes.push_str(question);
                 Self::Question
             }
-            Bottom::Moving(moving) => {
-                moving.turn += usize::from(is_tick);
-                bytes.push_str(&moving.drawn(columns()));
-                // Keys that the terminal echoes, as Ctrl-C, would else reach the last column.
+            Bottom::Progress(progress) => {
+                progress.turn += usize::from(is_tick);
+                bytes.push_str(&progress.drawn(columns()));
+                // Echoed keys such as Ctrl-C would otherwise reach the last column.
                 bytes.push('\r');
-                Self::Moving
+                Self::Progress
             }
         };
         Some(bytes)
@@ -110,15 +110,15 @@ impl Screen {
 mod tests {
     use super::*;
 
-    fn line() -> Moving {
-        Moving::new([
+    fn line() -> Progress {
+        Progress::new([
             "waiting for ana@laptop (3 s of 15m): alive".to_owned(),
             "waiting (3 s of 15m): alive".to_owned(),
         ])
     }
 
     #[test]
-    fn a_line_is_the_longest_that_leaves_the_last_column_free() {
+    fn the_longest_line_that_leaves_the_last_column_free_is_shown() {
         let long = "⠁ waiting for ana@laptop (3 s of 15m): alive";
         let short = "⠁ waiting (3 s of 15m): alive";
         for (columns, expected) in [
@@ -135,24 +135,24 @@ mod tests {
         ] {
             assert_eq!(line().drawn(columns), expected, "{columns}");
         }
-        let wide = Moving::new(["状態がロックされています".to_owned()]);
+        let wide = Progress::new(["状態がロックされています".to_owned()]);
         assert_eq!(wide.drawn(10), "⠁ 状態が");
     }
 
     #[test]
-    fn words_go_above_whatever_the_last_line_is() {
+    fn messages_go_above_the_last_line() {
         let mut screen = Screen::Clean;
         let mut step = |bottom: Bottom, words: &str| {
             let mut bottom = bottom;
             screen.change_at(&mut bottom, words, false, || 80)
         };
         let ask = || Bottom::Question("Sure? ".to_owned());
-        let moving = || Bottom::Moving(Moving::new(["on".to_owned()]));
+        let progress = || Bottom::Progress(Progress::new(["on".to_owned()]));
         assert_eq!(step(Bottom::Empty, ""), None);
         assert_eq!(step(Bottom::Empty, "a\n").as_deref(), Some("a\n"));
-        assert_eq!(step(moving(), "").as_deref(), Some("⠁ on\r"));
+        assert_eq!(step(progress(), "").as_deref(), Some("⠁ on\r"));
         assert_eq!(
-            step(moving(), "b\n").as_deref(),
+            step(progress(), "b\n").as_deref(),
             Some("\r\u{1b}[2Kb\n⠁ on\r")
         );
         assert_eq!(step(ask(), "").as_deref(), Some("\r\u{1b}[2KSure? "));

@@ -1,19 +1,19 @@
-//! What goes to stdout: the data of `status`, help, versions and completion scripts.
+//! Output to stdout: the data of `status`, help, versions and completion scripts.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use super::LAST_WORDS;
+use super::FINAL_WAIT;
 use super::writer::Writer;
 use crate::text::printable::is_unprintable;
 
-/// Why stdout did not take it.
+/// Why writing to stdout failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotPrinted {
-    /// Whoever read it has gone away, as `head` does.
-    #[error("nobody reads stdout any more")]
+    /// The reader closed the pipe, as `head` does.
+    #[error("the reader of stdout is gone")]
     NoReader,
-    /// A full disk, and the like.
+    /// A full disk or the like.
     #[error("cannot write to stdout: {0}")]
     Failed(io::Error),
 }
@@ -27,34 +27,34 @@ impl From<io::Error> for NotPrinted {
     }
 }
 
-/// Writes to stdout, behind all that was said before.
+/// Writes to stdout, after all earlier messages.
 ///
 /// # Errors
-/// When stdout does not take it.
+/// When stdout cannot be written.
 pub fn print(text: &str) -> Result<(), NotPrinted> {
-    Writer::stderr().settle(LAST_WORDS);
+    Writer::stderr().settle(FINAL_WAIT);
     let mut stdout = io::stdout();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()?;
     Ok(())
 }
 
-/// Writes a JSON value to stdout, on several lines. What could steer a terminal is escaped: JSON itself asks that only of
-/// the C0 control characters.
+/// Writes a JSON value to stdout, pretty-printed. Characters that could steer a terminal are escaped: JSON itself
+/// requires that only for the C0 control characters.
 ///
 /// # Errors
-/// When stdout does not take it.
+/// When stdout cannot be written.
 pub fn print_json(value: &serde_json::Value) -> Result<(), NotPrinted> {
     print(&escaped(&format!("{value:#}\n")))
 }
 
-/// Such characters can only be in strings, where `\u` stands for each.
+/// Such characters occur only in strings, where `\u` escapes are valid.
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
         if character != '\n' && is_unprintable(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                // A string takes whatever is written to it.
+                // Writing to a string cannot fail.
                 let _ = write!(text, "\\u{unit:04x}");
             }
         } else {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_has_no_character_that_steers_a_terminal_and_says_the_same() {
+    fn json_is_escaped_for_terminals_without_changing_its_value() {
         let value = json!({
             "a\u{9b}2J": "\u{1b}[2J\u{7f}\u{202e}\u{200b}\u{e0041} über 状態 \u{1f512}\n\t\"\\",
         });

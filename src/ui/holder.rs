@@ -1,4 +1,4 @@
-//! A lock's holder in words: who, what, since when, alive or not.
+//! Describes a lock's holder: who, what, since when, alive or not.
 
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ pub fn rows(
     rows
 }
 
-/// A lock in terraform's own block (`LockInfo.String` in `internal/states/statemgr/locker.go`), with what only tflock knows
-/// below it.
+/// The lock in terraform's own block (`LockInfo.String` in `internal/states/statemgr/locker.go`), followed by what only
+/// tflock knows.
 #[must_use]
 pub fn lock_info(
     key: &str,
@@ -79,13 +79,13 @@ pub fn lock_info(
         ]);
     }
     lines.push(("Holder:", liveness(assessment)));
-    lines.extend(further_command(record).map(|text| ("Command:", text)));
+    lines.extend(command_beyond_operation(record).map(|text| ("Command:", text)));
     lines.extend(processes(record, assessment).map(|text| ("Process:", text)));
     lines
 }
 
-/// The command of a holder, where terraform's `Operation` does not tell it.
-fn further_command(record: &Record) -> Option<String> {
+/// The holder's command, if terraform's `Operation` does not already say it.
+fn command_beyond_operation(record: &Record) -> Option<String> {
     let command = &record.lease.as_ref()?.command;
     let plain = Record {
         lease: None,
@@ -95,7 +95,7 @@ fn further_command(record: &Record) -> Option<String> {
     (told != format!("terraform {command}")).then(|| command.clone())
 }
 
-/// As Go prints a time in UTC, and how long ago that was.
+/// The creation time as Go prints it in UTC, and how long ago that was.
 fn created(info: &LockInfo, now: DateTime<Utc>) -> String {
     let Some(created) = info.created_at() else {
         return info.created.clone();
@@ -129,7 +129,7 @@ pub fn summary(record: &Record, info: &LockInfo, now: DateTime<Utc>) -> String {
     printable(&format!("{who} ({what}{since})"))
 }
 
-/// The command of a holder: tflock's word for it, else terraform's `Operation` as its command.
+/// The holder's command: from tflock's record, else derived from terraform's `Operation`.
 #[must_use]
 pub fn command(record: &Record, info: &LockInfo) -> String {
     if let Some(lease) = &record.lease {
@@ -145,14 +145,14 @@ pub fn command(record: &Record, info: &LockInfo) -> String {
     }
 }
 
-/// What can be said of a holder's life.
+/// Whether the holder is alive, in words.
 #[must_use]
 pub fn liveness(assessment: &Assessment) -> String {
     let beat = assessment
         .silence
         .map(|silence| format!("last heartbeat {} ago", duration(silence)));
     if let (Replacement::ByPromise, Some(beat)) = (assessment.replacement, &beat) {
-        // Its process may well exist, suspended.
+        // Its process may still exist, suspended.
         return format!("expired, {beat}");
     }
     match (assessment.liveness, beat) {
@@ -174,7 +174,7 @@ pub fn liveness(assessment: &Assessment) -> String {
     }
 }
 
-/// The processes of a holder that is silent although they exist on this machine.
+/// The holder's processes, if they exist on this machine although it sends no heartbeats.
 fn processes(record: &Record, assessment: &Assessment) -> Option<String> {
     let holder = record.lease.as_ref()?.holder.as_ref()?;
     let own = holder.process.pid;
@@ -184,13 +184,13 @@ fn processes(record: &Record, assessment: &Assessment) -> Option<String> {
     })
 }
 
-/// Whether processes of the holder exist on this machine although it gives no sign of life.
+/// Whether the holder's processes exist on this machine although it sends no heartbeats.
 fn is_silent_here(assessment: &Assessment) -> bool {
     let silence = assessment.silence.unwrap_or_default();
     assessment.liveness == Liveness::Alive && silence >= SILENT_AFTER
 }
 
-/// A duration in its largest unit, or two where one says too little.
+/// A duration in its largest unit, or in two if one would be too coarse.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -205,7 +205,7 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// The user's own time of day, with the date if it is another day.
+/// The local time of day, with the date if it is another day.
 fn clock_time(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let (time, now) = (time.with_timezone(&Local), now.with_timezone(&Local));
     if time.date_naive() == now.date_naive() {
@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    fn terraforms() -> Record {
+    fn record_of_plain_terraform() -> Record {
         let info = LockInfo {
             id: LockId("4db125df".into()),
             operation: "OperationTypeApply".into(),
@@ -248,8 +248,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_plain_terraform_says_who_and_that_it_gives_no_heartbeat() {
-        let rows = rows(&terraforms(), &unknown(), now());
+    fn a_lock_of_plain_terraform_shows_its_holder_and_the_missing_heartbeat() {
+        let rows = rows(&record_of_plain_terraform(), &unknown(), now());
         assert_eq!(rows[0].0, "held by");
         assert!(
             rows[0].1.starts_with("ana@laptop (terraform apply, since "),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_info_that_is_not_json_is_shown_and_cannot_steer_the_terminal() {
+    fn an_info_that_is_not_json_is_shown_safely() {
         let record = Record {
             info: Some("\u{1b}[2Jgarbage".into()),
             lease: None,
@@ -271,8 +271,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_told_in_terraforms_own_block() {
-        let mut record = terraforms();
+    fn a_lock_is_shown_in_terraforms_own_block() {
+        let mut record = record_of_plain_terraform();
         let info = LockInfo {
             created: "2026-11-22T10:32:05.3060Z".into(),
             path: "tfstate/prod".into(),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_said_in_their_largest_units() {
+    fn durations_use_their_largest_unit() {
         let said = |seconds| duration(Duration::from_secs(seconds));
         assert_eq!(
             [

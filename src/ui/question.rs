@@ -1,7 +1,7 @@
-//! A question that stands while the run goes on: it blocks nothing, so that the lock and Ctrl-C are looked after.
+//! A question that does not block: the run keeps watching the lock and hears Ctrl-C.
 //!
-//! What is typed at the terminal belongs to terraform, but for the line that answers. So nothing is read beyond its
-//! end, and nothing is asked where something was typed before, which cannot have been meant as an answer.
+//! Input at the terminal belongs to terraform, except the line that answers. So nothing is read beyond that line, and
+//! nothing is asked if input was already waiting, which cannot have been meant as an answer.
 
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
@@ -12,38 +12,38 @@ use nix::unistd::{getpgrp, read, tcgetpgrp};
 
 use super::{Reply, Ui};
 
-/// A question that was put, and as much of the answer as was read.
+/// An open question, with the part of the answer read so far.
 pub(super) struct Question<'a> {
     ui: &'a Ui,
     line: Vec<u8>,
 }
 
 impl<'a> Question<'a> {
-    /// Whether somebody can answer now.
-    pub(super) fn can_be_put(ui: &Ui) -> bool {
-        // With stdout in a pipe the keys may be a pager's.
+    /// Whether the user can answer now.
+    pub(super) fn can_be_asked(ui: &Ui) -> bool {
+        // With stdout in a pipe, the keys may go to a pager.
         ui.can_ask()
             && ui.writer.is_settled()
             && std::io::stdout().is_terminal()
-            && is_in_front()
+            && is_foreground()
             && !has_input()
     }
 
-    /// Puts a question that is answered with `y` or `n`; the default is no.
-    pub(super) fn put(ui: &'a Ui, text: &str) -> Self {
-        ui.put_question(&format!("{text} [y/N] "));
+    /// Asks a yes-or-no question; the default is no.
+    pub(super) fn ask(ui: &'a Ui, text: &str) -> Self {
+        ui.show_question(&format!("{text} [y/N] "));
         Self {
             ui,
             line: Vec::new(),
         }
     }
 
-    /// What was answered, once a whole line was.
+    /// The answer, once a whole line was read.
     pub(super) fn reply(&mut self) -> Option<Reply> {
-        // To read from behind would stop us.
-        while is_in_front() && has_input() {
+        // Reading in the background would stop this process.
+        while is_foreground() && has_input() {
             if !self.ui.writer.is_settled() {
-                // Typed at a terminal that is stopped, where nobody has seen the question.
+                // Typed while the terminal was stopped, before the question was visible.
                 discard_input();
                 return None;
             }
@@ -51,10 +51,10 @@ impl<'a> Question<'a> {
             match read(std::io::stdin(), &mut byte) {
                 Ok(1) if byte == *b"\n" => {
                     self.ui.writer.end_answered_question();
-                    return Some(Reply::to_yes_or_no(&String::from_utf8_lossy(&self.line)));
+                    return Some(Reply::parse(&String::from_utf8_lossy(&self.line)));
                 }
                 Ok(1) => self.line.extend(byte),
-                // The end of the input leaves the cursor behind the question.
+                // At the end of input the cursor is still on the question's line.
                 _ => {
                     self.ui.writer.clear_bottom();
                     return Some(Reply::No);
@@ -64,9 +64,9 @@ impl<'a> Question<'a> {
         None
     }
 
-    /// Takes it back: what was typed since was meant for it, and must not answer whoever asks next.
+    /// Withdraws the question. Input typed since was meant for it, and must not answer the next prompt.
     pub(super) fn withdraw(self) {
-        if is_in_front() {
+        if is_foreground() {
             discard_input();
         }
         self.ui.writer.clear_bottom();
@@ -74,16 +74,16 @@ impl<'a> Question<'a> {
 }
 
 fn discard_input() {
-    // Fails where the terminal is gone, and with it whatever was typed.
+    // Fails if the terminal is gone, and the input with it.
     let _ = tcflush(std::io::stdin(), FlushArg::TCIFLUSH);
 }
 
-/// Whether the keys come to this process.
-fn is_in_front() -> bool {
-    tcgetpgrp(std::io::stdin()).is_ok_and(|front| front == getpgrp())
+/// Whether this process gets the keyboard input.
+fn is_foreground() -> bool {
+    tcgetpgrp(std::io::stdin()).is_ok_and(|foreground| foreground == getpgrp())
 }
 
-/// Whether a line waits to be read, or the end of the input.
+/// Whether a line, or the end of input, is ready to be read.
 fn has_input() -> bool {
     let stdin = std::io::stdin();
     let mut watched = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];

@@ -1,5 +1,5 @@
-//! What a waiting run shows: at a terminal a line that moves, elsewhere a plain line now and then; and what it asks
-//! where the holder seems to be dead.
+//! What a waiting run shows: a progress line at a terminal, elsewhere a line now and then; and the question whether to
+//! take over a stale lock.
 
 use std::time::Duration;
 
@@ -15,28 +15,28 @@ use crate::lock::store::StoreError;
 use crate::terraform::duration::format_duration;
 use crate::text::printable;
 
-/// When the second plain line comes; each further one after twice as long.
+/// When to print the second plain line; each later interval is twice as long.
 const SECOND_LINE: Duration = Duration::from_secs(30);
-/// The longest time between plain lines.
+/// The longest interval between plain lines.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
-/// How long a store fails before that is worth a word.
+/// How long the store must fail before it is worth a message.
 const SHORTEST_OUTAGE: TimeDelta = TimeDelta::seconds(3);
 
-/// A holder that was shown in full: by its lock ID, where it has one.
+/// The holder that was shown in full, identified by its lock ID if it has one.
 struct Introduced {
     id: Option<LockId>,
     liveness: Liveness,
 }
 
-/// Whether a person was asked to take over the lock of the holder that was introduced; each is asked about once.
+/// The question whether to take over the lock of the introduced holder; asked once for each.
 enum TakeOver<'a> {
     /// Not asked.
     NotAsked,
-    /// The question stands.
+    /// The question is open.
     Asked(Question<'a>),
-    /// No, or the question was taken back.
+    /// Answered no, or the question was withdrawn.
     Refused,
-    /// Yes.
+    /// Answered yes.
     Granted,
 }
 
@@ -53,15 +53,15 @@ pub struct Waiting<'a> {
     outage: Outage,
 }
 
-/// Whether it was said that the store does not answer.
+/// Whether the user knows that the store does not answer.
 #[derive(PartialEq)]
 enum Outage {
-    NotTold,
-    Told,
+    NotReported,
+    Reported,
 }
 
 impl<'a> Waiting<'a> {
-    /// The display of a wait for the lock of `what` that begins `now`.
+    /// Starts the display of a wait for the lock of `what` at the time `now`.
     #[must_use]
     pub fn new(ui: &'a Ui, what: &str, patience: Patience, now: DateTime<Utc>) -> Self {
         Self {
@@ -73,27 +73,28 @@ impl<'a> Waiting<'a> {
             next_line: Duration::ZERO,
             pause: SECOND_LINE,
             answered: now,
-            outage: Outage::NotTold,
+            outage: Outage::NotReported,
         }
     }
 
-    /// Whether anything was shown, so that the end of the wait is worth a word.
+    /// Whether anything was shown, so that the end of the wait should be announced.
     #[must_use]
     pub fn was_shown(&self) -> bool {
         self.introduced.is_some()
     }
 
-    /// Somebody holds the lock.
+    /// Updates the display: the lock is held.
     pub fn held(&mut self, observed: &Observed, now: DateTime<Utc>) {
         self.meet(observed, now);
-        self.move_on(observed);
+        self.show_progress(observed);
     }
 
-    /// Somebody holds the lock. If they are stale it is asked, once, whether to take their place, and here is the answer.
+    /// Updates the display: the lock is held. If the holder is stale, asks once whether to take over, and returns the
+    /// answer.
     pub fn held_unless_taken_over(&mut self, observed: &Observed, now: DateTime<Utc>) -> Decision {
         self.meet(observed, now);
         let decision = self.decision(observed, now);
-        self.move_on(observed);
+        self.show_progress(observed);
         decision
     }
 
@@ -115,36 +116,36 @@ impl<'a> Waiting<'a> {
         Decision::Wait
     }
 
-    /// Introduces a holder that was not known, and says what has changed about one that was.
+    /// Introduces a new holder, or says what changed about a known one.
     fn meet(&mut self, observed: &Observed, now: DateTime<Utc>) {
         self.answered = now;
-        self.outage = Outage::NotTold;
+        self.outage = Outage::NotReported;
         if self.ui.verbosity == Verbosity::Quiet {
             return;
         }
         let id = observed.stored.record.lock_id();
         if self.introduced.as_ref().map(|known| &known.id) != Some(&id) {
-            self.take_question_back();
+            self.withdraw_question();
             self.take_over = TakeOver::NotAsked;
             self.introduce(observed, "is locked, waiting for it", now);
             self.next_line = observed.waited + self.pause;
         }
         match self.take_over {
             TakeOver::Asked(_) if observed.assessment.liveness != Liveness::Stale => {
-                self.take_question_back();
+                self.withdraw_question();
                 self.ui.notice("the holder is alive; still waiting");
             }
             TakeOver::Granted => {
                 self.take_over = TakeOver::Refused;
                 self.ui
-                    .notice("the lock has changed meanwhile, and was left alone");
+                    .notice("the lock has changed in the meantime; leaving it alone");
             }
             TakeOver::NotAsked | TakeOver::Asked(_) | TakeOver::Refused => {}
         }
     }
 
-    /// Says how long it has lasted, unless a question is what the terminal shows.
-    fn move_on(&mut self, observed: &Observed) {
+    /// Shows how long the wait has lasted, unless a question is on screen.
+    fn show_progress(&mut self, observed: &Observed) {
         let asking = matches!(self.take_over, TakeOver::Asked(_) | TakeOver::Granted);
         if asking || self.ui.verbosity == Verbosity::Quiet {
             return;
@@ -161,7 +162,7 @@ impl<'a> Waiting<'a> {
         );
         if self.ui.terminal == Terminal::Capable {
             let word = observed.assessment.liveness.word();
-            self.ui.writer.move_line(vec![
+            self.ui.writer.show_progress(vec![
                 line,
                 format!("waiting for {who} ({time}): {word}"),
                 format!("waiting ({time}): {word}"),
@@ -174,7 +175,7 @@ impl<'a> Waiting<'a> {
     }
 
     fn ask_to_take_over(&mut self, observed: &Observed, now: DateTime<Utc>) {
-        if self.ui.verbosity == Verbosity::Quiet || !Question::can_be_put(self.ui) {
+        if self.ui.verbosity == Verbosity::Quiet || !Question::can_be_asked(self.ui) {
             return;
         }
         self.ui.writer.clear_bottom();
@@ -186,13 +187,13 @@ impl<'a> Waiting<'a> {
                 now,
             );
         }
-        self.take_over = TakeOver::Asked(Question::put(
+        self.take_over = TakeOver::Asked(Question::ask(
             self.ui,
             "If its holder still runs, the state can be lost. Take the lock over?",
         ));
     }
 
-    fn take_question_back(&mut self) {
+    fn withdraw_question(&mut self) {
         if matches!(self.take_over, TakeOver::Asked(_))
             && let TakeOver::Asked(question) =
                 std::mem::replace(&mut self.take_over, TakeOver::Refused)
@@ -201,21 +202,21 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// A request failed, and is made again.
+    /// A request failed and will be retried.
     pub fn retrying(&mut self, error: &StoreError, now: DateTime<Utc>) {
         let text = format!("{error}; trying again");
-        let lasts = now.signed_duration_since(self.answered) >= SHORTEST_OUTAGE;
+        let is_lasting = now.signed_duration_since(self.answered) >= SHORTEST_OUTAGE;
         if self.ui.verbosity == Verbosity::Verbose {
             self.ui.detail(|| text);
-        } else if lasts && self.outage == Outage::NotTold {
-            self.outage = Outage::Told;
+        } else if is_lasting && self.outage == Outage::NotReported {
+            self.outage = Outage::Reported;
             self.ui.notice(&text);
         }
     }
 
-    /// The wait is over: the line goes, and what was there before stays.
+    /// The wait is over: removes the progress line.
     pub fn end(&mut self) {
-        self.take_question_back();
+        self.withdraw_question();
         self.ui.writer.clear_bottom();
     }
 

@@ -1,12 +1,12 @@
-//! The one way to stderr, which never holds anybody up: a queue, and a thread that writes it.
+//! The only way to stderr, which never blocks its callers: a queue, and a thread that writes it.
 //!
-//! A terminal that is stopped (Ctrl-S), a pager that nobody scrolls or a full pipe block whoever writes to them, for
-//! hours. So whoever has something to say puts it into the queue, waits for a moment until it is written, so that it
-//! stands before whatever comes next, and goes on. While nobody reads, not even that moment is spent, and what does not
-//! fit into the queue is left out. Never makes the descriptor non-blocking: terraform shares it.
+//! A stopped terminal (Ctrl-S), an idle pager or a full pipe can block a writer for hours. So a message goes into the
+//! queue; its author waits a moment for it to be written, to keep the order with whatever comes next, and goes on.
+//! While nothing is read even that wait is skipped, and what does not fit into the queue is dropped. Never makes the
+//! descriptor non-blocking: terraform shares it.
 //!
-//! The last line of a terminal can be one that moves, or a question. It is not queued but kept as what it should be, so
-//! that a terminal that goes on after an hour shows how things are now, and words go above it.
+//! The last line of a terminal can be a progress line or a question. It is kept as a wanted state instead of being
+//! queued, so that a terminal that resumes after an hour shows the present, with the messages above it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -19,24 +19,24 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-use super::bottom::{Bottom, Moving, Screen};
+use super::bottom::{Bottom, Progress, Screen};
 
-/// How long words that are read are waited for.
+/// How long to wait for a message to be written while the reader keeps up.
 const MOMENT: Duration = Duration::from_millis(100);
-/// How many bytes wait to be written before some are left out.
+/// How many bytes to queue before messages are dropped.
 const CAPACITY: usize = 64 * 1024;
-/// How often the moving line moves.
+/// How often the progress line is redrawn.
 const TICK: Duration = Duration::from_millis(120);
-/// The thread does nothing but compose and write.
+/// Enough to compose and write.
 const STACK: usize = 256 * 1024;
 
-/// What is left out first when nobody reads.
+/// What to drop first when nothing is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Weight {
-    /// What is done and why.
+pub(super) enum Importance {
+    /// What tflock does and why.
     Detail,
-    /// What a person must know.
-    Word,
+    /// What the user must know.
+    Message,
 }
 
 /// A stream with its queue.
@@ -49,47 +49,47 @@ pub(super) struct Writer {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// A duplicate of the stream's descriptor; without one nobody reads.
-    target: Option<File>,
+    /// A duplicate of the stream's descriptor; `None` if there is no reader.
+    stream: Option<File>,
 }
 
 #[derive(Debug)]
 struct State {
     queue: VecDeque<Entry>,
-    left_out: usize,
+    dropped: usize,
     bottom: Bottom,
     screen: Screen,
     thread: Thread,
     reader: Reader,
-    /// How often something was asked for, and how many of these are on the screen.
-    asked: u64,
+    /// The number of changes requested, and how many of them are on screen.
+    requested: u64,
     written: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     text: String,
-    weight: Weight,
+    importance: Importance,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Thread {
     NotStarted,
     Runs,
-    /// The system has no room for one.
+    /// The system cannot start one.
     None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
     Reads,
-    /// For longer than a moment.
+    /// Has not read for [`MOMENT`].
     Stalled,
     Gone,
 }
 
 impl Writer {
-    /// That of this process's stderr.
+    /// The writer of this process's stderr.
     pub(super) fn stderr() -> &'static Self {
         static STDERR: OnceLock<Writer> = OnceLock::new();
         STDERR.get_or_init(|| {
@@ -98,8 +98,8 @@ impl Writer {
         })
     }
 
-    fn to(target: Option<File>) -> Self {
-        let reader = if target.is_some() {
+    fn to(stream: Option<File>) -> Self {
+        let reader = if stream.is_some() {
             Reader::Reads
         } else {
             Reader::Gone
@@ -108,76 +108,75 @@ impl Writer {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
                     queue: VecDeque::new(),
-                    left_out: 0,
+                    dropped: 0,
                     bottom: Bottom::Empty,
                     screen: Screen::Clean,
                     thread: Thread::NotStarted,
                     reader,
-                    asked: 0,
+                    requested: 0,
                     written: 0,
                 }),
                 changed: Condvar::new(),
-                target,
+                stream,
             }),
         }
     }
 
-    /// Writes whole lines, or leaves them out if nobody reads.
-    pub(super) fn say(&self, text: String, weight: Weight) {
-        self.ask_for(|state| state.push(Entry { text, weight }));
+    /// Writes whole lines, or drops them if nothing is read.
+    pub(super) fn say(&self, text: String, importance: Importance) {
+        self.request(|state| state.push(Entry { text, importance }));
     }
 
-    /// Lets the last line move from now on: the first of these lines, which are ever shorter, that fits. It is not waited
-    /// for.
-    pub(super) fn move_line(&self, lines: Vec<String>) {
+    /// Shows a progress line: the first of `lines`, which get ever shorter, that fits. Does not wait.
+    pub(super) fn show_progress(&self, lines: Vec<String>) {
         let mut state = self.shared.lock();
         match &mut state.bottom {
-            Bottom::Moving(moving) => moving.lines = lines,
-            other => *other = Bottom::Moving(Moving::new(lines)),
+            Bottom::Progress(progress) => progress.lines = lines,
+            other => *other = Bottom::Progress(Progress::new(lines)),
         }
-        state.asked += 1;
-        self.shared.hand_on(&mut state);
+        state.requested += 1;
+        self.shared.wake_thread(&mut state);
     }
 
-    /// Asks in the last line.
-    pub(super) fn put_question(&self, question: String) {
-        self.ask_for(|state| state.bottom = Bottom::Question(question));
+    /// Shows a question in the last line.
+    pub(super) fn show_question(&self, question: String) {
+        self.request(|state| state.bottom = Bottom::Question(question));
     }
 
-    /// The last line has served: a line that moves is erased, a question left behind.
+    /// Clears the last line: erases a progress line, leaves a question where it is.
     pub(super) fn clear_bottom(&self) {
         if self.shared.lock().bottom != Bottom::Empty {
-            self.ask_for(|state| state.bottom = Bottom::Empty);
+            self.request(|state| state.bottom = Bottom::Empty);
         }
     }
 
-    /// The question was answered, and the terminal's echo has left its line.
+    /// The question was answered, and the echoed newline has ended its line.
     pub(super) fn end_answered_question(&self) {
         let mut state = self.shared.lock();
         state.bottom = Bottom::Empty;
         state.screen = Screen::Clean;
     }
 
-    /// Whether everything that was said has been written.
+    /// Whether every message has been written.
     pub(super) fn is_settled(&self) -> bool {
         self.shared.lock().is_settled()
     }
 
-    /// Waits until everything is written, or nobody can read it any more, but no longer than `limit`.
+    /// Waits until every message is written or the reader is gone, but at most `limit`.
     pub(super) fn settle(&self, limit: Duration) {
         let state = self.shared.lock();
         drop(self.shared.wait_until(state, limit, State::is_settled));
     }
 
-    fn ask_for(&self, change: impl FnOnce(&mut State)) {
+    fn request(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.shared.lock();
         if state.reader == Reader::Gone {
             return;
         }
         change(&mut state);
-        state.asked += 1;
-        let wanted = state.asked;
-        self.shared.hand_on(&mut state);
+        state.requested += 1;
+        let wanted = state.requested;
+        self.shared.wake_thread(&mut state);
         if state.reader != Reader::Reads {
             return;
         }
@@ -212,14 +211,14 @@ impl Shared {
         state
     }
 
-    /// Has the thread look at what there is; the first time it is started.
-    fn hand_on(self: &Arc<Self>, state: &mut State) {
+    /// Wakes the thread, or starts it the first time.
+    fn wake_thread(self: &Arc<Self>, state: &mut State) {
         if state.thread == Thread::NotStarted {
             let shared = Arc::clone(self);
             let started = thread::Builder::new()
                 .name("words".to_owned())
                 .stack_size(STACK)
-                .spawn(move || shared.write_all_that_comes());
+                .spawn(move || shared.write_until_closed());
             state.thread = if started.is_ok() {
                 Thread::Runs
             } else {
@@ -233,50 +232,50 @@ impl Shared {
         }
     }
 
-    /// Without a thread only what the system takes at once can be written, and nothing moves.
+    /// Without a thread, writes what the system takes at once; no progress is shown.
     fn write_directly(&self, state: &mut State) {
-        let Some(mut target) = self.target.as_ref() else {
+        let Some(mut stream) = self.stream.as_ref() else {
             return;
         };
-        let mut watched = [PollFd::new(target.as_fd(), PollFlags::POLLOUT)];
+        let mut watched = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
         let takes = poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0);
-        let asked = state.asked;
+        let requested = state.requested;
         if takes
             && let Some(bytes) = state.compose(false)
-            && target.write_all(&bytes).is_err()
+            && stream.write_all(&bytes).is_err()
         {
             state.lose_reader();
         }
-        state.written = asked;
+        state.written = requested;
     }
 
-    fn write_all_that_comes(&self) {
-        // Signals are for the thread that acts on them. And a job in the background may write although `stty tostop` is
-        // on: a stopped tflock would let its lock go stale.
+    fn write_until_closed(&self) {
+        // Signals belong to the thread that acts on them. With SIGTTOU blocked this thread can also write in the
+        // background despite `stty tostop`: a stopped tflock would let its lock go stale.
         let _ = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
-        let Some(target) = &self.target else {
+        let Some(stream) = &self.stream else {
             return;
         };
         let mut state = self.lock();
         let mut is_tick = false;
         loop {
-            let asked = state.asked;
+            let requested = state.requested;
             if let Some(bytes) = state.compose(is_tick) {
                 drop(state);
-                let written = deliver(target, &bytes);
+                let written = deliver(stream, &bytes);
                 state = self.lock();
                 if written.is_err() {
                     state.lose_reader();
                 }
             }
-            state.written = asked;
-            if state.asked == asked && state.reader == Reader::Stalled {
+            state.written = requested;
+            if state.requested == requested && state.reader == Reader::Stalled {
                 state.reader = Reader::Reads;
             }
             self.changed.notify_all();
             is_tick = false;
-            if state.asked == asked {
-                let is_moving = matches!(state.bottom, Bottom::Moving(_));
+            if state.requested == requested {
+                let is_moving = matches!(state.bottom, Bottom::Progress(_));
                 state = if is_moving {
                     let waited = self.changed.wait_timeout(state, TICK);
                     let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -293,29 +292,28 @@ impl Shared {
 
 impl State {
     fn is_settled(&self) -> bool {
-        self.written == self.asked || self.reader == Reader::Gone
+        self.written == self.requested || self.reader == Reader::Gone
     }
 
     fn push(&mut self, entry: Entry) {
         self.queue.push_back(entry);
         let mut bytes: usize = self.queue.iter().map(|entry| entry.text.len()).sum();
         while bytes > CAPACITY && self.queue.len() > 1 {
-            let detail = |entry: &Entry| entry.weight == Weight::Detail;
+            let detail = |entry: &Entry| entry.importance == Importance::Detail;
             let place = self.queue.iter().position(detail).unwrap_or(0);
             if let Some(entry) = self.queue.remove(place) {
                 bytes -= entry.text.len();
-                self.left_out += entry.text.lines().count();
+                self.dropped += entry.text.lines().count();
             }
         }
     }
 
-    /// What has to be written for the screen to be as it should; `None` if it is.
+    /// The bytes that bring the screen up to date; `None` if it is.
     fn compose(&mut self, is_tick: bool) -> Option<Vec<u8>> {
         let mut words = String::new();
-        if self.left_out > 0 {
-            let count = std::mem::take(&mut self.left_out);
-            words =
-                format!("tflock: {count} lines are left out here: nothing was read for too long\n");
+        if self.dropped > 0 {
+            let count = std::mem::take(&mut self.dropped);
+            words = format!("tflock: {count} lines dropped here: nothing was read for too long\n");
         }
         words.extend(self.queue.drain(..).map(|entry| entry.text));
         self.screen
@@ -331,15 +329,15 @@ impl State {
 }
 
 /// Writes all of `bytes`, however long the reader takes.
-fn deliver(mut target: &File, mut bytes: &[u8]) -> io::Result<()> {
+fn deliver(mut stream: &File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        match target.write(bytes) {
+        match stream.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => bytes = &bytes[count..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Somebody who shares the stream with us has made it non-blocking.
+            // Another process that shares the stream made it non-blocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let mut writable = [PollFd::new(target.as_fd(), PollFlags::POLLOUT)];
+                let mut writable = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
                 let _ = poll(&mut writable, PollTimeout::NONE);
             }
             Err(error) => return Err(error),
@@ -361,13 +359,13 @@ mod tests {
     }
 
     fn say(writer: &Writer, text: &str) {
-        writer.say(format!("{text}\n"), Weight::Word);
+        writer.say(format!("{text}\n"), Importance::Message);
     }
 
-    /// More than a pipe takes, so that its writer blocks.
+    /// Writes more than a pipe holds, so that the writer blocks.
     fn fill(writer: &Writer) -> String {
         let text = "x".repeat(200_000) + "\n";
-        writer.say(text.clone(), Weight::Word);
+        writer.say(text.clone(), Importance::Message);
         text
     }
 
@@ -378,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_has_been_written_when_the_speaker_goes_on() {
+    fn a_message_is_written_before_its_author_goes_on() {
         let (mut reader, writer) = pipe();
         for text in ["one", "two", "three"] {
             say(&writer, text);
@@ -388,13 +386,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_does_not_read_costs_a_moment_once_and_gets_all_in_order_later() {
+    fn a_stalled_reader_costs_one_moment_and_gets_everything_in_order_later() {
         let (mut reader, writer) = pipe();
         let first = fill(&writer);
         let begun = Instant::now();
         let words: Vec<String> = (0..100).map(|number| format!("word {number}\n")).collect();
         for word in &words {
-            writer.say(word.clone(), Weight::Detail);
+            writer.say(word.clone(), Importance::Detail);
         }
         assert!(begun.elapsed() < MOMENT, "{:?}", begun.elapsed());
         assert!(!writer.is_settled());
@@ -402,20 +400,20 @@ mod tests {
         assert_eq!(read(&mut reader, expected.len()), expected);
         writer.settle(Duration::from_secs(20));
         assert!(writer.is_settled());
-        // It reads again, and so it is waited for again.
+        // The reader reads again, so the writer waits for it again.
         say(&writer, "after");
         assert!(writer.is_settled());
         assert_eq!(read(&mut reader, 6), "after\n");
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out_details_first_and_that_is_said() {
+    fn a_full_queue_drops_details_first_and_says_so() {
         let (mut reader, writer) = pipe();
         let first = fill(&writer);
         say(&writer, "a warning");
         for number in 0..9 {
             let text = format!("{number}{}\n", "d".repeat(CAPACITY / 8));
-            writer.say(text, Weight::Detail);
+            writer.say(text, Importance::Detail);
         }
         say(&writer, "the end");
         assert_eq!(read(&mut reader, first.len()), first);
@@ -438,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_is_not_waited_for() {
+    fn nothing_waits_for_a_reader_that_is_gone() {
         let (reader, writer) = pipe();
         drop(reader);
         say(&writer, "lost");

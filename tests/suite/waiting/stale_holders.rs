@@ -214,7 +214,7 @@ fn a_heartbeat_between_answer_and_take_over_keeps_the_lock() {
     take_over.wait_until_reached();
     let alive = heartbeat(&scene);
     take_over.open();
-    terminal.wait_for_output("tflock: the lock has changed meanwhile, and was left alone");
+    terminal.wait_for_output("tflock: the lock has changed in the meantime; leaving it alone");
     scene.nothing_ran();
     assert_eq!(scene.table.table.item(LOCK), Some(alive));
     terminal.press_ctrl_c();
