@@ -1,8 +1,8 @@
-//! Where the CI run that we are part of can be seen.
+//! The web address of the CI run that this process is part of.
 
 use crate::environment::Environment;
 
-/// Variables that hold the address of the run as they are: GitLab, Buildkite, Circle, Travis, Jenkins and others.
+/// Variables that hold the whole address: GitLab, Buildkite, Circle, Travis, Jenkins and others.
 const ADDRESSES: [&str; 5] = [
     "CI_JOB_URL",
     "BUILDKITE_BUILD_URL",
@@ -11,7 +11,7 @@ const ADDRESSES: [&str; 5] = [
     "BUILD_URL",
 ];
 
-/// The address of the CI run, if this is one that says so.
+/// The address of the CI run, if its variables tell it.
 #[must_use]
 pub fn run_url(environment: Environment<'_>) -> Option<String> {
     let text = |name: &str| {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_github_run_is_put_together_from_its_parts() {
+    fn the_address_of_a_github_run_is_built_from_its_parts() {
         assert_eq!(
             run_url_of(&[
                 ("GITHUB_SERVER_URL", "https://github.com"),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_s_own_address_is_taken_as_it_is() {
+    fn an_address_variable_is_taken_as_it_is() {
         assert_eq!(
             run_url_of(&[("CI_JOB_URL", "https://gitlab.example/job/1")]).as_deref(),
             Some("https://gitlab.example/job/1")

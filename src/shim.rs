@@ -1,12 +1,13 @@
-//! The `terraform` that a program inside of `tflock exec` finds on PATH before all others: a link to tflock.
+//! The shim: the `terraform` that a program inside of `tflock exec` finds first on PATH. It is a link to tflock.
 //!
-//! Only so can each terraform inside lock what it really works on: under the lock that is held around it, it becomes the
-//! real terraform, told not to lock; anywhere else it takes that state's lock. A variable (`TF_CLI_ARGS_apply`) would reach
-//! every terraform below, in whatever directory, and turn its locking off. Whatever misses the link locks for itself.
+//! Only this way can each inner terraform lock what it really works on: on the state that `exec` has locked, the shim
+//! execs the real terraform with locking off; anywhere else it takes that state's lock. A variable
+//! (`TF_CLI_ARGS_apply`) would turn locking off for every inner terraform in every directory. A terraform that is
+//! called past the shim locks for itself.
 //!
-//! The links stay: there is nothing to tidy up, and nothing dangles for whoever outlives the `exec`. They are told by where
-//! they are, because a program may hand on PATH and nothing else. A shim must never call itself again: whatever it runs
-//! sees PATH as it was before.
+//! The links stay after the `exec`: nothing needs cleaning up, and processes that outlive it find no dangling link. A
+//! shim is recognised by its path, because a program may pass on PATH and nothing else. It must never call itself: what
+//! it runs sees PATH without it.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -17,11 +18,11 @@ use crate::environment::{Environment, non_empty};
 use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
 use crate::terraform::program::{NAMES, known_name};
 
-/// Above the directories of links, each of which is named like its one link.
+/// The parent of the link directories, each named like its one link.
 const DIRECTORY: &str = "shim";
 
-/// The directories of this user's own below which the links can be, the best first. Never where local locks are, which a
-/// group may share: whoever can write there could put programs in front of everybody's PATH.
+/// Private directories that can hold the links, best first. Never the directory of local locks, which a group may
+/// share: its members could put programs first on everyone's PATH.
 #[must_use]
 pub fn places(environment: Environment<'_>) -> Vec<PathBuf> {
     let absolute = |name| {
@@ -29,7 +30,7 @@ pub fn places(environment: Environment<'_>) -> Vec<PathBuf> {
             .map(PathBuf::from)
             .filter(|directory| directory.is_absolute())
     };
-    // Those of XDG_RUNTIME_DIR go when the user logs out, and the run may stay.
+    // XDG_RUNTIME_DIR is removed when the user logs out, and the run may go on.
     let above = [
         absolute("XDG_STATE_HOME"),
         absolute("HOME").map(|home| home.join(".local/state")),
@@ -42,11 +43,11 @@ pub fn places(environment: Environment<'_>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Makes sure of the links of these names to `executable` below the first of `places` that will do; returns `path` with
-/// them in front.
+/// Ensures links of these names to `executable` in the first usable directory of `places`; returns `path` with them in
+/// front.
 ///
 /// # Errors
-/// What is wrong with the first place; one that cannot be part of a search path.
+/// Why the first directory is unusable; a directory that cannot be part of PATH.
 pub fn install(
     places: &[PathBuf],
     names: &[&str],
@@ -91,7 +92,7 @@ fn install_below(
     Ok(std::env::join_paths(directories).map_err(io::Error::other)?)
 }
 
-/// Where everybody can rename what is in a directory above, they can put another one in the place of ours.
+/// If everyone can rename entries of a parent directory, they can replace ours.
 fn refuse_if_replaceable(base: &Path) -> Result<(), FileError> {
     const ANYBODY: u32 = 0o002;
     const STICKY: u32 = 0o1000;
@@ -100,7 +101,7 @@ fn refuse_if_replaceable(base: &Path) -> Result<(), FileError> {
         if mode & ANYBODY != 0 && mode & STICKY == 0 {
             return Err(FileError::Unsafe {
                 path: above.to_owned(),
-                reason: "can be written to by everybody",
+                reason: "is writable by everyone",
             });
         }
     }
@@ -117,14 +118,14 @@ fn make_private(directory: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Whatever else is in a directory of PATH would run in the place of the user's programs.
+/// Anything else in a PATH directory would run instead of the user's programs.
 fn keep_only(directory: &Path, name: &str) -> Result<(), FileError> {
     for entry in directory.read_dir()? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            return Err(FileError::Intruder {
+            return Err(FileError::Unexpected {
                 path: entry.path(),
-                reason: "is a directory where only a link of ours may be",
+                reason: "is a directory, but only our link may be there",
             });
         }
         if entry.file_name() != name {
@@ -141,8 +142,8 @@ fn remove_if_there(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces whatever is there in one step: others may be using it. The new link is made beside the directory, because what is
-/// in it can be run.
+/// Replaces the link atomically, since others may be using it. The new link is made beside the directory, not in it,
+/// because anything in it can be run.
 fn link(executable: &Path, directory: &Path, name: &str) -> io::Result<()> {
     let link = directory.join(name);
     if std::fs::read_link(&link).is_ok_and(|target| target == executable) {
@@ -154,25 +155,25 @@ fn link(executable: &Path, directory: &Path, name: &str) -> io::Result<()> {
     std::fs::rename(&fresh, link)
 }
 
-/// The program that this process was called as.
+/// The program name that this process was called by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CalledAs {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Through whose link.
+    /// Whose link it is.
     pub link: Link,
 }
 
 /// Whose link tflock was called through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// One of ours, inside of an `exec`.
+    /// Our shim, inside of an `exec`.
     Shim,
-    /// The user's own, who wants tflock to be their terraform.
-    Users,
+    /// The user's own link, to use tflock as terraform.
+    UsersOwn,
 }
 
-/// The program that this process is to be, if it was called by its name.
+/// The program name that this process was called by, if it is one of terraform's.
 #[must_use]
 pub fn called_as(zeroth: Option<&OsStr>, path: Option<&OsStr>) -> Option<CalledAs> {
     let zeroth = Path::new(zeroth?);
@@ -186,20 +187,20 @@ pub fn called_as(zeroth: Option<&OsStr>, path: Option<&OsStr>) -> Option<CalledA
     };
     let link = match directory {
         Some(directory) if is_ours(&directory) => Link::Shim,
-        _ => Link::Users,
+        _ => Link::UsersOwn,
     };
     Some(CalledAs { name, link })
 }
 
-/// PATH as it was before.
+/// PATH without the shims.
 #[must_use]
 pub fn path_without(path: &OsStr) -> OsString {
     let others = std::env::split_paths(path).filter(|directory| !is_ours(directory));
-    // What was split at colons has none.
+    // Entries split at colons contain none.
     std::env::join_paths(others).unwrap_or_default()
 }
 
-/// Whether a directory of PATH is one of those with a link of ours.
+/// Whether a directory of PATH is one of our shim directories.
 fn is_ours(directory: &Path) -> bool {
     NAMES.into_iter().any(|name| {
         directory.ends_with(PathBuf::from(DIRECTORY).join(name))
@@ -222,7 +223,7 @@ mod tests {
         super::install(&[base.to_owned()], names, executable, path)
     }
 
-    /// The links below a new directory that is ours alone, whatever the umask.
+    /// Installs the links in a new private directory, whatever the umask.
     fn installed(names: &[&str], path: Option<&str>) -> (tempfile::TempDir, OsString) {
         let base = tempfile::tempdir().unwrap();
         let path = path.map(OsStr::new);
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn each_name_has_a_link_in_front_of_path() {
+    fn each_name_gets_a_link_first_on_path() {
         let (base, path) = installed(&["terraform", "tofu"], Some("/a:/b c"));
         let place = base.path().join("shim");
         let expected = format!("{0}/terraform:{0}/tofu:/a:/b c", place.display());
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_made_is_for_this_user_alone() {
+    fn everything_created_is_private() {
         let above = tempfile::tempdir().unwrap();
         let base = above.path().join("state/tflock");
         install(&base, &["tofu"], Path::new("/bin/true"), None).unwrap();
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_others_can_change_is_refused_by_name_and_the_next_one_taken() {
+    fn a_directory_that_others_can_change_is_named_and_the_next_one_used() {
         let modes = [
             ("", 0o770),
             ("", 0o2770),
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_a_directory_is_refused_by_name() {
+    fn a_link_instead_of_a_directory_is_refused_by_name() {
         let (base, _) = installed(&["tofu"], None);
         let place = base.path().join("shim");
         std::fs::rename(&place, base.path().join("elsewhere")).unwrap();
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_a_directory_that_everybody_can_change_is_refused() {
+    fn a_parent_that_everyone_can_change_is_refused() {
         let above = tempfile::tempdir().unwrap();
         set_mode(above.path(), 0o777);
         let base = above.path().join("tflock");
@@ -321,27 +322,27 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_stand_in_a_search_path_is_refused() {
+    fn a_directory_that_cannot_be_part_of_path_is_refused() {
         let base = tempfile::Builder::new().prefix("a:b").tempdir().unwrap();
         let refused = install(base.path(), &["tofu"], Path::new("/bin/true"), None);
         assert!(refused.is_err());
     }
 
     #[test]
-    fn without_any_directory_of_ones_own_there_is_no_place() {
+    fn without_a_private_directory_there_is_no_shim() {
         let nothing = places(&|_| None);
         assert_eq!(nothing, Vec::<PathBuf>::new());
         assert!(super::install(&nothing, &["tofu"], Path::new("/bin/true"), None).is_err());
     }
 
     #[test]
-    fn whoever_is_run_by_it_sees_path_as_it_was() {
+    fn programs_run_by_the_shim_see_the_original_path() {
         let (_base, path) = installed(&["terraform", "tofu"], Some("/a::/b c"));
         assert_eq!(path_without(&path), "/a::/b c");
     }
 
     #[test]
-    fn it_is_told_by_its_name_and_the_first_program_of_that_name() {
+    fn a_shim_is_recognised_by_its_name_and_path() {
         let (base, path) = installed(&["terraform"], Some("/a"));
         let called_as =
             |zeroth: &str, path: &OsStr| called_as(Some(OsStr::new(zeroth)), Some(path));
@@ -356,9 +357,9 @@ mod tests {
         for other in ["tflock", "terraform-1.5", ""] {
             assert_eq!(called_as(other, &path), None, "{other}");
         }
-        let users = through("terraform", Link::Users);
+        let users = through("terraform", Link::UsersOwn);
         assert_eq!(called_as("/bin/terraform", &path), users);
-        assert_eq!(called_as("tofu", &path), through("tofu", Link::Users));
+        assert_eq!(called_as("tofu", &path), through("tofu", Link::UsersOwn));
 
         let earlier = tempfile::tempdir().unwrap();
         std::fs::write(earlier.path().join("terraform"), "").unwrap();

@@ -1,16 +1,16 @@
-//! Where tflock keeps what is this user's own: by the XDG Base Directory Specification.
+//! Where tflock keeps this user's files, by the XDG Base Directory Specification.
 
 use std::path::PathBuf;
 
 use crate::environment::Environment;
 
-/// The state directory of this user; `None` where no variable names a place.
+/// The state directory of this user; `None` if no variable names one.
 #[must_use]
 pub fn of_this_user(environment: Environment<'_>) -> Option<PathBuf> {
     let absolute = |name: &str| {
         environment(name)
             .map(PathBuf::from)
-            // Relative values are to be ignored.
+            // The specification says to ignore relative values.
             .filter(|directory| directory.is_absolute())
     };
     absolute("XDG_STATE_HOME")
@@ -18,7 +18,7 @@ pub fn of_this_user(environment: Environment<'_>) -> Option<PathBuf> {
         .map(|directory| directory.join("tflock"))
 }
 
-/// Where the runs of this user leave their traces.
+/// The directory of this user's run files.
 #[must_use]
 pub fn runs(environment: Environment<'_>) -> Option<PathBuf> {
     of_this_user(environment).map(|directory| directory.join("runs"))

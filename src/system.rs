@@ -1,4 +1,5 @@
-//! The ground floor: what the operating system tells of this machine and its processes, and the traces that runs leave.
+//! The ground floor: this machine, its processes and files as the operating system shows them, and the traces that runs
+//! leave.
 //!
 //! It knows nothing of locks, terraform or terminals, and decides nothing.
 

@@ -1,7 +1,7 @@
-//! What tells this machine, its boot and its namespaces from others.
+//! What distinguishes this machine, its boot and its namespaces from others.
 //!
-//! All of it can be copied: machines of one image and clones of one memory snapshot have it alike. It can refute that
-//! something is of this machine, never prove it.
+//! All of it can be copied: machines made from one image, or cloned from one memory snapshot, look alike. So it can
+//! refute that something belongs to this machine, but never prove it.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -32,8 +32,8 @@ pub fn time_namespace() -> Option<u64> {
 /// The inode of the first PID namespace (`PROC_PID_INIT_INO` of the Linux source).
 const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
-/// Names this machine across boots: a hash of machine ID, host name and the addresses of its own network
-/// cards. `None` inside of containers, whose names and addresses repeat from host to host, and where there is no card.
+/// Identifies this machine across boots: a hash of machine ID, host name and the addresses of its own network cards.
+/// `None` in containers, whose names and addresses repeat from host to host, and on machines without a card.
 #[must_use]
 pub fn identity() -> Option<String> {
     if pid_namespace()? != INITIAL_PID_NAMESPACE {

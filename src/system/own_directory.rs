@@ -1,8 +1,8 @@
-//! Directories of ours, and the files in them: made for this user alone, or for the group that shares the directory on purpose.
+//! tflock's own directories and the files in them: private to this user, or shared with a group on purpose.
 //!
-//! Whatever somebody else could have put there is refused by name: a directory that others can write to, a link, anything
-//! that is no plain file. Nothing is ever followed, waited for or read without bound. A directory is opened once and worked
-//! in through its descriptor, so that it cannot be exchanged between the look and the work.
+//! Anything that someone else could have put there is refused by name: a directory that others can write, a link,
+//! anything but a plain file. Links are never followed; nothing is waited for or read without a limit. A directory is
+//! opened once and used through its descriptor, so that it cannot be swapped between check and use.
 
 mod sharing;
 
@@ -25,7 +25,7 @@ const LARGEST_FILE: u64 = 512 * 1024;
 /// Why a directory or a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// What the system says.
+    /// An error of the operating system.
     #[error(transparent)]
     System(#[from] io::Error),
     /// A directory in which others could change our files.
@@ -36,10 +36,10 @@ pub enum FileError {
         /// Why.
         reason: &'static str,
     },
-    /// Something else stands in the place of a file or directory of ours.
+    /// Something other than our file or directory is at its path.
     #[error("`{}` {reason}", .path.display())]
-    Intruder {
-        /// Its place.
+    Unexpected {
+        /// Its path.
         path: PathBuf,
         /// What it is.
         reason: &'static str,
@@ -52,7 +52,7 @@ impl From<Errno> for FileError {
     }
 }
 
-/// An open directory of ours.
+/// One of our directories, open.
 #[derive(Debug)]
 pub struct OwnDirectory {
     descriptor: OwnedFd,
@@ -64,7 +64,7 @@ impl OwnDirectory {
     /// Opens the directory at `path`; `None` if there is none.
     ///
     /// # Errors
-    /// A directory that is not ours to trust; what the system says.
+    /// The directory cannot be trusted, or the system refuses.
     pub fn open(path: &Path) -> Result<Option<Self>, FileError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let descriptor = match nix::fcntl::open(path, flags, Mode::empty()) {
@@ -73,7 +73,7 @@ impl OwnDirectory {
             Err(error) => {
                 let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
                 return Err(if is_link {
-                    intruder(path, "is a symbolic link, and links are not followed")
+                    unexpected(path, "is a symbolic link, and links are not followed")
                 } else {
                     error.into()
                 });
@@ -90,8 +90,8 @@ impl OwnDirectory {
         }))
     }
 
-    /// Opens the directory at `path`, and makes it and those above it first where they are missing: for this user alone,
-    /// whatever the umask (XDG Base Directory Specification: 0700).
+    /// Opens the directory at `path`; creates it and its missing parents for this user alone, whatever the umask (XDG
+    /// Base Directory Specification: 0700).
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -104,7 +104,7 @@ impl OwnDirectory {
         }
     }
 
-    /// Who can write there.
+    /// Who can write to it.
     #[must_use]
     pub fn sharing(&self) -> Sharing {
         self.sharing
@@ -113,7 +113,7 @@ impl OwnDirectory {
     /// The bytes of the plain file `name`; `None` if there is none.
     ///
     /// # Errors
-    /// Anything else in its place; what the system says.
+    /// Something else has that name, or the system refuses.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, FileError> {
         let Some(file) = self.open_file(name, OFlag::O_RDONLY)? else {
             return Ok(None);
@@ -126,10 +126,10 @@ impl OwnDirectory {
         Ok(Some(bytes))
     }
 
-    /// The plain file `name`, made empty if it is missing, for reading and writing.
+    /// Opens the plain file `name` for reading and writing; creates it empty if it is missing.
     ///
     /// # Errors
-    /// Anything else in its place; what the system says.
+    /// Something else has that name, or the system refuses.
     pub fn open_or_create(&self, name: &str) -> Result<File, FileError> {
         loop {
             if let Some(file) = self.open_file(name, OFlag::O_RDWR)? {
@@ -142,10 +142,10 @@ impl OwnDirectory {
         }
     }
 
-    /// Writes a new file of that name, down to the disk. Whatever bore the name is removed, never written through.
+    /// Writes a new file of that name and syncs it. Anything that had the name is removed, never written through.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the operating system.
     pub fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), FileError> {
         self.remove(name)?;
         let mut file = self.create_file(name)?;
@@ -154,38 +154,38 @@ impl OwnDirectory {
         Ok(())
     }
 
-    /// Gives a file another name, in the place of whatever bears that.
+    /// Renames a file, replacing whatever has the new name.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the operating system.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
         Ok(renameat(&self.descriptor, from, &self.descriptor, to)?)
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file if it exists.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the operating system.
     pub fn remove(&self, name: &str) -> Result<(), FileError> {
         match unlinkat(&self.descriptor, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            // POSIX has EPERM for a directory, Linux EISDIR.
+            // For a directory POSIX says EPERM, Linux EISDIR.
             Err(Errno::EISDIR | Errno::EPERM) if self.path.join(name).is_dir() => {
-                Err(intruder(&self.path.join(name), "is a directory"))
+                Err(unexpected(&self.path.join(name), "is a directory"))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Brings what was renamed or removed to the disk.
+    /// Syncs renames and removals to disk.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the operating system.
     pub fn sync(&self) -> Result<(), FileError> {
         Ok(nix::unistd::fsync(&self.descriptor)?)
     }
 
-    /// Looks before it opens: opening a device can do things, and some refuse to be opened without a word.
+    /// Checks before it opens: opening a device can have effects or block.
     fn open_file(&self, name: &str, access: OFlag) -> Result<Option<File>, FileError> {
         match fstatat(&self.descriptor, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(found) => self.admit(name, &found)?,
@@ -204,7 +204,7 @@ impl OwnDirectory {
         }
     }
 
-    /// Only plain files of a size that we would write.
+    /// Admits only plain files of a size that we would write.
     fn admit(&self, name: &str, found: &FileStat) -> Result<(), FileError> {
         match kind_of(found) {
             SFlag::S_IFLNK => Err(self.link(name)),
@@ -212,7 +212,7 @@ impl OwnDirectory {
                 Err(self.too_large(name))
             }
             SFlag::S_IFREG => Ok(()),
-            _ => Err(intruder(&self.path.join(name), "is not a plain file")),
+            _ => Err(unexpected(&self.path.join(name), "is not a plain file")),
         }
     }
 
@@ -225,7 +225,7 @@ impl OwnDirectory {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let descriptor = openat(&self.descriptor, name, flags, mode)?;
         let made = fstat(&descriptor)?;
-        // Not every system hands the group of a directory on.
+        // Not every system lets files inherit the group of their directory.
         if let Sharing::Group(group) = self.sharing
             && made.st_gid != group
         {
@@ -238,19 +238,19 @@ impl OwnDirectory {
     }
 
     fn link(&self, name: &str) -> FileError {
-        intruder(
+        unexpected(
             &self.path.join(name),
             "is a symbolic link, and links are not followed",
         )
     }
 
     fn too_large(&self, name: &str) -> FileError {
-        intruder(&self.path.join(name), "is too large for a lock")
+        unexpected(&self.path.join(name), "is too large for a lock")
     }
 }
 
-fn intruder(path: &Path, reason: &'static str) -> FileError {
-    FileError::Intruder {
+fn unexpected(path: &Path, reason: &'static str) -> FileError {
+    FileError::Unexpected {
         path: path.to_owned(),
         reason,
     }
@@ -260,7 +260,7 @@ fn kind_of(found: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT
 }
 
-/// Makes a directory, and those above it, that nobody else can look into.
+/// Creates a directory and its parents, private to this user.
 fn make_private(path: &Path) -> io::Result<()> {
     if let Some(above) = path.parent()
         && !above.as_os_str().is_empty()
@@ -273,7 +273,7 @@ fn make_private(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(error) => return Err(error),
     }
-    // A umask can have taken rights of our own.
+    // The umask may have removed rights of our own.
     if path.symlink_metadata()?.mode() & 0o700 != 0o700 {
         std::fs::set_permissions(path, Permissions::from_mode(0o700))?;
     }

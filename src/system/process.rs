@@ -1,6 +1,6 @@
-//! Processes as `/proc` shows them: the one place that reads it.
+//! Processes as `/proc` shows them: the only place that reads it.
 //!
-//! A look that fails is an error, never an absence: whoever wants to prove that a process has ended must know.
+//! A failed look is an error, never an absence: a proof that a process has ended depends on the difference.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-/// A process, told from any later one that gets the same number.
+/// A process, distinct from any later one with the same ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ProcessIdentity {
@@ -25,7 +25,7 @@ pub struct ProcessIdentity {
 }
 
 impl ProcessIdentity {
-    /// The process of that number; `None` if there is none that has not ended.
+    /// The running process with that ID; `None` if there is none.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
         let stat = Stat::read(pid).ok()?;
@@ -55,11 +55,11 @@ pub enum Existence {
     Exists,
     /// It does not.
     Absent,
-    /// There is a process of that number, and it may not be looked at (`hidepid`).
+    /// There is a process with that ID, but we may not look at it (`hidepid`).
     Hidden,
 }
 
-/// Whether there is any process of that number.
+/// Whether any process has that ID.
 #[must_use]
 pub fn existence_of(pid: u32) -> Existence {
     match Stat::read(pid) {
@@ -76,16 +76,16 @@ fn unseen(pid: u32) -> Existence {
     }
 }
 
-/// What `proc_pid_stat(5)` tells of a process.
+/// A process's line of `proc_pid_stat(5)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Its process ID, as it was asked for.
+    /// Its process ID, as requested.
     pub pid: u32,
     /// Its name as the kernel knows it: at most 15 bytes.
     pub name: String,
-    /// Field 3: `Z` and `X` have ended, or their first thread has.
+    /// Field 3: for `Z` and `X` the process, or its first thread, has ended.
     pub state: char,
-    /// Field 4: the process that waits for it.
+    /// Field 4: its parent process.
     pub parent: u32,
     /// Field 5.
     pub group: i32,
@@ -105,10 +105,10 @@ impl Stat {
     /// `PF_KTHREAD` of the Linux source.
     const KERNEL_THREAD: u64 = 0x0020_0000;
 
-    /// Reads it.
+    /// Reads the line of process `pid`.
     ///
     /// # Errors
-    /// There is no such process, or it may not be looked at.
+    /// There is no such process, or we may not look at it.
     pub fn read(pid: u32) -> io::Result<Self> {
         Self::read_from(pid, &format!("/proc/{pid}/stat"))
     }
@@ -120,14 +120,14 @@ impl Stat {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a line of /proc"))
     }
 
-    /// The name stands in parentheses and may hold any character, parentheses and blanks included.
+    /// The name is in parentheses and can hold any character, including parentheses and blanks.
     fn parse(pid: u32, line: &str) -> Option<Self> {
         let (start, rest) = line.rsplit_once(')')?;
         let (_, name) = start.split_once('(')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).copied();
         let number = |at: usize| field(at)?.parse::<u64>().ok();
-        // Not there before Linux 3.5.
+        // Missing before Linux 3.5.
         let address = |at: usize| {
             let value = number(at).and_then(|value| usize::try_from(value).ok());
             value.unwrap_or_default()
@@ -146,7 +146,7 @@ impl Stat {
         })
     }
 
-    /// Whether it holds nothing any more. The first thread may have ended while others work.
+    /// Whether it has ended completely: other threads can outlive the first one.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         match self.state {
@@ -156,7 +156,7 @@ impl Stat {
         }
     }
 
-    /// Whether there is nothing in its environment for good, and not only because it is about to become another program.
+    /// Whether its environment is empty for good, and not only because it is in the middle of an exec.
     fn has_no_environment(&self) -> bool {
         let (start, end) = self.environment;
         self.is_kernel_thread || (start == end && start != 0)
@@ -174,7 +174,7 @@ fn has_living_threads(pid: u32) -> bool {
         .any(|stat| !matches!(stat.state, 'Z' | 'X' | 'x'))
 }
 
-/// The numbers of all processes that can be seen.
+/// The IDs of all visible processes.
 ///
 /// # Errors
 /// There is no `/proc`, or no descriptor left to read it with.
@@ -187,63 +187,63 @@ pub fn all() -> io::Result<Vec<u32>> {
     Ok(pids)
 }
 
-/// Whether processes are hidden from us: where the first cannot be seen, others may be hidden too.
+/// Whether processes are hidden from us: if we cannot see process 1, others may be hidden too.
 #[must_use]
 pub fn are_hidden() -> bool {
     Stat::read(1).is_err()
 }
 
-/// What a process carries.
+/// Whether a process carries a text in its environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carries {
-    /// The text stands in its environment.
+    /// It does.
     Yes,
     /// It does not.
     No,
-    /// That cannot be told: it keeps its environment to itself, or is about to become another program.
+    /// Unknown: its environment is unreadable, or it is in the middle of an exec.
     Hidden,
 }
 
-/// How often a process is looked at that is about to become another program or to end, and how long it is left in between:
-/// both take microseconds.
-const GLANCES: u32 = 20;
-const BETWEEN_GLANCES: Duration = Duration::from_micros(250);
+/// How often, and at which interval, to look again at a process in the middle of an exec or of its end: both take
+/// microseconds.
+const ATTEMPTS: u32 = 20;
+const ATTEMPT_INTERVAL: Duration = Duration::from_micros(250);
 
-/// Whether `text` stands in the environment of a process that has not ended.
+/// Whether `text` is in the environment of a process that has not ended.
 #[must_use]
 pub fn carries(pid: u32, text: &[u8]) -> Carries {
-    for _ in 0..GLANCES {
-        match glance(pid, text) {
+    for _ in 0..ATTEMPTS {
+        match try_carries(pid, text) {
             Some(carries) => return carries,
-            None => std::thread::sleep(BETWEEN_GLANCES),
+            None => std::thread::sleep(ATTEMPT_INTERVAL),
         }
     }
     Carries::Hidden
 }
 
-/// `None` in the middle of becoming another program, or of ending.
-fn glance(pid: u32, text: &[u8]) -> Option<Carries> {
+/// `None` in the middle of an exec, or of its end.
+fn try_carries(pid: u32, text: &[u8]) -> Option<Carries> {
     Some(match std::fs::read(format!("/proc/{pid}/environ")) {
-        // Looked at again, because it may have become another program in between.
+        // Look again: it may have exec'd in between.
         Ok(environment) if environment.is_empty() => match Stat::read(pid) {
             Ok(now) if !now.has_no_environment() && !now.has_ended() => return None,
             _ => Carries::No,
         },
         Ok(environment) if environment.windows(text.len()).any(|part| part == text) => Carries::Yes,
-        Err(error) if is_about_looking(&error) => Carries::Hidden,
+        Err(error) if is_failed_look(&error) => Carries::Hidden,
         Ok(_) | Err(_) => Carries::No,
     })
 }
 
-/// Whether it was the look that failed, and not the process that was gone.
-fn is_about_looking(error: &io::Error) -> bool {
+/// Whether the look itself failed, rather than the process being gone.
+fn is_failed_look(error: &io::Error) -> bool {
     !matches!(
         error.raw_os_error().map(Errno::from_raw),
         Some(Errno::ENOENT | Errno::ESRCH)
     )
 }
 
-/// A process, for people.
+/// A process as shown to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// Its ID.
@@ -258,9 +258,9 @@ impl std::fmt::Display for Named {
     }
 }
 
-/// The other processes that have that file open, as far as they can be looked at.
+/// The other processes that have `file` open, as far as we can see.
 #[must_use]
-pub fn having_open(file: &File) -> Vec<Named> {
+pub fn users_of(file: &File) -> Vec<Named> {
     let place = |status: std::fs::Metadata| (status.dev(), status.ino());
     let Ok(wanted) = file.metadata().map(place) else {
         return Vec::new();
@@ -285,15 +285,15 @@ pub fn having_open(file: &File) -> Vec<Named> {
 /// Who owns a process.
 ///
 /// # Errors
-/// It is gone, or cannot be looked at.
+/// It has ended, or we may not look at it.
 pub fn owner(pid: u32) -> io::Result<u32> {
     Ok(std::fs::metadata(format!("/proc/{pid}"))?.uid())
 }
 
-/// The command line of a process, its program first; nothing for kernel threads and what has ended.
+/// The command line of a process, program first; empty for kernel threads and ended processes.
 ///
 /// # Errors
-/// It is gone, or cannot be looked at.
+/// It has ended, or we may not look at it.
 pub fn command_line(pid: u32) -> io::Result<Vec<OsString>> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline"))?;
     let words = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
@@ -306,10 +306,10 @@ pub fn command_line(pid: u32) -> io::Result<Vec<OsString>> {
         .collect())
 }
 
-/// The directory that a process works in.
+/// The working directory of a process.
 ///
 /// # Errors
-/// It is gone, or keeps that to itself.
+/// It has ended, or we may not look at it.
 pub fn directory(pid: u32) -> io::Result<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/cwd"))
 }
@@ -325,7 +325,7 @@ pub fn is_same_program(pid: u32) -> bool {
     own.is_some() && own == program(&pid.to_string())
 }
 
-/// Whether `arguments`, without the program, are exactly those of a command line.
+/// Whether a command line has exactly these arguments after the program.
 #[must_use]
 pub fn has_arguments(command_line: &[OsString], arguments: &[OsString]) -> bool {
     command_line
@@ -333,7 +333,7 @@ pub fn has_arguments(command_line: &[OsString], arguments: &[OsString]) -> bool 
         .is_some_and(|(_, own)| own == arguments)
 }
 
-/// Whether a command line is that of an interpreter which runs the script `program` with exactly these arguments.
+/// Whether a command line is an interpreter running the script `program` with exactly these arguments.
 #[must_use]
 pub fn interprets(command_line: &[OsString], program: &OsStr, arguments: &[OsString]) -> bool {
     let Some(before) = command_line.len().checked_sub(arguments.len()) else {
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_parentheses_and_blanks_is_read_whole() {
+    fn names_with_parentheses_and_blanks_are_parsed() {
         let line = "77 (a) R (b c) S 1 70 60 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         let stat = Stat::parse(77, line).unwrap();
         assert_eq!((stat.name.as_str(), stat.state), ("a) R (b c", 'S'));
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_exists_and_one_of_another_start_time_does_not() {
+    fn a_process_with_another_start_time_does_not_exist() {
         let mut own = ProcessIdentity::of(std::process::id()).unwrap();
         assert_eq!(own.existence(), Existence::Exists);
         own.start_time += 1;
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_whose_first_thread_has_ended_has_not_ended() {
+    fn a_process_outlives_its_first_thread() {
         use nix::libc;
         extern "C" fn work(_: *mut libc::c_void) -> *mut libc::c_void {
             loop {
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_about_to_become_another_program_is_not_taken_for_a_stranger() {
+    fn an_empty_environment_in_the_middle_of_an_exec_is_not_final() {
         let line = |flags: u64, environment: (u64, u64)| {
             let mut fields = std::array::from_fn::<_, 52, _>(|_| "0".to_owned());
             fields[2] = "R".to_owned();
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_those_behind_the_program_whatever_its_name() {
+    fn arguments_are_compared_without_the_program() {
         let ours = words("apply -auto-approve");
         assert!(has_arguments(
             &words("terraform apply -auto-approve"),
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_told_by_its_name_behind_the_interpreter() {
+    fn a_script_is_recognised_by_its_name_after_the_interpreter() {
         let ours = words("apply");
         let is_script = |line: &str| interprets(&words(line), OsStr::new("terraform"), &ours);
         assert!(is_script("/bin/sh /opt/bin/terraform apply"));
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_command_line_and_directory_can_be_seen() {
+    fn our_own_command_line_and_directory_are_read() {
         let own = std::process::id();
         assert!(!command_line(own).unwrap().is_empty());
         assert_eq!(directory(own).unwrap(), std::env::current_dir().unwrap());

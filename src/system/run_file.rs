@@ -1,9 +1,10 @@
-//! The trace that a run leaves on its machine: a file named by its lock ID, there from before the lock is asked for until
-//! after its release, with a shared lock (flock(2)) of everybody who works under it: tflock, its witness and its child.
+//! The trace that a run leaves on its machine: a file named by its lock ID. It exists from before the lock is requested
+//! until after its release. Everyone who works under the lock (tflock, its witness, its child) holds a shared lock
+//! (flock(2)) on it: a *place* in the run.
 //!
-//! It is what a proof of death rests on. Machine IDs, boot IDs and process numbers are alike on machines of one image; this
-//! file is only where the run was. A proof needs every trace to agree and every look to succeed. Nothing secret is in it:
-//! arguments are kept as a hash.
+//! Every proof of death starts from this file. Machine IDs, boot IDs and process IDs are alike on machines of one
+//! image, but this file exists only where the run was. A proof needs every trace to agree and every look to succeed.
+//! The file holds no secrets: arguments are stored as a hash.
 
 pub mod lent;
 
@@ -23,14 +24,14 @@ use super::own_directory::{OwnDirectory, Sharing};
 use super::process::{self, Carries, Existence, ProcessIdentity, Stat};
 use super::{hex, machine};
 
-/// More is no run file of ours.
+/// Larger than any run file.
 const LARGEST: u64 = 64 * 1024;
 
 /// What is known of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub struct Run {
-    /// The lock ID that the file is named by.
+    /// The lock ID, which names the file.
     pub lock_id: String,
     /// The machine as [`machine::identity`] names it.
     machine: Option<String>,
@@ -39,17 +40,17 @@ pub struct Run {
     time_namespace: Option<u64>,
     /// The user that tflock and its child run as.
     uid: u32,
-    /// The session that tflock and its child run in; whoever changes its user (`sudo`) stays in it.
+    /// The session that tflock and its child run in; a process that changes its user (`sudo`) stays in it.
     session: i32,
     /// tflock itself.
     tflock: ProcessIdentity,
-    /// The program that runs under the lock, once it was started.
+    /// The program that runs under the lock, once started.
     child: Option<ProcessIdentity>,
-    /// Whether the program that does the work was seen among the processes of this machine.
+    /// Whether the program that does the work was seen as a process of this machine.
     sighting: Sighting,
     /// A hash of the child's arguments, without its program, once they are known.
     arguments: Option<String>,
-    /// Where the child may be working.
+    /// The child's possible working directories.
     directories: Vec<String>,
 }
 
@@ -57,17 +58,17 @@ pub struct Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sighting {
-    /// Nothing was started yet.
+    /// Nothing has been started yet.
     NotStarted,
-    /// Something was started, and what does the work may be elsewhere: in a container, on another host.
+    /// Something was started, but the work may happen elsewhere: in a container, on another host.
     Unseen,
-    /// A process with exactly these arguments was there.
+    /// A process with exactly these arguments was seen.
     Seen,
 }
 
 impl Run {
-    /// This process, about to ask for the lock of that ID and to start a program that works in one of `directories`. `None`
-    /// where the system does not tell what a proof would need.
+    /// Describes this process, which is about to request the lock with that ID and to start a program in one of
+    /// `directories`. `None` if the system does not provide what a proof needs.
     #[must_use]
     pub fn of_this_process(lock_id: &str, directories: &[PathBuf]) -> Option<Self> {
         let pid = std::process::id();
@@ -97,12 +98,12 @@ fn hash_of(words: &[OsString]) -> String {
     hex(&hash.finalize())
 }
 
-/// Two directories that differ may have one text, which keeps a proof from being made, never the other way round.
+/// Two different directories may map to one text. That can only prevent a proof, never fake one.
 fn text_of(directory: &Path) -> String {
     directory.to_string_lossy().into_owned()
 }
 
-/// The file of a living run.
+/// The file of this process's own run.
 #[derive(Debug)]
 pub struct RunFile {
     path: PathBuf,
@@ -110,7 +111,7 @@ pub struct RunFile {
     run: Run,
 }
 
-/// A new file for this user alone, in a directory that only this user can write and that is made if need be.
+/// Creates a private file in a private directory, which is created if needed.
 fn create_private(directory: &Path, path: &Path) -> io::Result<File> {
     for_this_user_alone(&OwnDirectory::create(directory).map_err(io::Error::other)?)?;
     OpenOptions::new()
@@ -123,13 +124,13 @@ fn create_private(directory: &Path, path: &Path) -> io::Result<File> {
 }
 
 impl RunFile {
-    /// Puts the file into `directory`, which is made if need be, and takes the first place of the run.
+    /// Creates the file in `directory`, which is created if needed, and takes the first place of the run.
     ///
     /// # Errors
-    /// What the system says; a directory that others could write.
+    /// The system refuses, or others can write to the directory.
     pub fn create(directory: &Path, run: Run) -> io::Result<Self> {
         let path = path_of(directory, &run.lock_id)?;
-        // Nobody must see it before its lock: whoever finds it without takes its run for dead.
+        // Lock it before it gets its name: an unlocked run file means a dead run.
         let unnamed = path.with_extension(format!("{}.new", std::process::id()));
         let file = create_private(directory, &unnamed)?;
         let created = file
@@ -137,99 +138,99 @@ impl RunFile {
             .and_then(|()| write(&file, &run))
             .and_then(|()| std::fs::rename(&unnamed, &path));
         if let Err(error) = created {
-            // What is left of it names no lock.
+            // A leftover of this name belongs to no lock.
             let _ = std::fs::remove_file(&unnamed);
             return Err(error);
         }
         Ok(Self { path, file, run })
     }
 
-    /// The place that the child and the witness keep: as long as one of them has this descriptor open, the run lives.
+    /// The place that the child and the witness inherit: the run lives as long as one of them has this descriptor open.
     #[must_use]
     pub fn place(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes all places for good, if nobody has one but those that have inherited ours.
+    /// Takes all places for good, unless somebody holds one that was not inherited from ours. Tells whether it did.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the operating system.
     pub fn take_all_places(&self) -> io::Result<bool> {
         if lent::free(self.file.try_lock())? {
             return Ok(true);
         }
-        // What was tried has cost us our own.
+        // The attempt dropped our own shared lock.
         self.file.lock_shared()?;
         Ok(false)
     }
 
-    /// Who has the file open, as far as can be told.
+    /// The processes that have the file open, as far as we can see.
     #[must_use]
     pub fn users(&self) -> Vec<process::Named> {
-        process::having_open(&self.file)
+        process::users_of(&self.file)
     }
 
-    /// Notes what the child is about to be called with.
+    /// Records the child's arguments before it starts.
     pub fn note_arguments(&mut self, arguments: &[OsString]) {
         self.run.arguments = Some(hash_of(arguments));
         self.write();
     }
 
-    /// Notes the program that was started, and whether it was seen to do the work itself.
+    /// Records the child, and whether the program that does the work was seen.
     pub fn note_child(&mut self, child: Option<ProcessIdentity>, sighting: Sighting) {
         self.run.child = child;
         self.run.sighting = sighting;
         self.write();
     }
 
-    /// A failure leaves the run without a proof.
+    /// If this fails, the run's death can never be proven, which is safe.
     fn write(&self) {
         if write(&self.file, &self.run).is_err() {
-            // Half a file proves nothing; an old one might.
+            // An empty file proves nothing; an outdated one might.
             let _ = self.file.set_len(0);
         }
     }
 
-    /// The lock has been given back: there is nothing left to prove.
+    /// Removes the file: the lock was released, so there is nothing left to prove.
     pub fn remove(self) {
-        // A file that stays is found to name no lock.
+        // A leftover file matches no lock.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// The lock of that ID has been given back in the place of its run: there is nothing left to prove.
+/// Removes the run file of the lock with that ID, after releasing it on behalf of its run.
 pub fn remove(directory: &Path, lock_id: &str) {
     if let Ok(path) = path_of(directory, lock_id) {
-        // A file that stays is found to name no lock.
+        // A leftover file matches no lock.
         let _ = std::fs::remove_file(path);
     }
 }
 
-/// Makes an inherited place one that others can have beside it: the run that left it may have taken all of them for good.
+/// Turns an inherited place back into a shared one: the run that left it may have taken all places for good.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the operating system.
 pub fn share(place: &OwnedFd) -> io::Result<()> {
     File::from(place.try_clone()?).lock_shared()
 }
 
-/// A place in another's run, of one's own: it can tell whether it is the last.
+/// A place of our own in another process's run; it can tell whether it is the last.
 #[derive(Debug)]
 pub struct Place {
     file: File,
 }
 
 impl Place {
-    /// Takes one in the run that has the lock of that ID.
+    /// Takes a place in the run that holds the lock with that ID.
     ///
     /// # Errors
-    /// What the system says; there is no such run.
+    /// There is no such run, or the system refuses.
     pub fn take(directory: &Path, lock_id: &str) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -239,19 +240,20 @@ impl Place {
         Ok(Self { file })
     }
 
-    /// Whether nobody else has a place in that run. From then on nobody can tell it from a run that lives.
+    /// Whether nobody else has a place in that run. If so, the place becomes exclusive, and the run looks alive to
+    /// everyone.
     #[must_use]
     pub fn is_the_last(&self) -> bool {
         if self.file.try_lock().is_ok() {
             return true;
         }
-        // What has become of ours in the attempt is not said (flock(2)).
+        // flock(2) does not say whether a failed upgrade kept the shared lock.
         let _ = self.file.lock_shared();
         false
     }
 }
 
-/// A reader that comes in between sees a text that cannot be read, and proves nothing by it.
+/// A concurrent reader sees an invalid file, which proves nothing.
 fn write(file: &File, run: &Run) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(run)?;
     text.push(b'\n');
@@ -259,7 +261,7 @@ fn write(file: &File, run: &Run) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// Whatever may stand in the table as a lock ID must not lead out of the directory.
+/// A lock ID comes from the store and must not lead out of the directory.
 fn path_of(directory: &Path, lock_id: &str) -> io::Result<PathBuf> {
     let is_plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     if lock_id.is_empty() || lock_id.len() > 64 || !lock_id.bytes().all(is_plain) {
@@ -268,7 +270,7 @@ fn path_of(directory: &Path, lock_id: &str) -> io::Result<PathBuf> {
     Ok(directory.join(format!("{lock_id}.run")))
 }
 
-/// What others could write proves nothing.
+/// Files in a directory that others can write prove nothing.
 fn for_this_user_alone(directory: &OwnDirectory) -> io::Result<()> {
     match directory.sharing() {
         Sharing::Private => Ok(()),
@@ -279,24 +281,24 @@ fn for_this_user_alone(directory: &OwnDirectory) -> io::Result<()> {
     }
 }
 
-/// What the traces of a run say.
+/// What the traces of a run prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traces {
-    /// Somebody still works under its lock, or may.
+    /// Someone still works under its lock, or may.
     Living,
     /// All agree that it has ended, in this boot.
     Ended,
-    /// All agree that it has ended, in an earlier boot; or this is a copy of the disk that it ran on.
+    /// All agree that it ended in an earlier boot, or this is a copy of the disk that it ran on.
     EndedBeforeBoot,
-    /// There are none here, one refutes the others, or a look failed.
+    /// There are no traces, they disagree, or a look failed.
     Inconclusive,
 }
 
-/// What the run that holds the lock `lock_id` has left in `directory`, and among the processes of this machine. `claimed` is
-/// the process that the lock's record names.
+/// Examines what the run with the lock `lock_id` left in `directory` and among the processes of this machine. `claimed`
+/// is the process that the lock's record names.
 #[must_use]
 pub fn traces_of(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> Traces {
-    // Whatever cannot be looked at is no proof.
+    // A failed look proves nothing.
     look(directory, lock_id, claimed).unwrap_or(Traces::Inconclusive)
 }
 
@@ -334,7 +336,7 @@ fn look(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> io::Result
         return Ok(Traces::Inconclusive);
     }
     if machine::boot_id().as_ref() != Some(&run.boot_id) {
-        // A container's directory may have come from another host.
+        // A container's directory may come from another host.
         return Ok(match run.machine {
             Some(_) => Traces::EndedBeforeBoot,
             None => Traces::Inconclusive,
@@ -344,7 +346,7 @@ fn look(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> io::Result
 }
 
 impl Run {
-    /// Every trace of a machine can be copied, so that equal ones prove nothing; others refute.
+    /// Every trace of a machine can be copied: equal ones prove nothing, different ones refute.
     fn is_of_another_machine(&self) -> bool {
         self.machine != machine::identity()
     }
@@ -363,24 +365,24 @@ impl Run {
             }
         }
         for pid in process::all()? {
-            if pid != std::process::id() && self.may_be_its(pid)? {
+            if pid != std::process::id() && self.may_belong(pid)? {
                 return Ok(Traces::Inconclusive);
             }
         }
         Ok(Traces::Ended)
     }
 
-    /// Whether a process may work under the lock: it carries the lock's ID, or has the child's arguments in its directory, or
-    /// hides both and could be the run's.
-    fn may_be_its(&self, pid: u32) -> io::Result<bool> {
+    /// Whether a process may work under the lock: it carries the lock's ID, has the child's arguments and directory, or
+    /// hides both and could belong to the run.
+    fn may_belong(&self, pid: u32) -> io::Result<bool> {
         let stat = match Stat::read(pid) {
             Ok(stat) => stat,
-            // Gone since the list was made.
+            // Ended since the list was made.
             Err(_) if process::existence_of(pid) == Existence::Absent => return Ok(false),
             Err(error) => return Err(error),
         };
-        // What the run started, it started later. That leaves out the many old processes that keep their environment to
-        // themselves, such as an ssh-agent.
+        // The run's processes started after tflock. That excludes the many old processes with unreadable environments,
+        // such as an ssh-agent.
         if stat.has_ended() || stat.is_kernel_thread || stat.start_time < self.tflock.start_time {
             return Ok(false);
         }
@@ -400,12 +402,12 @@ impl Run {
         let Some((_, arguments)) = words.split_first() else {
             return Ok(false);
         };
-        // Another tflock that waits for this very lock has the same arguments.
+        // Another tflock waiting for this very lock has the same arguments.
         let is_same = self.arguments.as_ref() == Some(&hash_of(arguments));
         if !is_same || process::is_same_program(pid) {
             return Ok(false);
         }
-        // Where it works may be hidden, by another user's process for instance.
+        // Its directory may be unreadable, as for another user's process.
         Ok(process::directory(pid).map_or(true, |directory| {
             self.directories.contains(&text_of(&directory))
         }))

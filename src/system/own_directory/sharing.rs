@@ -1,14 +1,14 @@
-//! Who can write to a directory, and whether that will do for ours.
+//! Who can write to a directory, and whether we can use it.
 
 use nix::sys::stat::{FileStat, mode_t};
 use nix::unistd::geteuid;
 
-/// Set-group-ID and writable for the group: shared with that group on purpose.
+/// Set-group-ID and group-writable: shared with that group on purpose.
 const SHARED: mode_t = 0o2020;
 const GROUP_WRITES: mode_t = 0o020;
 const OTHERS_WRITE: mode_t = 0o002;
 
-/// Who can write to a directory of ours.
+/// Who can write to one of our directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// This user alone.
@@ -18,11 +18,11 @@ pub enum Sharing {
 }
 
 impl Sharing {
-    /// Who can write to a directory, or why it is not for us.
+    /// Who can write to a directory, or why we cannot use it.
     pub(super) fn of(directory: &FileStat) -> Result<Self, &'static str> {
         let mode = directory.st_mode;
         if mode & OTHERS_WRITE != 0 {
-            return Err("can be written to by everybody");
+            return Err("is writable by everyone");
         }
         if mode & SHARED == SHARED {
             return Ok(Self::Group(directory.st_gid));
@@ -31,7 +31,7 @@ impl Sharing {
             return Err("belongs to another user");
         }
         if mode & GROUP_WRITES != 0 {
-            return Err("can be written to by its group");
+            return Err("is writable by its group");
         }
         Ok(Self::Private)
     }

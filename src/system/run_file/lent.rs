@@ -1,9 +1,9 @@
-//! What a run lends: its lock, to one program at a time.
+//! Lends the lock of a run to one program at a time.
 //!
-//! The lender keeps a file beside its run file. Whoever runs under the lock has the exclusive lock (flock(2)) of that file,
-//! its *turn*, and a shared lock of the run file, its *place*. Both are taken through descriptors of its own, so that they
-//! last as long as it does, whoever started it and whichever group it is in; and both are inherited by the program that it
-//! becomes. The lender gives its own lock back when it has got both for itself: from then on nobody can borrow it.
+//! The lender keeps a file beside its run file. A borrower takes an exclusive lock (flock(2)) on that file, its *turn*,
+//! and a shared lock on the run file, its *place*. It takes both through descriptors of its own, so that they last as
+//! long as it does, whoever started it and whichever process group it is in. The program that it execs inherits both.
+//! The lender ends the loan by taking both for itself; from then on nobody can borrow.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -16,7 +16,7 @@ use nix::libc;
 use super::{create_private, path_of};
 use crate::system::process;
 
-/// The lender's side of it.
+/// The lender's side of a loan.
 #[derive(Debug)]
 pub struct Loan {
     path: PathBuf,
@@ -24,10 +24,11 @@ pub struct Loan {
 }
 
 impl Loan {
-    /// Puts the file for the lock of that ID into the first of `directories` that will do, which is made if need be.
+    /// Creates the file for the lock with that ID in the first usable directory of `directories`, which is created if
+    /// needed.
     ///
     /// # Errors
-    /// What is wrong with the last of them.
+    /// Why the last of them is unusable.
     pub fn create(
         directories: impl IntoIterator<Item = PathBuf>,
         lock_id: &str,
@@ -48,42 +49,42 @@ impl Loan {
         Ok(Self { path, file })
     }
 
-    /// What a borrower is told.
+    /// The path that borrowers need.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes the turn for good, if nobody has it.
+    /// Takes the turn for good unless someone has it. Tells whether it did.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the operating system.
     pub fn take_back(&self) -> io::Result<bool> {
         free(self.file.try_lock())
     }
 
-    /// Who has it, as far as can be told.
+    /// The processes that have it, as far as we can see.
     #[must_use]
     pub fn borrowers(&self) -> Vec<process::Named> {
-        process::having_open(&self.file)
+        process::users_of(&self.file)
     }
 
-    /// The lock has been given back.
+    /// Removes the file after the lock was released.
     pub fn remove(self) {
-        // What stays is found to lend nothing.
+        // A leftover file lends nothing.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// A place among those that a run waits for before it gives its lock back.
+/// A borrower's place in the run: the lock is not released before it is free.
 #[derive(Debug)]
 pub struct Place(File);
 
 impl Place {
-    /// Takes a place of the run with that run file. `None` if it has ended; while it is ending, that is waited for.
+    /// Takes a place in the run with that run file, waiting while the run is ending. `None` if it has ended.
     ///
     /// # Errors
-    /// What the system says; a file that is not this user's.
+    /// The system refuses, or the file belongs to another user.
     pub fn take(run_file: &Path) -> io::Result<Option<Self>> {
         let Some(file) = open(run_file)? else {
             return Ok(None);
@@ -92,7 +93,7 @@ impl Place {
         Ok(is_still_at(&file, run_file).then_some(Self(file)))
     }
 
-    /// The same, but without a wait: `None` as well if it is ending.
+    /// The same without waiting: `None` also if the run is ending.
     ///
     /// # Errors
     /// As [`Self::take`].
@@ -104,38 +105,38 @@ impl Place {
         Ok((is_taken && is_still_at(&file, run_file)).then_some(Self(file)))
     }
 
-    /// Lets the program that this process becomes keep it.
+    /// Lets the program that this process execs inherit it.
     pub fn hand_on(&self) {
         hand_on(&self.0);
     }
 }
 
-/// The right to run under the lock, which one program at a time has.
+/// The right to run under the lock, held by one program at a time.
 #[derive(Debug)]
 pub struct Turn(File);
 
-/// What came of asking for a turn.
+/// The result of asking for the turn.
 #[derive(Debug)]
 pub enum Asked {
-    /// It is ours.
+    /// We have it.
     Got(Turn),
-    /// These have it, as far as can be told.
+    /// These processes have it, as far as we can see.
     Taken(Vec<process::Named>),
-    /// Nothing is lent any more.
+    /// The loan has ended.
     Ended,
 }
 
 impl Turn {
-    /// Asks once for the turn at that [`Loan`].
+    /// Tries once to take the turn of that [`Loan`].
     ///
     /// # Errors
-    /// What the system says; a file that is not this user's.
+    /// The system refuses, or the file belongs to another user.
     pub fn ask(loan: &Path) -> io::Result<Asked> {
         let Some(file) = open(loan)? else {
             return Ok(Asked::Ended);
         };
         if !free(file.try_lock())? {
-            return Ok(Asked::Taken(process::having_open(&file)));
+            return Ok(Asked::Taken(process::users_of(&file)));
         }
         Ok(if is_still_at(&file, loan) {
             Asked::Got(Self(file))
@@ -144,13 +145,13 @@ impl Turn {
         })
     }
 
-    /// Lets the program that this process becomes keep it.
+    /// Lets the program that this process execs inherit it.
     pub fn hand_on(&self) {
         hand_on(&self.0);
     }
 }
 
-/// Both kinds of file are only ever locked by whoever comes from outside, never written.
+/// Outsiders only lock these files; they never write them.
 fn open(path: &Path) -> io::Result<Option<File>> {
     let opened = OpenOptions::new()
         .read(true)
@@ -167,7 +168,7 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// A lock of a file that has been removed meanwhile is worth nothing.
+/// A lock on a file that was removed in the meantime is worthless.
 fn is_still_at(file: &File, path: &Path) -> bool {
     let place = |status: std::fs::Metadata| (status.dev(), status.ino());
     match (file.metadata(), std::fs::symlink_metadata(path)) {
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_has_the_turn_and_the_lender_waits_for_it() {
+    fn one_borrower_has_the_turn_and_the_lender_waits_for_it() {
         let (_above, loan) = loan();
         let Asked::Got(turn) = Turn::ask(loan.path()).unwrap() else {
             panic!("nobody had it");
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_got_the_lock_of_a_removed_file_has_neither_turn_nor_place() {
+    fn locking_a_removed_file_gives_neither_turn_nor_place() {
         let (_above, loan) = loan();
         let file = open(loan.path()).unwrap().unwrap();
         file.lock_shared().unwrap();
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_directory_that_will_do_is_taken() {
+    fn the_first_usable_directory_is_taken() {
         let above = tempfile::tempdir().unwrap();
         let places = [PathBuf::from("/sys/no/runs"), above.path().join("runs")];
         let loan = Loan::create(places, ID).unwrap();
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_the_file_is_not_followed() {
+    fn a_link_instead_of_the_file_is_not_followed() {
         let (above, loan) = loan();
         let link = above.path().join("link");
         std::os::unix::fs::symlink(loan.path(), &link).unwrap();

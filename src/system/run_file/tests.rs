@@ -1,4 +1,4 @@
-//! What the traces of a run prove, and what keeps them from proving anything.
+//! What the traces of a run prove, and what prevents a proof.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -6,7 +6,7 @@ use super::*;
 
 const ID: &str = "62d1ec43-aa57-55e6-d9b5-0461699f1699";
 
-/// A run that was here, and whose processes have ended.
+/// A run on this machine whose processes have ended.
 struct Scene {
     directory: tempfile::TempDir,
     run: Run,
@@ -28,7 +28,7 @@ impl Scene {
         self.directory.path().join("runs")
     }
 
-    /// Leaves the trace of a run that was killed.
+    /// Leaves the trace of a killed run.
     fn dead(&self, change: impl FnOnce(&mut Run)) -> Traces {
         let mut run = self.run.clone();
         change(&mut run);
@@ -61,7 +61,7 @@ fn without_a_file_nothing_is_proven() {
 }
 
 #[test]
-fn a_run_lives_as_long_as_somebody_keeps_its_place() {
+fn a_run_lives_as_long_as_anyone_has_a_place() {
     let scene = Scene::new();
     let file = RunFile::create(&scene.runs(), scene.run.clone()).unwrap();
     let copy = file.place().try_clone_to_owned().unwrap();
@@ -73,7 +73,7 @@ fn a_run_lives_as_long_as_somebody_keeps_its_place() {
 }
 
 #[test]
-fn a_run_that_has_given_its_lock_back_leaves_no_trace() {
+fn a_run_that_released_its_lock_leaves_no_trace() {
     let scene = Scene::new();
     RunFile::create(&scene.runs(), scene.run.clone())
         .unwrap()
@@ -88,11 +88,11 @@ fn a_process_that_the_file_names_lives() {
     assert_eq!(scene.dead(|run| run.child = own), Traces::Living);
 }
 
-/// What is made to differ, and how.
+/// What differs, and how to make it differ.
 type Difference = (&'static str, fn(&mut Run));
 
 #[test]
-fn whatever_differs_refutes() {
+fn any_difference_refutes_a_proof() {
     let scene = Scene::new();
     let differences: [Difference; 6] = [
         ("process", |run| run.tflock.pid = 77),
@@ -108,7 +108,7 @@ fn whatever_differs_refutes() {
 }
 
 #[test]
-fn another_boot_is_told_apart_and_proves_nothing_inside_of_a_container() {
+fn another_boot_is_recognised_and_proves_nothing_in_a_container() {
     let scene = Scene::new();
     let traces = scene.dead(|run| run.boot_id = "another".into());
     let expected = match scene.run.machine {
@@ -119,7 +119,7 @@ fn another_boot_is_told_apart_and_proves_nothing_inside_of_a_container() {
 }
 
 #[test]
-fn a_process_that_carries_the_lock_id_keeps_its_run_from_being_proven_dead() {
+fn a_process_with_the_lock_id_prevents_a_proof() {
     use std::io::{Read as _, Write as _};
     use std::process::{Command, Stdio};
     let scene = Scene::new();
@@ -139,7 +139,7 @@ fn a_process_that_carries_the_lock_id_keeps_its_run_from_being_proven_dead() {
 }
 
 #[test]
-fn a_process_with_the_child_s_arguments_in_its_directory_keeps_its_run_from_being_proven_dead() {
+fn a_process_with_the_childs_arguments_and_directory_prevents_a_proof() {
     use std::io::{Read as _, Write as _};
     use std::process::{Command, Stdio};
     let scene = Scene::new();
@@ -189,7 +189,7 @@ fn a_file_that_cannot_be_read_or_is_a_link_proves_nothing() {
 }
 
 #[test]
-fn a_directory_that_others_can_write_takes_no_file_and_proves_nothing() {
+fn a_directory_that_others_can_write_is_refused_and_proves_nothing() {
     let scene = Scene::new();
     assert_eq!(scene.dead(|_| {}), Traces::Ended);
     let open = std::fs::Permissions::from_mode(0o777);

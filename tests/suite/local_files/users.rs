@@ -155,7 +155,7 @@ fn a_directory_that_others_can_write_to_is_refused_by_name() {
             let run = workspace.tflock([]).args(command);
             let refused = run.env("TFLOCK_LOCAL_DIR", &directory).run().ended_with(78);
             refused
-                .with_stderr(&format!("`{}` can be written to by ", directory.display()))
+                .with_stderr(&format!("`{}` is writable by ", directory.display()))
                 .with_stderr("hint: set TFLOCK_LOCAL_DIR to a directory of your own (mode 700)");
         }
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);

@@ -1,18 +1,18 @@
-//! Why a request on the files of a local lock fails, and what to do about it.
+//! Why a request to the files of a local lock failed, and what to do about it.
 
 use std::io;
 
 use crate::lock::store::StoreErrorKind;
 use crate::system::own_directory::FileError;
 
-/// Why a request on the files failed.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
     #[error("there is no directory for local locks: {0}")]
     NoPlace(String),
     #[error(transparent)]
     File(#[from] FileError),
-    /// From the rename on, a failure does not say that nothing was changed, whatever its kind.
+    /// After the rename, no failure means that nothing was changed.
     #[error(transparent)]
     PerhapsDone(FileError),
     #[error("another process keeps `{0}` locked")]
@@ -28,7 +28,7 @@ impl From<io::Error> for Trouble {
 }
 
 impl Trouble {
-    /// Its kind, and what to do about it.
+    /// The kind of failure, and what to do about it.
     pub(super) fn assessed(&self) -> (StoreErrorKind, &'static str) {
         const WRITABLE: &str =
             "set TFLOCK_LOCAL_DIR to a writable directory that supports file locks";
@@ -46,7 +46,7 @@ impl Trouble {
                      purpose (mode 2770)",
                 );
             }
-            Self::File(FileError::Intruder { .. }) => {
+            Self::File(FileError::Unexpected { .. }) => {
                 return (
                     StoreErrorKind::Rejected,
                     "find out who put it there, then remove it",
