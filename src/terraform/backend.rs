@@ -1,7 +1,6 @@
 //! Backends: where terraform keeps states, and how a backend is configured.
 //!
-//! A configuration may hold secrets in clear: nothing here shows a value of it that is not known to be harmless,
-//! neither in errors nor in `Debug`.
+//! A configuration may hold secrets in clear text: only values known to be harmless are shown, in errors as in `Debug`.
 
 mod attributes;
 mod record;
@@ -23,7 +22,7 @@ pub use self::role::{AssumeRole, AssumeRoleWithWebIdentity};
 pub use self::s3::{Endpoints, S3Backend};
 pub use self::secret::Secret;
 
-/// A backend: its type, and its configuration as terraform merged it. Serialised it holds whatever secrets that has.
+/// A backend: its type and its merged configuration. Serialising it includes any secrets.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backend {
     type_name: String,
@@ -31,7 +30,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// The backend of that type, such as `s3`, with its attributes; those that were not set are null or absent.
+    /// A backend of that type, such as `s3`; attributes that are not set are null or absent.
     #[must_use]
     pub fn new(type_name: impl Into<String>, config: Map<String, Value>) -> Self {
         Self {
@@ -40,7 +39,7 @@ impl Backend {
         }
     }
 
-    /// The local backend that terraform implies where nothing is configured.
+    /// The local backend that terraform implies if none is configured.
     #[must_use]
     pub fn implied() -> Self {
         Self::new("local", Map::new())
@@ -52,17 +51,17 @@ impl Backend {
         &self.type_name
     }
 
-    /// Whether other machines see the same states: all but `local`.
+    /// Whether other machines share its states: all backends but `local`.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.type_name != "local"
     }
 
-    /// Its settings, if it is an S3 backend.
+    /// The settings of an S3 backend; `None` for other types.
     ///
     /// # Errors
     ///
-    /// When bucket or key is missing, or an attribute has another type than terraform gives it.
+    /// Bucket or key is missing, or an attribute has the wrong type.
     pub fn s3(&self) -> Result<Option<S3Backend>, AttributeError> {
         if self.type_name != "s3" {
             return Ok(None);
@@ -70,11 +69,11 @@ impl Backend {
         S3Backend::from_config(self.attributes()).map(Some)
     }
 
-    /// Its settings, if it is the local backend.
+    /// The settings of the local backend; `None` for other types.
     ///
     /// # Errors
     ///
-    /// When an attribute has another type than terraform gives it.
+    /// An attribute has the wrong type.
     pub fn local(&self) -> Result<Option<LocalBackend>, AttributeError> {
         if self.is_shared() {
             return Ok(None);
@@ -92,7 +91,7 @@ impl Backend {
 }
 
 impl fmt::Debug for Backend {
-    /// The type, and only the names of the attributes that are set.
+    /// Shows the type, and of the attributes only the names.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let set: Vec<&String> = self
             .config
@@ -111,8 +110,8 @@ impl fmt::Debug for Backend {
 /// The settings of the local backend, as written: relative paths are relative to the working directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocalBackend {
-    /// `path`: the state of the default workspace; terraform's default is `terraform.tfstate`.
+    /// `path`: the state file of the default workspace; terraform's default is `terraform.tfstate`.
     pub path: Option<PathBuf>,
-    /// `workspace_dir`: where the other workspaces lie; terraform's default is `terraform.tfstate.d`.
+    /// `workspace_dir`: the directory of the other workspaces; terraform's default is `terraform.tfstate.d`.
     pub workspace_directory: Option<PathBuf>,
 }

@@ -1,7 +1,7 @@
 //! Which of terraform's commands take the state lock, and what their arguments say about it.
 //!
-//! Never guesses at a command that terraform would refuse: whatever does not plainly lock is passed through, so that
-//! terraform itself answers. Passing through is always safe, since terraform then takes its own lock.
+//! Never guesses: an invocation that does not clearly lock is passed through, so that terraform itself answers. Passing
+//! through is always safe, since terraform then takes its own lock.
 
 mod flags;
 mod known;
@@ -20,39 +20,39 @@ use self::known::{Known, LOCKING};
 use super::duration::{DurationError, format_duration, parse_duration};
 use crate::environment::{Environment, non_empty};
 
-/// The variable whose words every command gets; each command has one of its own too, see [`variable_of`].
+/// The variable whose words are added to every command; each command also has its own, see [`variable_of`].
 const ARGUMENTS_FOR_ALL: &str = "TF_CLI_ARGS";
 const WITHOUT_LOCK: &str = "-lock=false";
 
-/// What a call of terraform means for the state lock.
+/// What a terraform command line means for the state lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Classified {
-    /// It takes no lock, or locks for itself (`init`, `workspace new`, `workspace delete`, `console`), or will be
-    /// refused by terraform: run terraform as it was called.
+    /// It takes no lock, locks for itself (`init`, `workspace new`, `workspace delete`, `console`), or terraform will
+    /// refuse it: run terraform unchanged.
     PassThrough,
-    /// It works under the state lock.
+    /// It runs under the state lock.
     Locking(LockingCommand),
 }
 
 /// Whether a command may change the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// `plan`: reads it and never writes it.
+    /// `plan`: reads the state and never writes it.
     ReadsState,
     /// All others.
     WritesState,
 }
 
-/// What `-lock` says; the default is to lock.
+/// The `-lock` flag; the default is to lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockSwitch {
-    /// The lock is to be taken.
+    /// Take the lock.
     Take,
-    /// `-lock=false`: the user wants none.
+    /// `-lock=false`: take no lock.
     Skip,
 }
 
-/// Whether terraform may ask questions.
+/// Whether terraform may prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
     /// The default.
@@ -61,59 +61,57 @@ pub enum Input {
     Refused,
 }
 
-/// What a state file named by `-state` or `-state-out` is to a command.
+/// What the file named by `-state` or `-state-out` means to a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateFlagScope {
     /// It overrides the path of a local backend; any other backend ignores it.
     LocalBackend,
-    /// The `state` commands work on that file and not on the backend, whatever its type.
+    /// The `state` commands work on that file instead of the backend, whatever its type.
     InsteadOfBackend,
 }
 
-/// A call of a command that works under the state lock.
+/// A command line of a command that runs under the state lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockingCommand {
     /// The command's words, such as `state mv`.
     pub name: &'static str,
-    /// What terraform writes as `Operation` into its lock.
+    /// The `Operation` that terraform writes into its lock info.
     pub operation: &'static str,
     /// Whether it may change the state.
     pub effect: Effect,
     /// `-lock`.
     pub lock: LockSwitch,
-    /// `-lock-timeout`, if given; negative ones are zero, which means one attempt.
+    /// `-lock-timeout`, if given; a negative one becomes zero, which means one attempt.
     pub lock_timeout: Option<Duration>,
-    /// The state file that the flags name, as written: the one that is written to.
+    /// The state file named by the flags, as written: the one that will be written to.
     pub state_path: Option<PathBuf>,
-    /// What `state_path` stands for.
+    /// What `state_path` means.
     pub state_scope: StateFlagScope,
-    /// The saved plan that `apply` was given, as written; it may not exist.
+    /// The saved plan given to `apply`, as written; it may not exist.
     pub plan_file: Option<PathBuf>,
     /// `-input` and `TF_INPUT`.
     pub input: Input,
-    /// The exit codes that mean success: 0, and 2 for changes with `-detailed-exitcode`.
+    /// The exit codes that mean success: 0, and with `-detailed-exitcode` also 2 (changes present).
     pub success_codes: &'static [u8],
-    /// The arguments as they came, and how many of them belong to the command's name.
+    /// The arguments as given, and how many of them form the command's name.
     arguments: Vec<OsString>,
     subcommand_end: usize,
-    /// The words of `TF_CLI_ARGS…` that terraform inserts after the name.
+    /// The words of `TF_CLI_ARGS…`, which terraform inserts after the name.
     inserted: Vec<OsString>,
 }
 
-/// Why the arguments cannot be understood, where terraform would refuse them as well.
+/// Why the arguments are invalid; terraform would refuse them as well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// `-lock-timeout` has a value that is no duration.
+    /// The value of `-lock-timeout` is not a duration.
     #[error("the value of `-lock-timeout` is not a duration")]
     LockTimeout {
         /// What is wrong with it.
         #[source]
         source: DurationError,
     },
-    /// The value of a `TF_CLI_ARGS…` variable has an unclosed quote or the like.
-    #[error(
-        "`{variable}` cannot be split into arguments: something in it is opened and not closed"
-    )]
+    /// A `TF_CLI_ARGS…` variable has an unclosed quote or the like.
+    #[error("`{variable}` cannot be split into arguments: it has an unclosed quote or parenthesis")]
     Unsplittable {
         /// The name of the variable.
         variable: String,
@@ -135,14 +133,14 @@ impl CommandError {
     }
 }
 
-/// Reads a call of terraform: `arguments` without the program's name and without a global `-chdir`.
+/// Classifies a terraform command line: `arguments` without the program's name and without a global `-chdir`.
 ///
 /// `TF_CLI_ARGS…` is merged in terraform's order: the command, the words of its own variable, those of `TF_CLI_ARGS`,
-/// the real arguments; of a repeated flag the last one counts.
+/// the real arguments. The last of repeated flags counts.
 ///
 /// # Errors
 ///
-/// When `-lock-timeout` is no duration, or a variable cannot be split into words.
+/// `-lock-timeout` is not a duration, or a variable cannot be split into words.
 pub fn classify(
     arguments: &[OsString],
     environment: Environment<'_>,
@@ -220,15 +218,15 @@ pub fn classify(
 }
 
 impl LockingCommand {
-    /// The arguments for a child whose own lock is already held: `-lock=false` stands right after the command, and the
-    /// user's own `-lock` is gone. To be used together with [`Self::variables_with_flag_inserted`].
+    /// The arguments for a child whose lock is already held: `-lock=false` right after the command, without the user's
+    /// own `-lock`. Use it together with [`Self::variables_with_flag_inserted`].
     #[must_use]
     pub fn arguments_with_lock_held(&self) -> Vec<OsString> {
         self.with_flag("lock", WITHOUT_LOCK)
     }
 
-    /// The arguments for a child that waits so long for its own lock, rounded up to whole seconds, whatever the user has said. To be used together with
-    /// [`Self::variables_with_flag_inserted`].
+    /// The arguments for a child that waits up to `timeout` for its own lock, rounded up to whole seconds, instead of
+    /// the user's value. Use it together with [`Self::variables_with_flag_inserted`].
     #[must_use]
     pub fn arguments_with_lock_timeout(&self, timeout: Duration) -> Vec<OsString> {
         let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
@@ -236,7 +234,7 @@ impl LockingCommand {
         self.with_flag("lock-timeout", &flag)
     }
 
-    /// The arguments with `flag` right after the command, and without the user's own one of that name.
+    /// The arguments with `flag` right after the command, without the user's own flag of that name.
     fn with_flag(&self, name: &str, flag: &str) -> Vec<OsString> {
         if self.inserts_more_than_flags() {
             let (_, real) = self.arguments.split_at(self.subcommand_end);
@@ -246,7 +244,7 @@ impl LockingCommand {
         }
     }
 
-    /// The arguments that were typed with this `-lock-timeout` instead of their own, to be typed again.
+    /// The typed arguments with this `-lock-timeout` instead of their own, for hints.
     #[must_use]
     pub fn typed_with_lock_timeout(&self, timeout: Duration) -> Vec<OsString> {
         let flag = format!("-lock-timeout={}", format_duration(timeout));
@@ -265,11 +263,11 @@ impl LockingCommand {
         arguments
     }
 
-    /// Variables that the same child has to see changed. Nearly always there are none.
+    /// Variables to change for the same child. There are almost never any.
     ///
     /// Terraform inserts the words of `TF_CLI_ARGS…` before the real arguments. If they end the flags (a plan file, a
-    /// `--`, a flag that waits for its value), then a flag of ours behind them would not be read as one; such
-    /// words are moved into the arguments, and the variables emptied.
+    /// `--`, a flag that lacks its value), a flag of ours after them would not be read as one. Such words move into the
+    /// arguments, and the variables are emptied.
     #[must_use]
     pub fn variables_with_flag_inserted(&self) -> Vec<(OsString, OsString)> {
         if !self.inserts_more_than_flags() {
@@ -290,10 +288,10 @@ fn variable_of(command: &str) -> String {
     format!("{ARGUMENTS_FOR_ALL}_{}", command.replace([' ', '-'], "_"))
 }
 
-/// The locking command that these arguments call, and the index behind its last word.
+/// The locking command in these arguments, and the index after its last word.
 ///
-/// As `mitchellh/cli` has it, the command is the first word, and further words belong to it while they directly follow.
-/// Any flag before it makes terraform refuse the call.
+/// As in `mitchellh/cli`, the command is the first word, extended by the words that directly follow. A flag before it
+/// makes terraform refuse the command line.
 fn find_command(arguments: &[OsString]) -> Option<(&'static Known, usize)> {
     let begin = arguments.iter().position(|argument| !argument.is_empty())?;
     LOCKING.iter().find_map(|known| {
@@ -308,8 +306,8 @@ fn find_command(arguments: &[OsString]) -> Option<(&'static Known, usize)> {
     })
 }
 
-/// Whether terraform shows its help or version, or installs its completion, instead of running the command. Version
-/// flags count everywhere, even as the value of another flag; the others only before a `--`.
+/// Whether terraform would show help or version, or install completion, instead of running the command. Version flags
+/// count everywhere, even as the value of another flag; the others only before a `--`.
 fn asks_for_help_or_version(arguments: &[OsString]) -> bool {
     let shows_version = arguments
         .iter()
@@ -332,7 +330,7 @@ fn asks_for_help_or_version(arguments: &[OsString]) -> bool {
             })
 }
 
-/// `TF_INPUT` refuses questions even where `-input=true` is given; a value that is no boolean means nothing.
+/// `TF_INPUT` can turn prompts off even with `-input=true`; a value that is not a boolean is ignored.
 fn input_of(environment: Environment<'_>) -> Input {
     match environment("TF_INPUT").as_deref().and_then(parse_switch) {
         Some(false) => Input::Refused,

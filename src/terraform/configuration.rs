@@ -1,18 +1,18 @@
 //! Which backend the configuration files of a directory declare.
 //!
-//! Only for directories in which `terraform init` has recorded nothing: to tell "run init first" from the implied
-//! local backend. Never a source of backend settings, since those come from more than these files. A file that does
-//! not parse is left for terraform to complain about.
+//! Only for directories without a backend record, to tell "run init first" from the implied local backend. Never a
+//! source of backend settings, which come from more than these files. Files that do not parse are left for terraform to
+//! report.
 
 use std::path::Path;
 
 use hcl_edit::structure::Body;
 use serde_json::Value;
 
-/// The type of the backend that the files of `directory` declare, such as `s3`; `cloud` for a `cloud` block, and
-/// `state_store` for a state store. `None` if none is declared, or the directory cannot be read.
+/// The type of backend that the files of `directory` declare, such as `s3`; `cloud` for a `cloud` block, and
+/// `state_store` for a state store. `None` if none is declared or the directory cannot be read.
 ///
-/// A declaration in an override file (`override.tf`, `*_override.tf`) replaces that of the others, as in terraform.
+/// As in terraform, a declaration in an override file (`override.tf`, `*_override.tf`) replaces the others.
 #[must_use]
 pub fn declared_backend(directory: &Path) -> Option<String> {
     let entries = std::fs::read_dir(directory).ok()?.flatten();
@@ -38,7 +38,7 @@ pub fn declared_backend(directory: &Path) -> Option<String> {
     overriding.or(declared)
 }
 
-/// The blocks inside of `terraform` that say where the state is kept.
+/// The blocks in `terraform` that configure where the state is kept.
 const CLOUD: &str = "cloud";
 const BACKEND: &str = "backend";
 const STATE_STORE: &str = "state_store";
@@ -61,7 +61,7 @@ enum Role {
 }
 
 impl ConfigurationFile {
-    /// What terraform and OpenTofu would read a file of this name as, if they read it at all.
+    /// How terraform and OpenTofu read a file of this name, if at all.
     fn named(name: &str) -> Option<Self> {
         let is_of_an_editor = name.starts_with('.')
             || name.ends_with('~')
@@ -88,7 +88,7 @@ impl ConfigurationFile {
 
 impl Syntax {
     fn backend_in(self, content: &str) -> Option<String> {
-        // Parsing hundreds of files would be slow, and hardly any has such a block.
+        // Parsing hundreds of files would be slow, and few have such a block.
         let may_declare = [CLOUD, BACKEND, STATE_STORE]
             .iter()
             .any(|word| content.contains(word));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn cloud_blocks_and_state_stores_are_told() {
+    fn cloud_blocks_and_state_stores_are_found() {
         assert_eq!(
             declared(&[("a.tf", "terraform {\n  cloud {}\n}\n")]).as_deref(),
             Some("cloud")
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_declares_nothing_is_nothing() {
+    fn files_without_a_backend_block_declare_none() {
         assert_eq!(declared(&[]), None);
         let other = "variable \"backend\" {\n  default = \"cloud\"\n}\n";
         assert_eq!(declared(&[("main.tf", other)]), None);

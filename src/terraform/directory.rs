@@ -1,15 +1,15 @@
-//! Whether a directory is one of terraform's at all.
+//! Whether a directory is a terraform directory at all.
 
 use std::path::Path;
 
 use crate::environment::{Environment, non_empty};
 
-/// What the configuration's files end with; OpenTofu has names of its own.
+/// The suffixes of configuration files; OpenTofu has its own.
 const CONFIGURATION: [&str; 4] = [".tf", ".tf.json", ".tofu", ".tofu.json"];
-/// The state of the local backend, and those of its workspaces.
+/// The state of the local backend, and the directory of its other workspaces.
 const STATES: [&str; 2] = ["terraform.tfstate", "terraform.tfstate.d"];
 
-/// Whether there is a configuration, a state, or what `init` has left. A directory that cannot be read has none.
+/// Whether the directory has a configuration, a state, or files from `init`. An unreadable one has none.
 #[must_use]
 pub fn is_terraform_directory(directory: &Path, environment: Environment<'_>) -> bool {
     let data = non_empty(environment, "TF_DATA_DIR").unwrap_or_else(|| ".terraform".into());
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_a_state_or_what_init_left_makes_a_directory_terraforms() {
+    fn a_configuration_a_state_or_files_of_init_make_a_terraform_directory() {
         let is = |files: &[&str], data: Option<&str>| {
             let directory = tempfile::tempdir().unwrap();
             for file in files {

@@ -1,17 +1,17 @@
-//! Durations as terraform's flags write them: the grammar of Go's `time.ParseDuration`.
+//! Durations in the syntax of terraform's flags: Go's `time.ParseDuration`.
 //!
 //! Never accepts a bare number: `-lock-timeout=10` is an error in terraform, and seconds would be a guess.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// The longest duration that Go can hold: 2^63 - 1 nanoseconds, some 292 years.
+/// Go's longest duration: 2^63 - 1 nanoseconds, about 292 years.
 const LONGEST: u128 = i64::MAX as u128;
 
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// There is no text at all.
+    /// The text is empty.
     #[error("a duration is missing: write it as `10s` or `1h15m`")]
     Empty,
     /// A number without a unit; only `0` needs none.
@@ -19,7 +19,7 @@ pub enum DurationError {
         "`{text}` has no unit: write `{text}s` for seconds, or another unit as in `300ms` or `1h15m`"
     )]
     MissingUnit {
-        /// What was written.
+        /// The text.
         text: String,
     },
     /// A unit that Go does not know.
@@ -27,32 +27,32 @@ pub enum DurationError {
         "`{text}` has the unknown unit `{unit}`: the units are `ns`, `us`, `ms`, `s`, `m` and `h`"
     )]
     UnknownUnit {
-        /// What was written.
+        /// The text.
         text: String,
-        /// The part of it that should have been a unit.
+        /// The part in place of a unit.
         unit: String,
     },
-    /// Not of the form number, unit, number, unit …
+    /// Not a sequence of numbers with units.
     #[error("`{text}` is not a duration: write it as `10s`, `300ms` or `1h15m`")]
     Malformed {
-        /// What was written.
+        /// The text.
         text: String,
     },
-    /// Longer than terraform can hold.
+    /// Longer than Go can represent.
     #[error("`{text}` is longer than the 292 years that a duration can hold")]
     TooLong {
-        /// What was written.
+        /// The text.
         text: String,
     },
 }
 
-/// Reads a duration such as `300ms`, `90s`, `1h15m`, `1.5h` or `0`.
+/// Parses a duration such as `300ms`, `90s`, `1h15m`, `1.5h` or `0`.
 ///
-/// A negative one gives [`Duration::ZERO`]: terraform accepts it, and makes one attempt.
+/// A negative duration becomes [`Duration::ZERO`]: terraform accepts it, and makes one attempt.
 ///
 /// # Errors
 ///
-/// When the text is not of that form; a bare number is told apart, since people mean seconds by it.
+/// The text is not a duration. A bare number has an error of its own, since people mean seconds by it.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let (negative, unsigned) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
@@ -107,7 +107,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// Writes a duration for people, so that [`parse_duration`] reads the same back: `1h15m`, `1.5s`, `300ms`, `0s`.
+/// Formats a duration so that [`parse_duration`] reads it back: `1h15m`, `1.5s`, `300ms`, `0s`.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let mut text = String::new();
@@ -136,7 +136,7 @@ pub fn format_duration(duration: Duration) -> String {
     text
 }
 
-/// Nanoseconds in one unit. Both ways of writing micro are Go's: U+00B5 and U+03BC.
+/// Nanoseconds in one unit. Go accepts both micro signs: U+00B5 and U+03BC.
 fn unit_length(unit: &str) -> Option<u128> {
     Some(match unit {
         "ns" => 1,
@@ -164,7 +164,7 @@ fn split_while(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !belongs(c)).unwrap_or(text.len()))
 }
 
-/// `nanoseconds` in a unit of `length` nanoseconds, as a decimal without trailing zeros.
+/// Appends `nanoseconds` in a unit of `length` nanoseconds, as a decimal without trailing zeros.
 fn push_decimal(text: &mut String, nanoseconds: u32, length: u32, unit: &str) {
     let _ = write!(text, "{}", nanoseconds / length);
     let remainder = nanoseconds % length;
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_as_people_write_them() {
+    fn durations_are_formatted_as_people_write_them() {
         for text in [
             "0s", "1h15m", "1m30s", "1.5s", "300ms", "1.5ms", "7us", "3ns", "1m500ms",
         ] {
@@ -248,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(nanoseconds in 0..=i64::MAX.unsigned_abs()) {
+        fn formatted_durations_are_parsed_back(nanoseconds in 0..=i64::MAX.unsigned_abs()) {
             let duration = Duration::from_nanos(nanoseconds);
             prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
         }

@@ -1,8 +1,8 @@
-//! terraform's own lock on a local state: a lock of the kernel's on the state file, described in a file beside it.
+//! terraform's own lock on a local state: a kernel lock on the state file, described in a file beside it.
 //!
-//! Only looked at, never taken: `internal/states/statemgr/filesystem.go` and `filesystem_lock_unix.go` take it with
-//! `fcntl(F_SETLK)`, which belongs to the process and goes with it. The description alone is nothing: it stays when a
-//! terraform is killed.
+//! Only observed, never taken. terraform takes it with `fcntl(F_SETLK)` (`internal/states/statemgr/filesystem.go` and
+//! `filesystem_lock_unix.go`), so it belongs to the process and ends with it. The description alone means nothing: it
+//! stays when a terraform is killed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -15,19 +15,19 @@ use nix::libc;
 /// Larger than any description.
 const LARGEST_DESCRIPTION: u64 = 64 * 1024;
 
-/// A lock on a state file that some terraform holds right now.
+/// A lock on a state file that a terraform holds now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateLock {
-    /// The process that holds it; `None` where it is none of those that can be seen from here.
+    /// The process that holds it; `None` if it is not visible from here.
     pub process: Option<u32>,
-    /// What terraform wrote about it, if that can be read. It is written after the lock is taken.
+    /// terraform's description, if it can be read. It is written after the lock is taken.
     pub description: Option<String>,
 }
 
 /// The lock on the state file at `path`; `None` if there is none, or no such file.
 ///
 /// # Errors
-/// When the file is there and cannot be looked at.
+/// The file exists but cannot be examined.
 pub fn state_lock(path: &Path) -> io::Result<Option<StateLock>> {
     let file = match open(path) {
         Ok(file) => file,
@@ -53,7 +53,7 @@ pub fn state_lock(path: &Path) -> io::Result<Option<StateLock>> {
     }))
 }
 
-/// Where terraform describes its lock on the state file at `path`: `.<name>.lock.info`, without a second dot.
+/// The description of the lock on the state file at `path`: `.<name>.lock.info`, without a second dot.
 #[must_use]
 pub fn description_path(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_string_lossy();
@@ -61,7 +61,7 @@ pub fn description_path(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(format!(".{name}.lock.info")))
 }
 
-/// The process that keeps a write lock from being taken. Closing the file does no harm: this process has no lock on it.
+/// The process whose lock conflicts with a write lock. Closing the file is harmless: this process has no lock on it.
 fn holder_of(file: &File) -> io::Result<Option<libc::pid_t>> {
     let mut wanted = write_lock();
     fcntl(file, FcntlArg::F_GETLK(&mut wanted))?;
@@ -70,7 +70,7 @@ fn holder_of(file: &File) -> io::Result<Option<libc::pid_t>> {
     Ok((!is_free).then_some(wanted.l_pid))
 }
 
-/// A lock for writing on the whole file. Its constants are of another width on each system.
+/// A write lock on the whole file. The constants have different widths on different systems.
 fn write_lock() -> libc::flock {
     libc::flock {
         l_type: libc::F_WRLCK.try_into().unwrap_or_default(),
@@ -93,7 +93,7 @@ fn description_of(path: &Path) -> Option<String> {
     Some(text)
 }
 
-/// Opens it without waiting for anybody at the other end of a pipe.
+/// Opens it without waiting for the other end of a pipe.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -105,7 +105,7 @@ fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    /// A lock of an open file and not of a process (Linux), so that this very process sees it as another's.
+    /// A lock of the open file and not of the process (Linux), so that this very process sees it as someone else's.
     #[cfg(target_os = "linux")]
     fn lock(file: &File) {
         let whole = write_lock();
@@ -114,7 +114,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_description_without_the_lock_is_nothing() {
+    fn a_description_without_a_lock_is_ignored() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("terraform.tfstate");
         std::fs::write(description_path(&path).unwrap(), "{}").unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_description_has_one_dot_at_its_beginning() {
+    fn the_descriptions_name_starts_with_one_dot() {
         for (state, description) in [
             ("/a/terraform.tfstate", "/a/.terraform.tfstate.lock.info"),
             ("/a/.hidden", "/a/.hidden.lock.info"),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_has_no_lock() {
+    fn only_files_have_locks() {
         let directory = tempfile::tempdir().unwrap();
         let fifo = directory.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();

@@ -1,7 +1,7 @@
-//! What the lock of a state is called.
+//! The name of a state's lock.
 //!
-//! For an S3 backend the names are terraform's own and must match byte for byte. For all other backends they are ours:
-//! readable, the same on every teammate's machine, and never made of a secret.
+//! For S3 backends the names are terraform's own and must match byte for byte. For all others they are ours: readable,
+//! the same on every teammate's machine, and never derived from a secret.
 
 mod identity;
 mod path;
@@ -14,7 +14,7 @@ use self::path::join;
 use super::backend::{AttributeError, Backend, LocalBackend, S3Backend};
 use super::workspace::Workspace;
 
-/// The key under which a lock is kept: `LockID` in a table, and what people type after `--lock-id`.
+/// The key of a lock: `LockID` in a table, and the value of `--lock-id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LockName(String);
 
@@ -44,16 +44,16 @@ impl From<LockName> for String {
     }
 }
 
-/// Why a backend gives no lock name.
+/// Why no lock name can be derived from a backend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LockNameError {
-    /// A type of backend of which it is not known what tells its states apart.
+    /// It is not known what distinguishes the states of this backend type.
     #[error("no lock name is known for the backend type `{type_name}`")]
     UnknownBackend {
         /// The type.
         type_name: String,
     },
-    /// Something that tells states apart is not in the record, because terraform takes it from the environment.
+    /// A setting that distinguishes states is not recorded, because terraform takes it from the environment.
     #[error("the `{type_name}` backend has no recorded `{name}`, so its lock cannot be named")]
     MissingAttribute {
         /// The type of the backend.
@@ -61,7 +61,7 @@ pub enum LockNameError {
         /// The attribute.
         name: &'static str,
     },
-    /// An attribute that lacks what would tell states apart. Its value is not shown: it may hold a password.
+    /// An attribute lacks the part that distinguishes states. Its value is not shown: it may hold a password.
     #[error(
         "the `{name}` of the `{type_name}` backend names no {lacks}, so its lock cannot be named"
     )]
@@ -70,10 +70,10 @@ pub enum LockNameError {
         type_name: String,
         /// The attribute.
         name: &'static str,
-        /// What is missing in it.
+        /// The missing part.
         lacks: &'static str,
     },
-    /// The configuration is not of terraform's making.
+    /// The configuration was not written by terraform.
     #[error(transparent)]
     Attribute(#[from] AttributeError),
 }
@@ -123,9 +123,9 @@ pub fn s3_names(backend: &S3Backend, workspace: &Workspace) -> S3Names {
     }
 }
 
-/// Whether terraform finds the state of `workspace` in its list of workspaces, once it is there: it lists what lies under the
-/// prefix as it is written, and expects the key as it is written, while the state lies under the cleaned path of both
-/// (`keyEnv` and `path` in `internal/backend/remote-state/s3/backend_state.go`).
+/// Whether terraform lists the state of `workspace` once it exists: it lists everything under the prefix as written and
+/// expects the key as written, but stores the state under the cleaned path of both (`keyEnv` and `path` in
+/// `internal/backend/remote-state/s3/backend_state.go`).
 #[must_use]
 pub fn is_listed(backend: &S3Backend, workspace: &Workspace) -> bool {
     let path = s3_names(backend, workspace).state_path;
@@ -143,7 +143,7 @@ pub fn is_listed(backend: &S3Backend, workspace: &Workspace) -> bool {
 ///
 /// # Errors
 ///
-/// When the type is unknown or `local`, or what tells its states apart is not recorded.
+/// The type is unknown or `local`, or a setting that distinguishes its states is not recorded.
 pub fn shared_lock_name(
     backend: &Backend,
     workspace: &Workspace,
@@ -154,17 +154,17 @@ pub fn shared_lock_name(
     }
 }
 
-/// The name of the lock of a state file of the machine `hostname`, in a table that others use too.
+/// The lock name of a state file on the machine `hostname`, in a table that other machines use too.
 #[must_use]
 pub fn local_lock_name(hostname: &str, state_path: &Path) -> LockName {
     let path = state_path.to_string_lossy();
     LockName(format!("local/{hostname}/{}", path.trim_start_matches('/')))
 }
 
-/// The state file of a local backend: absolute, and the same however links lead to it.
+/// The state file of a local backend: absolute, with links resolved.
 ///
-/// `state_flag` is `-state-out` or `-state`, which stand above the workspace; `path` of the backend is that of the
-/// default workspace only. Relative paths are relative to `working_directory`, which must be absolute.
+/// `state_flag` is `-state-out` or `-state`, which beat the workspace; the backend's `path` is for the default
+/// workspace only. Relative paths are relative to `working_directory`, which must be absolute.
 #[must_use]
 pub fn local_state_path(
     working_directory: &Path,
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn terraform_writes_the_local_state_where_it_is_said_to_be() {
+    fn terraform_writes_the_local_state_at_the_computed_path() {
         let configured = r#"terraform {
             backend "local" {
                 path = "sub/x.tfstate"
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_a_state_lead_to_the_same_name() {
+    fn links_to_a_state_have_the_same_lock_name() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("real")).unwrap();
         std::os::unix::fs::symlink("real", directory.path().join("link")).unwrap();

@@ -1,11 +1,11 @@
-//! What terraform is: which of its commands take the state lock, how its flags are written, what `init` recorded
-//! about the backend, which workspace is selected, what the lock is called, and where the program is.
+//! Knowledge about terraform: which commands take the state lock, flag syntax, the recorded backend, the selected
+//! workspace, lock names, and where the program is.
 //!
-//! This module reads files and never writes one, never starts a process, never goes to the network, and never reads
-//! the process environment by itself: it is given as [`Environment`](crate::environment::Environment). It knows nothing
-//! of locks as they are taken (`lock/`), of child processes (`child/`) or of what is shown to people.
+//! This module only reads files: it never writes one, starts a process, or uses the network, and gets the environment
+//! as [`Environment`](crate::environment::Environment). It knows nothing of taking locks (`lock/`), child processes
+//! (`child/`) or output.
 //!
-//! Facts are those of terraform 1.11 and OpenTofu 1.10; where the two differ, the item says so.
+//! Facts are from terraform 1.11 and OpenTofu 1.10; items say where the two differ.
 
 pub mod backend;
 pub mod command;

@@ -1,19 +1,19 @@
-//! Locks that terraform keeps in ways which tflock does not speak: where they are, and what would tell more about them.
+//! Locks of backends that tflock does not support: where they are, and how to find out more.
 //!
-//! Nothing of a backend's configuration is shown here but what names the state: the rest can be secret.
+//! Of a backend's configuration, only what names the state is shown: the rest can be secret.
 
 use super::backend::Backend;
 use super::lock_name::shared_lock_name;
 use super::workspace::Workspace;
 
-/// A lock of which only terraform, or a client of the service, can tell whether it is held.
+/// A lock whose state only terraform or a client of the service can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnLock {
     /// The type of the backend.
     pub backend: String,
     /// Where it is, for people.
     pub place: String,
-    /// What tells more.
+    /// How to find out more.
     pub advice: String,
 }
 
@@ -33,7 +33,7 @@ pub fn own_lock(backend: &Backend, workspace: &Workspace) -> OwnLock {
         "oss" => "a row of the backend's Tablestore table",
         "cos" => "an object beside the state in Tencent Cloud Object Storage",
         "remote" | "cloud" => "the lock of the workspace in HCP Terraform",
-        "inmem" => "in the memory of a terraform that runs",
+        "inmem" => "in the memory of a running terraform",
         _ => "terraform's own",
     };
     OwnLock {
@@ -43,7 +43,7 @@ pub fn own_lock(backend: &Backend, workspace: &Workspace) -> OwnLock {
     }
 }
 
-/// terraform tells by failing, and the service's own client by looking.
+/// terraform tells by failing to lock, the service's own client by looking.
 fn advice(backend: &Backend, workspace: &Workspace) -> String {
     const BY_FAILING: &str =
         "`tflock --wait 0 plan` fails if it is held, and most backends then say by whom";
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn each_lock_is_told_by_what_it_is_and_where() {
+    fn each_lock_is_described_by_kind_and_place() {
         let gcs = lock("gcs", json!({ "bucket": "acme", "prefix": "net/" }), "stg");
         assert!(gcs.place.contains("Google Cloud Storage"), "{gcs:?}");
         assert!(gcs.advice.contains("`gs://acme/net/stg.tflock`"), "{gcs:?}");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_told() {
+    fn no_secret_is_shown() {
         let address = "https://user:hunter2@git.example/state?token=hunter2";
         let http = lock(
             "http",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_nobody_knows_has_a_lock_all_the_same() {
+    fn an_unknown_backend_has_a_lock_too() {
         let unknown = lock("artifactory", json!({}), "stg");
         assert_eq!(unknown.place, "terraform's own, for `stg`");
         assert!(unknown.advice.contains("`tflock --wait 0 plan`"));

@@ -1,8 +1,8 @@
-//! The backend that a saved plan was made for. `apply PLANFILE` works with that one, not with what is initialised.
+//! The backend that a saved plan was made for. `apply PLANFILE` uses that one, not the initialised one.
 //!
-//! A plan file is a zip; its entry `tfplan` is a protobuf message (`internal/plans/planproto/planfile.proto`), in which
-//! the backend's configuration is msgpack. Only these fields are read, and nothing of a plan is ever shown: it holds
-//! variables and resources in clear.
+//! A plan file is a zip; its entry `tfplan` is a protobuf message (`internal/plans/planproto/planfile.proto`) with the
+//! backend's configuration as msgpack. Only these fields are read. Nothing of a plan is ever shown: it holds variables
+//! and resources in clear text.
 
 mod message;
 
@@ -19,12 +19,12 @@ use zip::ZipArchive;
 
 use super::backend::Backend;
 
-/// The only version of the message that terraform since 0.12 and OpenTofu write.
+/// The only message version, written by terraform since 0.12 and OpenTofu.
 const PLAN_VERSION: u64 = 3;
-/// Larger than any plan; a zip can claim to hold anything.
+/// Larger than any plan; a zip can claim any size.
 const LARGEST_PLAN: u64 = 1 << 30;
 
-/// What a saved plan says about the state it belongs to.
+/// What a saved plan says about its state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedBackend {
     /// The backend, with its configuration as merged when the plan was made.
@@ -33,38 +33,38 @@ pub struct PlannedBackend {
     pub recorded_version: Option<String>,
 }
 
-/// Why a saved plan does not tell which state it belongs to.
+/// Why a saved plan does not tell its state.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanFileError {
-    /// The operating system does not let it be read.
+    /// It cannot be read.
     #[error("the plan `{}` cannot be read", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// OpenTofu encrypted it.
+    /// OpenTofu has encrypted it.
     #[error("the plan `{}` is encrypted, so the state it belongs to cannot be told", .path.display())]
     Encrypted {
         /// The file.
         path: PathBuf,
     },
-    /// It is a zip, and the plan in it is not as terraform writes one.
+    /// It is a zip, but the plan in it is malformed.
     #[error("the plan `{}` has no readable {part}", .path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The part that is wrong.
+        /// The malformed part.
         part: &'static str,
     },
-    /// Its format is of another version.
-    #[error("the plan `{}` has the format {version}, known is {PLAN_VERSION}", .path.display())]
+    /// Its format version is not supported.
+    #[error("the plan `{}` has format {version}; only {PLAN_VERSION} is supported", .path.display())]
     UnsupportedVersion {
         /// The file.
         path: PathBuf,
-        /// The version that it names.
+        /// Its version.
         version: u64,
     },
     /// The state is kept by a provider (`state_store`), not by a backend.
@@ -93,14 +93,14 @@ impl PlanFileError {
     }
 }
 
-/// Reads the saved plan at `path`, which is relative to the process's directory unless it is absolute.
+/// Reads the saved plan at `path`, relative to the process's directory.
 ///
-/// `None` if there is no such file, or it is no plan at all: then terraform has to say so. A plan that is kept by HCP
-/// Terraform is a small JSON file without a backend, and gives `None` too: the recorded backend holds for it.
+/// `None` if there is no such file or it is not a plan: terraform will say so. `None` also for plans kept by HCP
+/// Terraform, small JSON files without a backend: the recorded backend applies.
 ///
 /// # Errors
 ///
-/// When there is a plan and it does not tell its backend.
+/// There is a plan, but it does not tell its backend.
 pub fn read_plan_file(path: &Path) -> Result<Option<PlannedBackend>, PlanFileError> {
     let unreadable = |source| PlanFileError::Unreadable {
         path: path.to_owned(),
@@ -168,7 +168,7 @@ enum Kind {
     Other,
 }
 
-/// Tells the kind of file by its beginning, and goes back there.
+/// Detects the kind of file from its first bytes, then rewinds.
 fn file_kind(file: &mut BufReader<File>) -> io::Result<Kind> {
     let mut beginning = Vec::new();
     file.by_ref().take(4).read_to_end(&mut beginning)?;

@@ -1,7 +1,7 @@
-//! Where the program to run is: the one that was named, else `terraform`, else `tofu`.
+//! Finds the program to run: the named one, else `terraform`, else `tofu`.
 //!
-//! Never finds tflock itself again: with a link or copy of it called `terraform` on PATH it would call itself for ever.
-//! Never starts anything.
+//! Never finds tflock itself: through a link or copy called `terraform` on PATH it would call itself forever. Never
+//! starts anything.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,10 +14,10 @@ use nix::unistd::{AccessFlags, access};
 use crate::environment::{Environment, non_empty};
 use crate::text::quoted_for_shell;
 
-/// The programs that are looked for where none was named.
+/// The programs to look for if none was named.
 pub const NAMES: [&str; 2] = ["terraform", "tofu"];
 
-/// Which of these programs `path` names, whatever directory it is in.
+/// The known program that `path` names, in whatever directory.
 #[must_use]
 pub fn known_name(path: &Path) -> Option<&'static str> {
     let name = path.file_name()?;
@@ -27,19 +27,19 @@ pub fn known_name(path: &Path) -> Option<&'static str> {
 /// Why there is no program to run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProgramError {
-    /// There is none of that name.
+    /// There is no program of that name.
     #[error("`{}` was not found", .name.display())]
     NotFound {
-        /// The path or name that was looked for.
+        /// The path or name.
         name: OsString,
     },
-    /// There is one, and this user may not execute it.
+    /// It exists, but this user may not execute it.
     #[error("`{}` is not executable", .path.display())]
     NotExecutable {
         /// The file.
         path: PathBuf,
     },
-    /// The path that was named is tflock itself.
+    /// The named path is tflock itself.
     #[error("`{}` is tflock itself", .path.display())]
     Itself {
         /// The file.
@@ -68,22 +68,22 @@ impl ProgramError {
     }
 }
 
-/// Who is asking, and from where.
+/// The calling program and its directory.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
     /// The running executable.
     pub executable: &'a Path,
-    /// The directory that relative paths are relative to: that of the call, not that of `-chdir`.
+    /// The base of relative paths: the directory of the call, not that of `-chdir`.
     pub directory: &'a Path,
 }
 
-/// The program to run, as an absolute path if `caller.directory` is one.
+/// Finds the program to run, as an absolute path if `caller.directory` is one.
 ///
-/// `named` is what `--terraform` says: a path if there is a slash in it, else a name to be looked up on PATH.
+/// `named` is the value of `--terraform`: a path if it contains a slash, else a name to look up on PATH.
 ///
 /// # Errors
 ///
-/// When there is none, or none that may be executed.
+/// There is none, or none that may be executed.
 pub fn find_program(
     named: Option<&OsStr>,
     environment: Environment<'_>,
@@ -101,7 +101,7 @@ pub fn find_program(
     for name in NAMES {
         match on_search_path(OsStr::new(name), search_path, caller) {
             Ok(program) => return Ok(program),
-            // What was found and cannot be run says more than what was not found.
+            // "Not executable" says more than "not found".
             Err(error @ ProgramError::NotExecutable { .. }) => {
                 failure.get_or_insert(error);
             }
@@ -177,12 +177,12 @@ fn candidate(path: &Path, caller: Caller<'_>) -> Candidate {
     }
     match is_same_program(path, caller.executable) {
         Ok(true) => Candidate::Itself,
-        // What cannot be read cannot be a copy that this user made of the running program.
+        // An unreadable file cannot be a copy of the running program.
         Ok(false) | Err(_) => Candidate::Usable,
     }
 }
 
-/// Whether two files are one, or copies of one another.
+/// Whether two files are the same, or copies of each other.
 fn is_same_program(one: &Path, other: &Path) -> io::Result<bool> {
     let (of_one, of_other) = (one.metadata()?, other.metadata()?);
     if (of_one.dev(), of_one.ino()) == (of_other.dev(), of_other.ino()) {
@@ -207,18 +207,18 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    struct Place {
+    struct Scene {
         directory: tempfile::TempDir,
     }
 
-    impl Place {
+    impl Scene {
         /// A directory with tflock in `bin`.
         fn new() -> Self {
-            let place = Self {
+            let scene = Self {
                 directory: tempfile::tempdir().unwrap(),
             };
-            place.program("bin/tflock", "tflock");
-            place
+            scene.program("bin/tflock", "tflock");
+            scene
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -253,56 +253,56 @@ mod tests {
 
     #[test]
     fn terraform_is_preferred_to_tofu() {
-        let place = Place::new();
-        let tofu = place.program("first/tofu", "tofu");
-        assert_eq!(place.find(None), Ok(tofu));
-        let terraform = place.program("second/terraform", "terraform");
-        assert_eq!(place.find(None), Ok(terraform));
+        let scene = Scene::new();
+        let tofu = scene.program("first/tofu", "tofu");
+        assert_eq!(scene.find(None), Ok(tofu));
+        let terraform = scene.program("second/terraform", "terraform");
+        assert_eq!(scene.find(None), Ok(terraform));
     }
 
     #[test]
     fn a_name_is_looked_up_and_a_path_is_taken() {
-        let place = Place::new();
-        let named = place.program("second/terraform-1.5", "terraform");
-        assert_eq!(place.find(Some("terraform-1.5")), Ok(named.clone()));
-        assert_eq!(place.find(Some("second/terraform-1.5")), Ok(named.clone()));
-        assert_eq!(place.find(Some(named.to_str().unwrap())), Ok(named));
+        let scene = Scene::new();
+        let named = scene.program("second/terraform-1.5", "terraform");
+        assert_eq!(scene.find(Some("terraform-1.5")), Ok(named.clone()));
+        assert_eq!(scene.find(Some("second/terraform-1.5")), Ok(named.clone()));
+        assert_eq!(scene.find(Some(named.to_str().unwrap())), Ok(named));
     }
 
     #[test]
     fn links_to_and_copies_of_tflock_are_skipped() {
-        let place = Place::new();
-        std::fs::create_dir_all(place.path("first")).unwrap();
-        std::os::unix::fs::symlink(place.path("bin/tflock"), place.path("first/terraform"))
+        let scene = Scene::new();
+        std::fs::create_dir_all(scene.path("first")).unwrap();
+        std::os::unix::fs::symlink(scene.path("bin/tflock"), scene.path("first/terraform"))
             .unwrap();
         assert_eq!(
-            place.find(None),
+            scene.find(None),
             Err(ProgramError::NotFound {
                 name: "terraform".into()
             })
         );
-        let real = place.program("second/terraform", "TFLOCK");
-        assert_eq!(place.find(None), Ok(real.clone()));
-        std::fs::remove_file(place.path("first/terraform")).unwrap();
-        place.program("first/terraform", "tflock");
-        assert_eq!(place.find(None), Ok(real));
+        let real = scene.program("second/terraform", "TFLOCK");
+        assert_eq!(scene.find(None), Ok(real.clone()));
+        std::fs::remove_file(scene.path("first/terraform")).unwrap();
+        scene.program("first/terraform", "tflock");
+        assert_eq!(scene.find(None), Ok(real));
     }
 
     #[test]
     fn a_path_that_is_tflock_itself_is_an_error() {
-        let place = Place::new();
-        let error = place.find(Some("./bin/tflock")).unwrap_err();
+        let scene = Scene::new();
+        let error = scene.find(Some("./bin/tflock")).unwrap_err();
         assert!(matches!(error, ProgramError::Itself { .. }), "{error}");
     }
 
     #[test]
     fn without_path_not_even_the_current_directory_is_searched() {
-        let place = Place::new();
-        place.program("terraform", "terraform");
-        let executable = place.path("bin/tflock");
+        let scene = Scene::new();
+        scene.program("terraform", "terraform");
+        let executable = scene.path("bin/tflock");
         let caller = Caller {
             executable: &executable,
-            directory: place.directory.path(),
+            directory: scene.directory.path(),
         };
         for path in [None, Some(OsString::new())] {
             let found = find_program(None, &|_| path.clone(), caller);
@@ -311,26 +311,26 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_executed_is_told_from_what_is_not_there() {
-        let place = Place::new();
+    fn not_executable_and_not_found_are_different_errors() {
+        let scene = Scene::new();
         assert_eq!(
-            place.find(Some("./x")),
+            scene.find(Some("./x")),
             Err(ProgramError::NotFound {
-                name: place.path("./x").into()
+                name: scene.path("./x").into()
             })
         );
         assert_eq!(
-            place.find(Some("x")),
+            scene.find(Some("x")),
             Err(ProgramError::NotFound { name: "x".into() })
         );
-        let path = place.file("first/terraform", "terraform", 0o644);
-        assert_eq!(place.find(None), Err(ProgramError::NotExecutable { path }));
-        std::fs::create_dir_all(place.path("first/tofu")).unwrap();
+        let path = scene.file("first/terraform", "terraform", 0o644);
+        assert_eq!(scene.find(None), Err(ProgramError::NotExecutable { path }));
+        std::fs::create_dir_all(scene.path("first/tofu")).unwrap();
         assert!(matches!(
-            place.find(Some("tofu")),
+            scene.find(Some("tofu")),
             Err(ProgramError::NotExecutable { .. })
         ));
-        let executable = place.program("second/terraform", "terraform");
-        assert_eq!(place.find(None), Ok(executable));
+        let executable = scene.program("second/terraform", "terraform");
+        assert_eq!(scene.find(None), Ok(executable));
     }
 }

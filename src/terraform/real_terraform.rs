@@ -1,5 +1,4 @@
-//! The real terraform for tests of facts that only it can show. Each run sees an environment of its own, and never
-//! the network.
+//! The real terraform, for tests of facts that only it can show. Each run has an environment of its own and no network.
 
 mod on_path;
 
@@ -25,7 +24,7 @@ pub(super) fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str
         .expect("terraform can be started")
 }
 
-/// As [`run`], for a run that has to succeed.
+/// Like [`run`], for a run that must succeed.
 pub(super) fn succeed(directory: &Path, arguments: &[&str]) {
     let output = run(directory, arguments, &[]);
     assert!(

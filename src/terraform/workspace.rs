@@ -1,6 +1,6 @@
 //! The selected workspace: `TF_WORKSPACE`, or what `terraform workspace select` wrote into the data directory.
 //!
-//! Never asks a backend whether the workspace exists: terraform creates a missing one, or says so itself.
+//! Never asks a backend whether the workspace exists: terraform creates a missing one, or reports it.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,7 +20,7 @@ const DEFAULT: &str = "default";
 pub struct Workspace(String);
 
 impl Workspace {
-    /// The workspace of that name; an empty name means the default one.
+    /// The workspace of that name; an empty name is the default one.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
@@ -36,7 +36,7 @@ impl Workspace {
         &self.0
     }
 
-    /// Whether it is `default`, whose state lies beside and not below the workspace prefix.
+    /// Whether it is `default`, whose state is not below the workspace prefix.
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.0 == DEFAULT
@@ -55,21 +55,21 @@ impl fmt::Display for Workspace {
     }
 }
 
-/// Why the selected workspace cannot be told.
+/// Why the selected workspace is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    /// `TF_WORKSPACE` holds what terraform refuses as a name.
+    /// `TF_WORKSPACE` is not a valid name.
     #[error("`TF_WORKSPACE` is `{}`, which is not a workspace name", .name.display())]
     InvalidName {
-        /// The value of the variable.
+        /// Its value.
         name: OsString,
     },
-    /// The file that records the selection exists and cannot be read.
+    /// The file with the selection exists but cannot be read.
     #[error("the selected workspace cannot be read from `{}`", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -93,12 +93,12 @@ impl WorkspaceError {
 
 /// The workspace that terraform would work on in `working_directory` (the `-chdir` directory, else the current one).
 ///
-/// `TF_WORKSPACE` beats the file `environment` of the data directory; neither means `default`. Only the variable's
-/// value is checked, as in terraform, which takes the file at its word (`internal/command/meta.go`).
+/// `TF_WORKSPACE` beats the file `environment` in the data directory; with neither it is `default`. As in terraform,
+/// only the variable is validated, not the file (`internal/command/meta.go`).
 ///
 /// # Errors
 ///
-/// When `TF_WORKSPACE` is no workspace name, or the file is there and unreadable.
+/// `TF_WORKSPACE` is not a workspace name, or the file exists but cannot be read.
 pub fn selected_workspace(
     working_directory: &Path,
     environment: Environment<'_>,
@@ -132,7 +132,8 @@ pub fn local_workspaces(working_directory: &Path, environment: Environment<'_>) 
     names
 }
 
-/// Terraform's rule: a name must be its own `url.PathEscape`, and not empty. `.` and `..` pass (1.11.4 accepts them).
+/// Terraform's rule: a valid name is not empty and equals its own `url.PathEscape`. `.` and `..` pass (1.11.4 accepts
+/// them).
 fn is_valid_name(name: &str) -> bool {
     !name.is_empty()
         && name
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn without_variable_and_file_it_is_default() {
+    fn without_variable_and_file_it_is_the_default_workspace() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(selected(directory.path(), &[]).unwrap(), "default");
         assert_eq!(
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_an_error_and_not_the_default_workspace() {
+    fn an_unreadable_file_is_an_error_not_the_default_workspace() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(directory.path().join(".terraform/environment")).unwrap();
         assert!(matches!(

@@ -1,7 +1,7 @@
 //! Typed access to the attributes of a backend's configuration.
 //!
-//! Terraform treats an empty text as one that was not set, and so does this, except where a method says otherwise.
-//! Errors name the attribute and never its value.
+//! Like terraform, this treats an empty string as unset unless a method says otherwise. Errors name the attribute and
+//! never its value.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use super::secret::Secret;
 /// Why an attribute of a backend's configuration cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AttributeError {
-    /// It has another type than terraform gives it.
+    /// It has the wrong type.
     #[error("the backend's attribute `{name}` is not {expected}")]
     WrongType {
         /// The attribute.
         name: &'static str,
-        /// What it should be, with its article.
+        /// The expected type, with its article.
         expected: &'static str,
     },
-    /// Terraform does not work without it, and it is not there.
+    /// It is required but missing.
     #[error("the backend has no `{name}`")]
     Missing {
         /// The attribute.
@@ -32,11 +32,11 @@ impl AttributeError {
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> String {
-        "run `tflock init -reconfigure`, so that terraform records the backend again".to_owned()
+        "run `tflock init -reconfigure`, which makes terraform record the backend again".to_owned()
     }
 }
 
-/// The attributes of one object: the configuration, or a block nested in it.
+/// The attributes of one object: the configuration or a nested block.
 #[derive(Clone, Copy)]
 pub(in crate::terraform) struct Attributes<'a>(&'a Map<String, Value>);
 
@@ -49,16 +49,16 @@ impl<'a> Attributes<'a> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// A text, which may be empty.
+    /// A string, possibly empty.
     pub(in crate::terraform) fn possibly_empty_text(
         self,
         name: &'static str,
     ) -> Result<Option<String>, AttributeError> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        self.typed(name, "a text", text)
+        self.typed(name, "a string", text)
     }
 
-    /// A text that is not empty.
+    /// A non-empty string.
     pub(in crate::terraform) fn text(
         self,
         name: &'static str,
@@ -68,7 +68,7 @@ impl<'a> Attributes<'a> {
             .filter(|text| !text.is_empty()))
     }
 
-    /// A text without which terraform does not work.
+    /// A required non-empty string.
     pub(in crate::terraform) fn required_text(
         self,
         name: &'static str,
@@ -76,12 +76,12 @@ impl<'a> Attributes<'a> {
         self.text(name)?.ok_or(AttributeError::Missing { name })
     }
 
-    /// A text that must never be shown.
+    /// A non-empty string that must never be shown.
     pub(super) fn secret(self, name: &'static str) -> Result<Option<Secret>, AttributeError> {
         Ok(self.text(name)?.map(Secret::new))
     }
 
-    /// A text that must never be shown and may be empty.
+    /// A string, possibly empty, that must never be shown.
     pub(super) fn possibly_empty_secret(
         self,
         name: &'static str,
@@ -89,7 +89,7 @@ impl<'a> Attributes<'a> {
         Ok(self.possibly_empty_text(name)?.map(Secret::new))
     }
 
-    /// A boolean; terraform converts the texts `true` and `false`.
+    /// A boolean; like terraform, accepts the strings `true` and `false`.
     pub(super) fn switch(self, name: &'static str) -> Result<Option<bool>, AttributeError> {
         self.typed(name, "a boolean", |value| match value {
             Value::Bool(switch) => Some(*switch),
@@ -98,7 +98,7 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// A number that is whole and not negative.
+    /// A non-negative whole number.
     pub(super) fn whole_number(self, name: &'static str) -> Result<Option<u64>, AttributeError> {
         self.typed(name, "a whole number", |value| match value {
             Value::Number(number) => number.as_u64(),
@@ -107,18 +107,18 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// A list or set of texts; empty if it was not set.
+    /// A list or set of strings; empty if unset.
     pub(super) fn texts(self, name: &'static str) -> Result<Vec<String>, AttributeError> {
         let texts = |value: &Value| {
             let texts = value.as_array()?.iter();
             texts.map(|text| text.as_str().map(str::to_owned)).collect()
         };
         Ok(self
-            .typed(name, "a list of texts", texts)?
+            .typed(name, "a list of strings", texts)?
             .unwrap_or_default())
     }
 
-    /// A set of texts in terraform's order, which is that of the alphabet; `None` if it was not set.
+    /// A set of strings in terraform's (alphabetical) order; `None` if unset.
     pub(super) fn set(self, name: &'static str) -> Result<Option<Vec<String>>, AttributeError> {
         if self.get(name).is_none() {
             return Ok(None);
@@ -128,7 +128,7 @@ impl<'a> Attributes<'a> {
         Ok(Some(texts))
     }
 
-    /// A map of texts; empty if it was not set.
+    /// A map of strings; empty if unset.
     pub(super) fn text_map(
         self,
         name: &'static str,
@@ -139,10 +139,12 @@ impl<'a> Attributes<'a> {
                 .map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())))
                 .collect()
         };
-        Ok(self.typed(name, "a map of texts", map)?.unwrap_or_default())
+        Ok(self
+            .typed(name, "a map of strings", map)?
+            .unwrap_or_default())
     }
 
-    /// A nested object; some schemas have it as a list of one.
+    /// A nested object; some schemas wrap it in a list of one.
     pub(in crate::terraform) fn object(
         self,
         name: &'static str,

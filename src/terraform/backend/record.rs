@@ -1,7 +1,7 @@
 //! The backend that `terraform init` recorded for a directory.
 //!
-//! The record is the merged result of the configuration, every `-backend-config` and what was typed at prompts, which
-//! is why the `.tf` files are never read for it.
+//! The record merges the configuration, every `-backend-config` and the answers to prompts. That is why settings are
+//! never read from the `.tf` files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use super::Backend;
 use crate::environment::{Environment, non_empty};
 
-/// The version of the record's format: that of the state before terraform 0.12, kept since.
+/// The format version: that of states before terraform 0.12, unchanged since.
 const RECORD_VERSION: u64 = 3;
 
-/// Terraform's data directory of `working_directory`: `TF_DATA_DIR`, which is relative to that directory (the one of
-/// `-chdir`, else the current one), or `.terraform` in it.
+/// Terraform's data directory for `working_directory`: `TF_DATA_DIR`, relative to that directory (the one of `-chdir`,
+/// else the current one), or `.terraform` in it.
 #[must_use]
 pub fn data_directory(working_directory: &Path, environment: Environment<'_>) -> PathBuf {
     let name = non_empty(environment, "TF_DATA_DIR").unwrap_or_else(|| ".terraform".into());
@@ -27,7 +27,7 @@ pub fn data_directory(working_directory: &Path, environment: Environment<'_>) ->
 pub struct BackendRecord {
     /// The backend.
     pub backend: Backend,
-    /// The version of the terraform that wrote the record: what a lock's `Version` can say without starting it.
+    /// The version of the terraform that wrote the record, for a lock's `Version` without starting terraform.
     pub recorded_version: Option<String>,
     /// The file it was read from.
     pub path: PathBuf,
@@ -36,38 +36,38 @@ pub struct BackendRecord {
 /// Why the record cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendRecordError {
-    /// It is there and the operating system does not let it be read.
+    /// It exists but cannot be read.
     #[error("the backend record `{}` cannot be read", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// It is cut off, or something else altogether.
+    /// It is truncated, or not JSON at all.
     #[error("the backend record `{}` is not JSON", .path.display())]
     NotJson {
         /// The file.
         path: PathBuf,
-        /// Where the JSON ends.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
-    /// It is JSON, and not what terraform writes there.
+    /// It is JSON, but not what terraform writes.
     #[error("the backend record `{}` has no usable `{member}`", .path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The member of the JSON object that is wrong.
+        /// The invalid member of the JSON object.
         member: &'static str,
     },
-    /// A format that no terraform from 0.12 to 1.15 writes there.
-    #[error("the backend record `{}` has the version {version}, known is {RECORD_VERSION}", .path.display())]
+    /// A format version that no terraform from 0.12 to 1.15 writes.
+    #[error("the backend record `{}` has version {version}; only {RECORD_VERSION} is supported", .path.display())]
     UnsupportedVersion {
         /// The file.
         path: PathBuf,
-        /// The version that it names.
+        /// Its version.
         version: u64,
     },
     /// The state is kept by a provider (`state_store`), not by a backend.
@@ -90,7 +90,7 @@ impl BackendRecordError {
                 format!("move `{}` away, then run `tflock init`", path.display())
             }
             Self::UnsupportedVersion { .. } => {
-                "run `tflock init` with the terraform that this directory is for, or name the lock with `--lock-id`"
+                "run `tflock init` with the terraform version of this directory, or name the lock with `--lock-id`"
                     .to_owned()
             }
             Self::StateStore { .. } => "name the lock with `--lock-id`".to_owned(),
@@ -102,7 +102,7 @@ impl BackendRecordError {
 ///
 /// # Errors
 ///
-/// When there is a record that terraform itself would not accept, or one of a `state_store`.
+/// Terraform itself would not accept the record, or it is one of a `state_store`.
 pub fn read_record(
     working_directory: &Path,
     environment: Environment<'_>,
@@ -113,7 +113,7 @@ pub fn read_record(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(BackendRecordError::Unreadable { path, source }),
     };
-    // Read without a schema: serde's complaint about a type would quote the value, which may be a secret.
+    // Parsed without a schema: serde's errors would quote values, which may be secret.
     let mut record: Value = match serde_json::from_slice(&content) {
         Ok(record) => record,
         Err(source) => return Err(BackendRecordError::NotJson { path, source }),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_recorded_is_no_error() {
+    fn a_missing_record_is_no_error() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(read_record(directory.path(), &|_| None).unwrap(), None);
         for content in [

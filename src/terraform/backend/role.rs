@@ -1,6 +1,6 @@
-//! The roles that an S3 backend assumes before it reaches its bucket.
+//! The roles that an S3 backend assumes before it accesses its bucket.
 //!
-//! Nested attributes come first; the flat ones are those of terraform up to 1.9 and of OpenTofu.
+//! Nested attributes take precedence; the flat ones are from terraform up to 1.9 and OpenTofu.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use super::attributes::{AttributeError, Attributes};
 use super::secret::Secret;
 use crate::terraform::duration::parse_duration;
 
-/// A role to assume before anything else.
+/// A role to assume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     missing_docs,
-    reason = "the names are those of terraform's attributes, whose documentation holds"
+    reason = "terraform documents the attributes of these names"
 )]
 pub struct AssumeRole {
     pub role_arn: String,
@@ -31,7 +31,7 @@ pub struct AssumeRole {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     missing_docs,
-    reason = "the names are those of terraform's attributes, whose documentation holds"
+    reason = "terraform documents the attributes of these names"
 )]
 pub struct AssumeRoleWithWebIdentity {
     pub role_arn: Option<String>,
@@ -95,7 +95,7 @@ impl AssumeRoleWithWebIdentity {
     }
 }
 
-/// The `duration` of a role's session, which terraform writes as its flags are written: `1h`.
+/// The session's `duration`, in the format of terraform's flags: `1h`.
 fn duration(nested: Attributes<'_>) -> Result<Option<Duration>, AttributeError> {
     let Some(text) = nested.text("duration")? else {
         return Ok(None);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_that_is_none_is_an_error() {
+    fn an_invalid_duration_is_an_error() {
         let role = json!({"role_arn": "r", "duration": "900"});
         let error = s3(json!({"bucket": "b", "key": "k", "assume_role": role})).unwrap_err();
         assert!(error.to_string().contains("`duration`"), "{error}");

@@ -1,22 +1,22 @@
-//! The settings of an S3 backend, as far as reaching its lock needs them.
+//! The settings of an S3 backend that are needed to reach its lock.
 //!
-//! Attributes that changed their names over the years are brought together here: flat `role_arn` and the like up to
-//! terraform 1.9, nested `assume_role` from 1.6, OpenTofu has both; `endpoints` before `dynamodb_endpoint`. What came
-//! from the environment is absent: terraform does not record it.
+//! Attributes that were renamed over the years are merged here: flat `role_arn` and the like up to terraform 1.9,
+//! nested `assume_role` from 1.6, both in OpenTofu; `endpoints` before `dynamodb_endpoint`. Settings from the
+//! environment are absent: terraform does not record them.
 
 use super::attributes::{AttributeError, Attributes};
 use super::role::{AssumeRole, AssumeRoleWithWebIdentity};
 use super::secret::Secret;
 use super::tags;
 
-/// The workspace prefix where none is configured.
+/// The default workspace prefix.
 const DEFAULT_WORKSPACE_KEY_PREFIX: &str = "env:";
 
-/// The settings of an S3 backend. Attributes that have no comment are terraform's of the same name.
+/// The settings of an S3 backend. Fields without a comment are terraform's attributes of the same name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(
     missing_docs,
-    reason = "the names are those of terraform's attributes, whose documentation holds"
+    reason = "terraform documents the attributes of these names"
 )]
 #[expect(
     clippy::struct_excessive_bools,
@@ -27,9 +27,9 @@ pub struct S3Backend {
     pub key: String,
     /// Defaults to `env:`; may be empty.
     pub workspace_key_prefix: String,
-    /// The DynamoDB table with the locks, if that kind of locking is on.
+    /// The DynamoDB lock table, if the backend uses one.
     pub dynamodb_table: Option<String>,
-    /// Whether the `.tflock` object is the lock, or one of the two.
+    /// Whether the `.tflock` object is the lock, or one of two.
     pub use_lockfile: bool,
     pub region: Option<String>,
     pub sts_region: Option<String>,
@@ -42,7 +42,7 @@ pub struct S3Backend {
     pub skip_metadata_api_check: Option<bool>,
     pub shared_config_files: Option<Vec<String>>,
     pub shared_credentials_files: Option<Vec<String>>,
-    /// The old one, before which a variable goes.
+    /// The deprecated attribute; a variable beats it.
     pub shared_credentials_file: Option<String>,
     pub assume_role: Option<AssumeRole>,
     pub assume_role_with_web_identity: Option<AssumeRoleWithWebIdentity>,
@@ -53,22 +53,22 @@ pub struct S3Backend {
     pub kms_key_id: Option<String>,
     pub sse_customer_key: Option<Secret>,
     pub acl: Option<String>,
-    /// OpenTofu's `lock_tags`, as the header `x-amz-tagging` has them.
+    /// OpenTofu's `lock_tags`, encoded for the header `x-amz-tagging`.
     pub lock_tags: Option<String>,
     pub skip_s3_checksum: bool,
     pub custom_ca_bundle: Option<String>,
-    /// Whether certificates are not to be verified.
+    /// Whether to skip certificate verification.
     pub insecure: bool,
-    /// Secret, because it may have a password in it. An empty one means none.
+    /// Secret because it may contain a password. An empty value means no proxy.
     pub http_proxy: Option<Secret>,
-    /// Secret, because it may have a password in it. An empty one means none.
+    /// Secret because it may contain a password. An empty value means no proxy.
     pub https_proxy: Option<Secret>,
     pub no_proxy: Option<String>,
     pub use_fips_endpoint: Option<bool>,
     pub use_dualstack_endpoint: Option<bool>,
 }
 
-/// Endpoints other than Amazon's, as written: with or without a scheme.
+/// Custom endpoints as written, with or without a scheme.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "one per service")]
 pub struct Endpoints {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_terraforms_defaults() {
+    fn unset_attributes_have_terraforms_defaults() {
         let backend = s3(
             json!({"bucket": "b", "key": "k", "region": null, "encrypt": null, "endpoints": null}),
         )
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_text_is_not_set_except_for_the_workspace_prefix() {
+    fn an_empty_string_is_unset_except_for_the_workspace_prefix() {
         let config =
             json!({"bucket": "b", "key": "k", "dynamodb_table": "", "workspace_key_prefix": ""});
         let backend = s3(config).unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn old_names_stand_in_for_new_ones() {
+    fn old_attribute_names_are_read_too() {
         let backend = s3(json!({
             "bucket": "b", "key": "k", "force_path_style": true, "shared_credentials_file": "c",
             "use_lockfile": "true",

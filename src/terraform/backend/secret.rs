@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A secret of a backend's configuration. `Debug` does not show it, and there is no `Display`.
+/// A secret from a backend's configuration. `Debug` hides it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -13,7 +13,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself, for the one place that sends it.
+    /// The value, for the one place that sends it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The tags in the order of their names, as a query; `None` if there are none.
+/// The tags as a query string, sorted by name; `None` if there are none.
 pub(super) fn encoded(tags: &BTreeMap<String, String>) -> Option<String> {
     let pairs: Vec<String> = tags
         .iter()

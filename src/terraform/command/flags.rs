@@ -1,13 +1,13 @@
-//! The grammar of flags as Go's `flag` package reads them: `-x` and `--x` are one, a value follows `=` or is the next
-//! argument, and the first argument that is no flag, or `--`, ends them.
+//! The flag syntax of Go's `flag` package: `-x` and `--x` are the same, a value follows `=` or is the next argument,
+//! and the first argument that is not a flag, or `--`, ends the flags.
 //!
-//! Never judges whether a command has a flag: an unknown one is taken for a switch, and terraform will refuse it.
+//! Does not check whether a command has a flag: an unknown one counts as a switch, and terraform will refuse it.
 
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
-/// The flags of terraform and OpenTofu that take the next argument as their value, over all commands that lock.
+/// The flags of all locking commands of terraform and OpenTofu that take the next argument as their value.
 const TAKES_A_VALUE: [&str; 19] = [
     "backup",
     "backup-out",
@@ -30,23 +30,23 @@ const TAKES_A_VALUE: [&str; 19] = [
     "var-file",
 ];
 
-/// One flag as it was written.
+/// One flag as written.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Flag<'a> {
     /// Its name without dashes.
     pub(super) name: &'a [u8],
-    /// Its value; `None` for a switch that was given without one.
+    /// Its value; `None` for a switch without one.
     pub(super) value: Option<&'a OsStr>,
-    /// Which of the arguments it is made of: one, or two.
+    /// The one or two arguments it consists of.
     pub(super) place: Range<usize>,
 }
 
 /// Where the flags end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// With the arguments: all of them are flags.
+    /// At the end: all arguments are flags.
     OfArguments,
-    /// At a `--`, or at the first argument that is no flag; positional arguments begin at this index.
+    /// At a `--` or the first argument that is not a flag; positional arguments begin at this index.
     AtPositional(usize),
     /// At something that Go refuses: `---x`, `-=x`, or a flag whose value is missing.
     AtError,
@@ -88,7 +88,7 @@ pub(super) fn scan(arguments: &[OsString]) -> (Vec<Flag<'_>>, End) {
     (flags, End::OfArguments)
 }
 
-/// `arguments` without the flags of that name; what follows the flags stays as it is.
+/// `arguments` without the flags of that name; anything after the flags stays.
 pub(super) fn without_flag(arguments: &[OsString], name: &str) -> Vec<OsString> {
     let (flags, _) = scan(arguments);
     let is_removed = |index: usize| {
@@ -104,7 +104,7 @@ pub(super) fn without_flag(arguments: &[OsString], name: &str) -> Vec<OsString> 
         .collect()
 }
 
-/// Go's `strconv.ParseBool`, which decides for every switch with a value.
+/// Go's `strconv.ParseBool`, which parses every switch with a value.
 #[must_use]
 pub fn parse_switch(value: &OsStr) -> Option<bool> {
     match value.as_bytes() {
@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn what_go_refuses_is_an_error() {
+    fn what_go_rejects_is_an_error() {
         for words in [&["---lock"][..], &["-=x"], &["--=x"], &["-out"]] {
             assert_eq!(read(words).1, End::AtError, "{words:?}");
         }
     }
 
     #[test]
-    fn only_flags_are_removed_and_only_those_of_that_name() {
+    fn only_flags_of_that_name_are_removed() {
         let kept = without_flag(
             &arguments(&[
                 "-lock",

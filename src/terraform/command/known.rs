@@ -1,6 +1,6 @@
-//! The commands of terraform that work under the state lock, and what tells them apart.
+//! The terraform commands that run under the state lock, and how they differ.
 //!
-//! Never lists one that locks for itself under names of its own (`init`, `workspace`, `console`).
+//! Commands that take locks of their own under other names (`init`, `workspace`, `console`) do not belong here.
 
 use super::{Effect, StateFlagScope};
 
@@ -10,7 +10,7 @@ pub(super) struct Known {
     pub(super) operation: &'static str,
     pub(super) effect: Effect,
     pub(super) scope: StateFlagScope,
-    /// The flags that name the state file that is locked, the strongest first.
+    /// The flags that name the locked state file, highest precedence first.
     pub(super) state_flags: &'static [&'static str],
 }
 
@@ -25,7 +25,7 @@ impl Known {
         }
     }
 
-    /// A `state` command. `state mv -state-out` names a second file, which terraform locks besides.
+    /// A `state` command. `state mv -state-out` names a second file, which terraform locks too.
     const fn on_state(name: &'static str, operation: &'static str) -> Self {
         Self {
             scope: StateFlagScope::InsteadOfBackend,
@@ -35,7 +35,7 @@ impl Known {
     }
 }
 
-/// Tried with terraform 1.11.4: the locks that it writes say these operations.
+/// Verified with terraform 1.11.4: its locks have these operations.
 pub(super) const LOCKING: [Known; 11] = [
     Known {
         effect: Effect::ReadsState,

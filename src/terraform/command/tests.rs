@@ -47,7 +47,7 @@ fn every_locking_command_is_known_with_its_operation() {
 }
 
 #[test]
-fn what_takes_no_lock_or_locks_for_itself_is_passed_through() {
+fn commands_that_take_no_lock_or_lock_for_themselves_are_passed_through() {
     for words in [
         &[][..],
         &["init"],
@@ -112,7 +112,7 @@ fn help_version_and_completion_are_passed_through() {
 }
 
 #[test]
-fn what_terraform_refuses_is_passed_through() {
+fn invalid_command_lines_are_passed_through() {
     let directory = tempfile::tempdir().unwrap();
     for words in [
         &["plan", "-lock=maybe"][..],
@@ -220,7 +220,7 @@ fn the_state_file_is_the_one_that_is_written() {
 }
 
 #[test]
-fn state_commands_work_on_the_file_they_are_given_and_not_on_the_backend() {
+fn state_commands_work_on_their_file_instead_of_the_backend() {
     let command = locking(&["state", "mv", "-state=a", "-state-out=b", "x", "y"], &[]);
     assert_eq!(command.state_path, Some("a".into()));
     assert_eq!(command.state_scope, StateFlagScope::InsteadOfBackend);
@@ -267,7 +267,7 @@ fn input_is_refused_by_flag_and_by_variable() {
 }
 
 #[test]
-fn with_the_lock_held_the_flag_stands_behind_the_command_and_is_the_only_one() {
+fn with_the_lock_held_the_only_lock_flag_follows_the_command() {
     let held = |words: &[&str]| locking(words, &[]).arguments_with_lock_held();
     assert_eq!(
         held(&[
@@ -317,7 +317,7 @@ fn variables_that_end_the_flags_are_moved_into_the_arguments() {
 #[test]
 fn terraform_takes_no_lock_with_the_lock_held() {
     let directory = tempfile::tempdir().unwrap();
-    // A directory where the lock's file would be: locking fails, not locking succeeds.
+    // A directory in place of the lock's file makes locking fail.
     std::fs::create_dir(directory.path().join(".terraform.tfstate.lock.info")).unwrap();
     std::fs::write(
         directory.path().join("main.tf"),
@@ -364,7 +364,7 @@ fn terraform_takes_no_lock_with_the_lock_held() {
 
 proptest! {
     #[test]
-    fn whatever_is_not_utf8_is_carried_through(
+    fn arguments_that_are_not_utf8_are_preserved(
         words in prop::collection::vec(prop::collection::vec(1..=255_u8, 0..6), 0..6)
     ) {
         let mut call = arguments(&["apply"]);

@@ -1,6 +1,6 @@
-//! Splits `TF_CLI_ARGS…` into words exactly as terraform does, which is not quite as a shell does: nothing is expanded,
-//! `#` begins no comment, a backquoted or `$(…)` part stays in its word as it is, and `;`, `&`, `|`, `<` and `>` end
-//! the line (`mattn/go-shellwords`, as terraform's `main.go` uses it).
+//! Splits `TF_CLI_ARGS…` into words exactly as terraform does (`mattn/go-shellwords`, as its `main.go` uses it). That
+//! differs from a shell: nothing is expanded, `#` starts no comment, a backquoted or `$(…)` part stays as it is, and
+//! `;`, `&`, `|`, `<` and `>` end the line.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -13,7 +13,7 @@ enum Inside {
     Substitution,
 }
 
-/// The words of a line, or `None` where terraform refuses it: something was opened and not closed.
+/// The words of a line, or `None` if terraform refuses it because something is unclosed.
 pub(super) fn split(line: &OsStr) -> Option<Vec<OsString>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
@@ -37,7 +37,7 @@ pub(super) fn split(line: &OsStr) -> Option<Vec<OsString>> {
             (b'"', None) => inside = Some(Inside::DoubleQuotes),
             (b'\'', Some(Inside::SingleQuotes)) | (b'"', Some(Inside::DoubleQuotes)) => {
                 inside = None;
-                // Quotes round nothing are an argument too: an empty one.
+                // Empty quotes are an argument too: an empty one.
                 word.get_or_insert_default();
             }
             (b'`', None | Some(Inside::Backquotes)) => {
@@ -53,13 +53,13 @@ pub(super) fn split(line: &OsStr) -> Option<Vec<OsString>> {
                 inside = Some(Inside::Substitution);
                 word.get_or_insert_default().push(byte);
             }
-            // A `)` that closes nothing opens: 1.11.4 accepts them in pairs.
+            // An unmatched `)` opens instead: 1.11.4 accepts them in pairs.
             (b')', None | Some(Inside::Substitution)) => {
                 inside = inside.is_none().then_some(Inside::Substitution);
                 word.get_or_insert_default().push(byte);
             }
             (b';' | b'&' | b'|' | b'<' | b'>', None) => {
-                // `2>` names a descriptor, it is no argument.
+                // The `2` of `2>` is a descriptor, not an argument.
                 let begins_with_digit = word
                     .as_ref()
                     .and_then(|word| word.first())
@@ -91,7 +91,7 @@ mod tests {
         })
     }
 
-    /// One line of these words, as a shell would want them.
+    /// These words on one line, quoted for a shell.
     fn quoted(words: &[OsString]) -> OsString {
         let one = |word: &OsString| {
             let inside = word.as_bytes().split(|&byte| byte == b'\'');
@@ -176,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_quoted_is_split_into_the_same_words(words in prop::collection::vec(prop::collection::vec(1..=255_u8, 0..8), 0..5)) {
+        fn quoted_words_are_split_into_the_same_words(words in prop::collection::vec(prop::collection::vec(1..=255_u8, 0..8), 0..5)) {
             let words: Vec<OsString> = words.into_iter().map(OsString::from_vec).collect();
             prop_assert_eq!(split(&quoted(&words)), Some(words));
         }

@@ -1,15 +1,14 @@
-//! What tells the states of a shared backend apart, by its type.
+//! What distinguishes the states of a shared backend, by type.
 //!
-//! Only the attributes that are named here ever become part of a lock's name; no user, password, token or query does.
-//! Where something that seldom differs is left out, two states may share a lock, which is safe; the other way round
-//! would not be.
+//! Only the attributes named here become part of a lock's name; never a user, password, token or query. Leaving out
+//! something that rarely differs can make two states share a lock, which is safe; the opposite would not be.
 
 use super::LockNameError;
 use super::postgres;
 use crate::terraform::backend::{Attributes, Backend};
 use crate::terraform::workspace::Workspace;
 
-/// The identity of the state of `workspace`: the type, what the type needs, the workspace.
+/// The identity of a workspace's state: the backend type, its distinguishing attributes, the workspace.
 pub(super) fn of(backend: &Backend, workspace: &Workspace) -> Result<String, LockNameError> {
     let this = Identity {
         type_name: backend.type_name(),
@@ -38,7 +37,7 @@ pub(super) fn of(backend: &Backend, workspace: &Workspace) -> Result<String, Loc
             this.or_default("prefix", "")?,
             workspace,
         ],
-        // The http backend has the default workspace only.
+        // The http backend has only the default workspace.
         "http" => {
             let address = Address::of(&this.needed("address")?);
             vec![address.host, address.path]
@@ -114,7 +113,8 @@ impl Identity<'_> {
         Ok(value.unwrap_or_else(|| default.to_owned()))
     }
 
-    /// The name at the server: `workspaces.name`, or `workspaces.prefix` before the selected one, or just that one.
+    /// The name on the server: `workspaces.name`, `workspaces.prefix` plus the selected workspace, or the selected one
+    /// alone.
     fn remote_workspace(&self, selected: String) -> Result<String, LockNameError> {
         let Some(workspaces) = self.attributes.object("workspaces")? else {
             return Ok(selected);
@@ -129,7 +129,7 @@ impl Identity<'_> {
 
 /// The harmless parts of a URL.
 struct Address {
-    /// Host and port, in small letters.
+    /// Host and port, in lower case.
     host: String,
     path: String,
 }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_environment_decides_is_an_error_that_leads_to_the_option() {
+    fn settings_from_the_environment_are_an_error_with_a_hint() {
         for (type_name, config, attribute) in [
             ("http", json!({"address": null}), "address"),
             ("gcs", json!({"bucket": ""}), "bucket"),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_string_that_names_no_server_is_an_error_without_it() {
+    fn a_connection_string_without_a_server_is_an_error_that_hides_it() {
         let config = json!({"conn_str": "user=u password=hunter2"});
         let error = name("pg", config, "default").unwrap_err();
         assert!(matches!(error, LockNameError::IncompleteAttribute { .. }));

@@ -1,9 +1,9 @@
-//! Paths: joined as Go joins keys in a bucket, and resolved as the operating system resolves files.
+//! Paths: joined as Go joins bucket keys, and resolved as the operating system resolves files.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-/// Go's `path.Join`: empty elements are left out, and the result is cleaned.
+/// Go's `path.Join`: skips empty elements and cleans the result.
 pub(super) fn join<const N: usize>(elements: [&str; N]) -> String {
     let present: Vec<&str> = elements
         .into_iter()
@@ -15,7 +15,7 @@ pub(super) fn join<const N: usize>(elements: [&str; N]) -> String {
     clean(&present.join("/"))
 }
 
-/// Go's `path.Clean`, by text alone: no double slashes, no `.`, and no `..` behind a name.
+/// Go's `path.Clean`, on the text alone: no double slashes, no `.`, and no `..` after a name.
 fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut kept: Vec<&str> = Vec::new();
@@ -39,8 +39,8 @@ fn clean(path: &str) -> String {
     }
 }
 
-/// The one path of a file that may not exist yet: links are followed as far as the file system knows the way, and what
-/// lies beyond is taken as it is written.
+/// The canonical path of a file that may not exist yet: resolves links as far as the path exists, and keeps the rest as
+/// written.
 pub(super) fn resolve(path: &Path) -> PathBuf {
     let mut known = path.to_owned();
     let mut beyond: Vec<OsString> = Vec::new();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_does_not_exist_is_resolved_up_to_where_it_would_be() {
+    fn a_missing_file_is_resolved_as_far_as_its_path_exists() {
         let directory = tempfile::tempdir().unwrap();
         let real = directory.path().canonicalize().unwrap();
         std::os::unix::fs::symlink(".", real.join("link")).unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_a_link_is_the_file_it_leads_to() {
+    fn a_linked_state_is_the_file_it_points_to() {
         let directory = tempfile::tempdir().unwrap();
         let real = directory.path().canonicalize().unwrap();
         std::fs::write(real.join("state"), "").unwrap();

@@ -1,4 +1,4 @@
-//! Which database a PostgreSQL connection string means: a URL, or words such as `host=db dbname=tf`.
+//! The database of a PostgreSQL connection string: a URL, or words such as `host=db dbname=tf`.
 //!
 //! Never keeps the user or the password.
 
@@ -8,12 +8,12 @@ const DEFAULT_PORT: &str = "5432";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Database {
-    /// Host and port, in small letters.
+    /// Host and port, in lower case.
     pub(super) host: String,
     pub(super) name: String,
 }
 
-/// The database, or `None` if host or name is left to the environment, or the server is a socket of this machine.
+/// The database, or `None` if host or name comes from the environment, or the server is a local socket.
 pub(super) fn database(connection: &str) -> Option<Database> {
     let url = ["postgres://", "postgresql://"]
         .iter()
@@ -35,10 +35,10 @@ pub(super) fn database(connection: &str) -> Option<Database> {
     })
 }
 
-/// `user:password@host:port/dbname?key=value`, where a key of the query beats what stands before it.
+/// Parses `user:password@host:port/dbname?key=value`; keys of the query win.
 fn of_url(rest: &str) -> HashMap<String, String> {
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // A password may have a slash in it, but no `@` that is not encoded.
+    // A password may contain a slash, but no unencoded `@`.
     let server = before.rsplit_once('@').map_or(before, |(_, server)| server);
     let (authority, name) = server.split_once('/').unwrap_or((server, ""));
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
@@ -56,7 +56,7 @@ fn of_url(rest: &str) -> HashMap<String, String> {
     parameters
 }
 
-/// `key=value key='a value'`, with a backslash before a quote or a backslash; `None` if it is not of that form.
+/// Parses `key=value key='a value'`, with backslash escapes for quote and backslash; `None` if malformed.
 fn of_words(text: &str) -> Option<HashMap<String, String>> {
     let mut parameters = HashMap::new();
     let mut rest = text.trim_start();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_name_host_and_database_is_nothing() {
+    fn without_host_and_database_there_is_no_database() {
         for connection in [
             "",
             "postgres://",

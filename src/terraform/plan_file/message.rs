@@ -1,7 +1,7 @@
-//! The fields of the messages in a plan file that are read, by their numbers in terraform's `planfile.proto`, and the
-//! msgpack in which a configuration is kept.
+//! The message fields of a plan file that are read, numbered as in terraform's `planfile.proto`, and the msgpack of the
+//! configuration.
 //!
-//! Never decodes more than where the state is: the rest of a plan may be large, and secret.
+//! Decodes only where the state is: the rest of a plan may be large, and secret.
 
 use serde_json::{Map, Value};
 
@@ -37,7 +37,7 @@ pub(super) struct DynamicValue {
     pub(super) msgpack: Vec<u8>,
 }
 
-/// A backend's configuration from msgpack; empty for a null one.
+/// Decodes a backend's configuration; empty for a null one.
 pub(super) fn configuration(msgpack: &[u8]) -> Option<Map<String, Value>> {
     if msgpack.is_empty() {
         return Some(Map::new());
@@ -49,7 +49,7 @@ pub(super) fn configuration(msgpack: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// As the backend record would have the value. An extension is a value that was not known yet, which is null there.
+/// The value as the backend record would have it. Extensions are unknown values, which are null there.
 fn to_json(value: rmpv::Value) -> Option<Value> {
     Some(match value {
         rmpv::Value::Nil | rmpv::Value::Ext(..) => Value::Null,

@@ -9,7 +9,7 @@ fn msgpack(value: &rmpv::Value) -> Vec<u8> {
     bytes
 }
 
-/// What is read from a plan file with this `tfplan` entry.
+/// Reads a plan file with this `tfplan` entry.
 fn read_with(entry: &[u8]) -> Result<Option<PlannedBackend>, PlanFileError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("saved.plan");
@@ -42,7 +42,7 @@ fn plan_for(type_name: &str, config: Vec<u8>) -> message::Plan {
 }
 
 #[test]
-fn a_plan_of_the_real_terraform_tells_its_backend() {
+fn the_backend_is_read_from_a_plan_of_the_real_terraform() {
     let directory = tempfile::tempdir().unwrap();
     let configuration = "terraform {\n  backend \"local\" {\n    path = \"sub/x.tfstate\"\n  }\n}\noutput \"x\" {\n  value = 1\n}\n";
     std::fs::write(directory.path().join("main.tf"), configuration).unwrap();
@@ -92,7 +92,7 @@ fn a_configuration_is_read_as_the_record_would_have_it() {
 }
 
 #[test]
-fn what_is_no_plan_is_nothing() {
+fn other_files_are_no_plan() {
     let directory = tempfile::tempdir().unwrap();
     assert!(
         read_plan_file(&directory.path().join("missing"))
@@ -112,7 +112,7 @@ fn what_is_no_plan_is_nothing() {
 }
 
 #[test]
-fn an_encrypted_plan_is_an_error_that_leads_to_the_option() {
+fn an_encrypted_plan_is_an_error_with_a_hint() {
     let content = br#"{"meta":{},"encrypted_data":"aGk=","encryption_version":"v0"}"#;
     let error = read_content(content).unwrap_err();
     assert!(matches!(error, PlanFileError::Encrypted { .. }));
@@ -120,7 +120,7 @@ fn an_encrypted_plan_is_an_error_that_leads_to_the_option() {
 }
 
 #[test]
-fn a_plan_that_is_not_understood_is_an_error() {
+fn an_unsupported_or_malformed_plan_is_an_error() {
     let other_version = message::Plan {
         version: 4,
         ..Default::default()

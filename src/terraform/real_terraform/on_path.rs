@@ -1,4 +1,4 @@
-//! Where the real terraform is, for all tests that need it: those of the suite take this file in as well.
+//! Finds the real terraform for all tests that need it; the suite includes this file as well.
 
 use std::env;
 use std::io::{self, Write};
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::{self, Command};
 use std::sync::OnceLock;
 
-/// The terraform on `PATH`. Without one that runs, the whole test process ends at once with one line: hundreds of tests
-/// would say the same, one after the other.
+/// The terraform on `PATH`. Without a working one the whole test process ends at once with one line, instead of
+/// hundreds of tests failing one after the other.
 pub fn program() -> PathBuf {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     let found = FOUND.get_or_init(|| find().unwrap_or_else(|trouble| give_up(&trouble)));
@@ -20,7 +20,7 @@ fn find() -> Result<PathBuf, String> {
     let program = candidates
         .find(|program| program.is_file())
         .ok_or("there is none")?;
-    // As the tests run it: a version switcher that wants to be set up in the home directory is none for them.
+    // Try it as the tests run it: a version switcher that needs a set-up home directory would not work there.
     let trial = Command::new(&program)
         .arg("version")
         .env_clear()
@@ -41,7 +41,7 @@ fn give_up(trouble: &str) -> ! {
         "error: the tests need terraform on PATH, and {trouble}: \
          https://developer.hashicorp.com/terraform/install (written with 1.11.4)\n"
     );
-    // Straight to the stream and in one piece: what tests print is kept back by the harness. That nobody reads it changes
+    // Straight to stderr and in one write, because the harness captures what tests print. A missing reader changes
     // nothing.
     let _ = io::stderr().write_all(line.as_bytes());
     process::exit(1)

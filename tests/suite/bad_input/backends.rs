@@ -29,8 +29,8 @@ fn a_record_of_another_version_is_a_configuration_error() {
         |tflock| tflock.arg("plan"),
         &Refusal {
             code: 78,
-            error: &format!("the backend record `{RECORD}` has the version 4, known is 3"),
-            hint: "run `tflock init` with the terraform that this directory is for, or name the lock with \
+            error: &format!("the backend record `{RECORD}` has version 4; only 3 is supported"),
+            hint: "run `tflock init` with the terraform version of this directory, or name the lock with \
                    `--lock-id`",
         },
     );
