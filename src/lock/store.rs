@@ -1,7 +1,7 @@
-//! The seam below the protocol: a place that keeps one lock's record and changes it by compare-and-swap only.
+//! The seam below the protocol: a place that keeps one lock's record and changes it only by compare-and-swap.
 //!
-//! A store never retries and never decides: it carries out one request and says what came of it, or how it
-//! failed and whether it may have been carried out all the same.
+//! A store never retries and never decides. It carries out one request and returns the result, or how it failed and
+//! whether it may have been carried out anyway.
 
 pub mod aws;
 pub mod beside;
@@ -20,14 +20,14 @@ use sha2::{Digest as _, Sha256};
 use super::host::hex;
 use super::record::Record;
 
-/// What tells one lock's place from every other: service, endpoint, region, table or bucket, and name, byte for byte. To be
-/// compared, never shown: a digest, because an endpoint may bear a password.
+/// Identifies a lock among all others: service, endpoint, region, table or bucket, and name, byte for byte. A digest,
+/// because an endpoint may contain a password; for comparison only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(String);
 
 impl Identity {
-    /// Of all that the place is told by, always in the same order.
+    /// The digest of the identifying parts, always given in the same order.
     #[must_use]
     pub fn of(parts: &[&str]) -> Self {
         let mut digest = Sha256::new();
@@ -39,7 +39,7 @@ impl Identity {
     }
 }
 
-/// What a store knows of a record beyond its contents, so that a swap can compare it.
+/// What a store keeps beside a record so that a swap can compare it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Revision {
     /// The whole item as it was read.
@@ -48,28 +48,28 @@ pub enum Revision {
     EntityTag(String),
     /// A file's bytes.
     Bytes(Vec<u8>),
-    /// None to compare: the kernel keeps the lock for a living process.
+    /// Nothing to compare: the kernel holds the lock for a living process.
     KernelLock {
-        /// The process, where it can be seen from here.
+        /// The process, if it is visible from here.
         process: Option<u32>,
     },
 }
 
-/// A record as it stood in the store at one moment.
+/// A record as it was in the store at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
-    /// What it says.
+    /// The record.
     pub record: Record,
     /// What a swap compares.
     pub revision: Revision,
 }
 
-/// What came of a compare-and-swap.
+/// The result of a compare-and-swap.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Swap {
-    /// Done: this is what stands there now (`None`: nothing).
+    /// Done: this is the record now (`None`: nothing).
     Done(Option<Stored>),
-    /// Something else stood there, which was left alone (`None`: nothing).
+    /// Something else was there and was left alone (`None`: nothing).
     Refused(Option<Stored>),
 }
 
@@ -81,49 +81,49 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + 'a
 pub enum Heartbeats {
     /// A renewal rewrites the record.
     Written,
-    /// None: every write would be kept for ever (versioned buckets).
+    /// No renewals: versioned buckets would keep every write forever.
     None,
 }
 
-/// One lock's place in a store.
+/// One lock in a store.
 pub trait Store {
-    /// What stands there now.
+    /// Reads the current record.
     fn read(&self) -> Answer<'_, Option<Stored>>;
 
-    /// Puts `new` in the place of `expected` if that is still what stands there (`None`: nothing).
+    /// Replaces `expected` by `new` if it is still the current record (`None`: nothing).
     fn swap<'a>(
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
     ) -> Answer<'a, Swap>;
 
-    /// Whether a write that was dropped without an answer may have been carried out; false where it had found no
-    /// connection yet, or where only a look was under way.
+    /// Whether a write that was abandoned without an answer may have been carried out; false if it had not found a
+    /// connection yet, or only read.
     fn may_have_arrived(&self) -> bool {
         true
     }
 
-    /// Whether its records are renewed.
+    /// Whether holders renew their records here.
     fn heartbeats(&self) -> Heartbeats;
 
     /// The lock's name in the store: what `--lock-id` names.
     fn key(&self) -> &str;
 
-    /// What tells it from every other lock.
+    /// What identifies it among all locks.
     fn identity(&self) -> Identity;
 
     /// Where it is, for people: ``DynamoDB table `locks` ``.
     fn place(&self) -> String;
 
-    /// What `--store` calls it.
+    /// Its value of `--store`.
     fn kind(&self) -> &'static str;
 }
 
 /// How a request failed.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}", self.in_words())]
+#[error("{}", self.text())]
 pub struct StoreError {
-    /// The store's word for the request: `PutItem`.
+    /// The store's name for the request: `PutItem`.
     pub action: &'static str,
     /// Where: ``DynamoDB table `locks` ``.
     pub place: String,
@@ -131,15 +131,15 @@ pub struct StoreError {
     pub kind: StoreErrorKind,
     /// The cause in one line.
     pub message: String,
-    /// What to do next, where the store knows better than the kind tells.
+    /// What to do next, if the store knows better than the kind suggests.
     pub remedy: Option<String>,
 }
 
-/// The action of a failure that came before any request.
+/// The action of a failure before any request.
 pub const SET_UP: &str = "the set-up of the client";
 
 impl StoreError {
-    fn in_words(&self) -> String {
+    fn text(&self) -> String {
         let Self {
             action,
             place,
@@ -154,35 +154,35 @@ impl StoreError {
     }
 }
 
-/// Kinds of failure, as far as anybody acts on them.
+/// Kinds of failure that need different reactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// No answer came: the connection broke, or time was up.
+    /// No answer: the connection broke, or the request timed out.
     Unreachable,
-    /// What the request needs first did not answer: the network, whoever gives out credentials, or the look at
-    /// what was in its way. Nothing was changed.
+    /// A prerequisite of the request gave no answer: the network, the source of the credentials, or the look at what
+    /// was in its way. Nothing was changed.
     NotCarriedOut,
     /// The server's certificate is not trusted: the request was not sent.
     Untrusted,
     /// The server failed (5xx).
     ServerFailure,
-    /// Too many requests; it was not carried out.
+    /// Too many requests; this one was not carried out.
     Throttled,
-    /// Our clock is off; the next request is signed by the server's.
+    /// Our clock is off; the next request will be signed with the server's time.
     ClockCorrected,
-    /// Our clock is off, and signing by the server's has not helped.
+    /// Our clock is off, and signing with the server's time did not help.
     ClockOff,
     /// No credentials were found.
     CredentialsMissing,
-    /// The credentials are not valid, or not any more.
+    /// The credentials are invalid or expired.
     CredentialsRejected,
     /// The credentials do not allow the action.
     AccessDenied,
     /// There is no such table or bucket.
     NotFound,
-    /// The table has another key, the setting cannot be used, the store cannot lock.
+    /// The table has a different key, a setting is unusable, or the store cannot lock.
     Unsuitable,
-    /// The AWS region is not known.
+    /// No AWS region is set.
     RegionMissing,
     /// Refused for another reason.
     Rejected,
@@ -195,7 +195,7 @@ impl StoreErrorKind {
         matches!(self, Self::Unreachable | Self::ServerFailure)
     }
 
-    /// Whether other credentials are wanted, which a person who logs in again may provide.
+    /// Whether new credentials would help, as after logging in again.
     #[must_use]
     pub fn is_about_credentials(self) -> bool {
         matches!(self, Self::CredentialsMissing | Self::CredentialsRejected)

@@ -196,7 +196,7 @@ fn authorities_of_whom_none_is_a_certificate_are_refused() {
     exec(&workspace)
         .run()
         .ended_with(78)
-        .with_stderr("bundle.pem` holds no PEM certificate\n");
+        .with_stderr("bundle.pem` has no PEM certificate\n");
 }
 
 fn certificate(base64: &str) -> String {

@@ -1,9 +1,9 @@
-//! AWS clients as terraform's S3 backend would make them: what the backend recorded comes first, then the
-//! usual environment variables and files. One attempt for each call, because whoever repeats a conditional
-//! write must know that it did; the protocol above does.
+//! AWS clients as terraform's S3 backend would create them: recorded settings first, then the usual environment
+//! variables and files. Each request is attempted once: the protocol above retries, because whoever repeats a
+//! conditional write must know that it did.
 //!
-//! The SDK reads neither variables nor files: its rules are not those of terraform's, and it panics on some values.
-//! `docs/aws-identity.md` has the rules that are followed instead.
+//! The SDK is kept from reading variables and files: its rules differ from terraform's, and it panics on some values.
+//! `docs/aws-identity.md` has the rules used instead.
 
 mod answers;
 mod classify;
@@ -53,10 +53,10 @@ use super::{SET_UP, StoreError, StoreErrorKind};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one request may take; the lock's requests take milliseconds.
+/// How long one request may take; lock requests take milliseconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Configuration and endpoints for the clients of one run.
+/// Configuration and endpoints of one run's clients.
 #[derive(Clone)]
 pub struct AwsAccess {
     settings: AwsSettings,
@@ -70,11 +70,10 @@ pub struct AwsAccess {
 }
 
 impl AwsAccess {
-    /// Puts together region, credentials and HTTP client. A program that gives credentials is run; else nobody is asked.
+    /// Sets up region, credentials and HTTP client. Runs a program that provides credentials; sends no requests.
     ///
     /// # Errors
-    /// A region or a profile that is missing, credentials that cannot be had, a CA bundle that cannot be read, a proxy
-    /// that cannot be used.
+    /// A missing region or profile, unavailable credentials, an unreadable CA bundle, an unusable proxy.
     pub async fn load(settings: AwsSettings) -> Result<Self, StoreError> {
         let profiles =
             Profiles::read(&settings).map_err(|error| refused(IdentityError::from(error)))?;
@@ -110,8 +109,7 @@ impl AwsAccess {
         Ok(access)
     }
 
-    /// The same with credentials that are looked for anew: those that were found once are kept, and so is what the
-    /// files said.
+    /// The same access that looks for credentials again: found credentials are cached, and so are the files.
     fn with_new_credentials(&self) -> Self {
         let identity = match Profiles::read(&self.settings) {
             Ok(profiles) => shared_identity(&self.settings, &profiles, &self.config, &self.fetch),
@@ -127,7 +125,7 @@ impl AwsAccess {
         }
     }
 
-    /// The same access, watched apart from all others: for one store.
+    /// The same access with its own watch on the connection, for one store.
     pub(super) fn watched(&self) -> Self {
         Self {
             wire: Wire::default(),
@@ -135,17 +133,17 @@ impl AwsAccess {
         }
     }
 
-    /// What is known of its requests.
+    /// What is known about its requests.
     pub(super) fn wire(&self) -> &Wire {
         &self.wire
     }
 
-    /// Credentials for a request now.
+    /// Credentials for the next request.
     async fn credentials(&self) -> Outcome {
         self.identity.credentials().await
     }
 
-    /// The same for clients that sign with exactly these.
+    /// The same access for clients that sign with exactly these credentials.
     fn signing_with(&self, found: Outcome) -> Self {
         let provider = SharedCredentialsProvider::new(Found(found));
         Self {
@@ -158,7 +156,7 @@ impl AwsAccess {
         }
     }
 
-    /// What a client is made from: one that nobody found credentials for asks for them itself.
+    /// The configuration of a client. A client without credentials fetches them itself.
     fn client_config(&self) -> SdkConfig {
         let config = self.config.to_builder();
         let config = config.http_client(self.wire.around(&self.fetch.as_aws));
@@ -169,25 +167,25 @@ impl AwsAccess {
         config.credentials_provider(provider).build()
     }
 
-    /// The region that was found.
+    /// The region.
     #[must_use]
     pub fn region(&self) -> &Region {
         &self.region
     }
 
-    /// What tells DynamoDB's endpoint from others.
+    /// What identifies DynamoDB's endpoint.
     #[must_use]
     pub fn dynamodb_address(&self) -> String {
         self.address(self.dynamodb.as_ref())
     }
 
-    /// What tells S3's endpoint from others.
+    /// What identifies S3's endpoint.
     #[must_use]
     pub fn s3_address(&self) -> String {
         self.address(self.s3.as_ref())
     }
 
-    /// Where it is not the region's own it is its URL.
+    /// The region for its default endpoint, else the URL.
     fn address(&self, endpoint: Option<&Endpoint>) -> String {
         let config = at(endpoint, &self.config);
         let is = |set: Option<bool>| set.unwrap_or_default();
@@ -216,7 +214,7 @@ impl AwsAccess {
         let mut config = aws_sdk_s3::config::Builder::from(&at(own, &self.client_config()))
             .retry_config(RetryConfig::disabled())
             .force_path_style(self.settings.path_style);
-        // The SDK puts the bucket right behind a path that has no slash at its end.
+        // The SDK appends the bucket directly to a path without a trailing slash.
         config.set_endpoint_url(own.map(|own| format!("{}/", own.url().trim_end_matches('/'))));
         aws_sdk_s3::Client::from_conf(config.build())
     }
@@ -231,7 +229,7 @@ fn http_client(
         .into_iter()
         .flatten()
         .filter(|proxy| !proxy.is_empty());
-    // What was written may hold a password.
+    // The value may contain a password.
     if !recorded.all(|proxy| http::is_address(proxy)) {
         return Err(StoreError {
             remedy: Some(
@@ -240,7 +238,7 @@ fn http_client(
             ),
             ..settings_error(
                 StoreErrorKind::Unsuitable,
-                "the proxy that the backend names is not a URL".to_owned(),
+                "the backend's proxy is not a URL".to_owned(),
             )
         });
     }
@@ -256,8 +254,8 @@ fn http_client(
     )?))
 }
 
-/// The recorded region, else that of the environment, else the profile's. Not the metadata service's: asking it takes
-/// seconds where there is none, and terraform does not ask it either.
+/// The recorded region, else the environment's, else the profile's. Never the metadata service's: asking it takes
+/// seconds if there is none, and terraform does not ask either.
 fn region(settings: &AwsSettings, profile: Option<&Profile>) -> Option<Region> {
     let variables = &settings.variables;
     let named = settings

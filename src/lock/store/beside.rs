@@ -1,8 +1,8 @@
-//! A lock of ours beside one that the kernel keeps for others: a plain terraform's on a local state.
+//! Our lock beside a kernel lock of others: a plain terraform's lock on a local state.
 //!
-//! Nothing can write, renew or remove that lock but the process that has it, and it goes with that process. So it is only
-//! looked at: while it is held nothing of ours is written, and whoever has it is shown like any other holder. Between the
-//! look and our write another terraform may come; ours then waits for it by itself.
+//! Only the process that has the kernel lock can release it, and it ends with that process. So it is only observed:
+//! while it is held we write nothing, and show its holder like any other. Another terraform may come between our look
+//! and our write; ours then waits for it by itself.
 
 use std::rc::Rc;
 
@@ -11,16 +11,16 @@ use super::{
 };
 use crate::lock::record::{LockInfo, Record};
 
-/// Who has the kernel's lock.
+/// The holder of the kernel lock.
 #[derive(Clone, Debug)]
 pub struct Foreigner {
-    /// What is known of it.
+    /// What is known about it.
     pub info: LockInfo,
-    /// Its process, where that can be seen.
+    /// Its process, if visible.
     pub process: Option<u32>,
 }
 
-/// Looks who has the kernel's lock; `None` if nobody, or if it cannot be told.
+/// Finds the holder of the kernel lock; `None` if it is free or unknown.
 pub type Look = Box<dyn Fn() -> Option<Foreigner>>;
 
 /// The two locks as one.
@@ -30,7 +30,7 @@ pub struct BesideForeigners {
 }
 
 impl BesideForeigners {
-    /// `ours`, which is free only while `look` sees nobody.
+    /// `ours`, which counts as free only while `look` finds no holder.
     #[must_use]
     pub fn new(ours: Rc<dyn Store>, look: Look) -> Self {
         Self { ours, look }
@@ -49,7 +49,7 @@ impl BesideForeigners {
         })
     }
 
-    /// The terraform of a run of ours has the kernel's lock as well: then the run is the holder.
+    /// The terraform of one of our runs has the kernel lock as well: then the run is the holder.
     async fn current(&self) -> Result<Option<Stored>, StoreError> {
         match self.ours.read().await {
             Ok(Some(stored)) => Ok(Some(stored)),
@@ -62,12 +62,12 @@ impl BesideForeigners {
         match (self.foreigner(), expected) {
             (None, _) => self.ours.swap(expected, Some(new)).await,
             (Some(_), None) => Ok(Swap::Refused(self.current().await?)),
-            // Its run is dead, and its terraform is not.
+            // Its run is dead, but its terraform is not.
             (found, Some(_)) => Ok(Swap::Refused(found)),
         }
     }
 
-    /// Whoever was shown this lock wants it changed, which no request can do.
+    /// No request can change a kernel lock.
     async fn change(&self, new: Option<&Record>) -> Result<Swap, StoreError> {
         match (self.foreigner(), new) {
             (Some(found), None) => Err(self.cannot_be_removed(&found)),
@@ -80,11 +80,11 @@ impl BesideForeigners {
             Revision::KernelLock {
                 process: Some(process),
             } => (
-                format!("nobody can remove this lock: it goes when process {process} ends, which has it"),
+                format!("this lock cannot be removed: it is held by process {process} and goes when that ends"),
                 format!("stop it with `kill -INT {process}`"),
             ),
             _ => (
-                "nobody can remove this lock: it goes when the process ends that has it, in another container perhaps"
+                "this lock cannot be removed: it goes when its process ends, which may be in another container"
                     .to_owned(),
                 "stop that process".to_owned(),
             ),
@@ -158,7 +158,7 @@ mod tests {
     use crate::lock::simulation::{SimulatedHost, Simulation};
     use crate::lock::store::memory::MemoryStore;
 
-    /// A store beside a kernel's lock that a terraform may have.
+    /// A store beside a kernel lock.
     struct Scene {
         simulation: Simulation,
         host: SimulatedHost,
@@ -205,7 +205,7 @@ mod tests {
             self.simulation.run(self.both.swap(expected, new))
         }
 
-        /// What stands there, which is the foreigner's.
+        /// The current record, which must be the foreigner's.
         #[track_caller]
         fn foreigner(&self) -> Stored {
             let current = self.simulation.run(self.both.read()).unwrap().unwrap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_the_kernels_is_a_living_holder_and_nothing_is_written_meanwhile() {
+    fn a_kernel_lock_is_a_living_holder_and_stops_our_writes() {
         let scene = Scene::new();
         scene.is_locked.set(true);
         let found = scene.foreigner();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_holder_of_ours_is_the_one_that_is_shown_and_goes_on_renewing() {
+    fn the_holder_of_our_lock_is_shown_and_can_renew() {
         let scene = Scene::new();
         let record = scene.record();
         scene.swap(None, Some(&record)).unwrap();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_remove_a_lock_of_the_kernels() {
+    fn a_kernel_lock_cannot_be_removed() {
         let scene = Scene::new();
         scene.is_locked.set(true);
         let shown = scene.foreigner();

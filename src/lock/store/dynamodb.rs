@@ -1,8 +1,8 @@
 //! The DynamoDB store: terraform's own item, `LockID` and `Info`, with tflock's lease in attributes beside it.
 //!
-//! Only `GetItem`, `PutItem` and `DeleteItem` are used, and `DescribeTable` to explain a refusal. Each write
-//! is conditional on every attribute that was seen, and the refusal brings the holder back. The `-md5` item
-//! is terraform's and never touched.
+//! Uses only `GetItem`, `PutItem` and `DeleteItem`, and `DescribeTable` to explain a rejection. Each write is
+//! conditional on every attribute last seen, and a refusal returns the holder. The `-md5` item is terraform's and never
+//! touched.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ type Item = HashMap<String, AttributeValue>;
 const LOCK_ID: &str = "LockID";
 /// terraform's JSON.
 const INFO: &str = "Info";
-/// How many attributes of an item that is no lock of terraform's are compared.
+/// How many attributes to compare of an item that is not a terraform lock.
 const MOST_COMPARED: usize = 40;
 
 /// One item of a table.
@@ -96,7 +96,9 @@ impl DynamoDbStore {
         match answer {
             Ok(answer) => {
                 let overwritten = answer.attributes.map(stored);
-                Ok(Swap::Done(Some(self.given_back(item, overwritten).await)))
+                Ok(Swap::Done(Some(
+                    self.restore_foreign(item, overwritten).await,
+                )))
             }
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
@@ -107,9 +109,9 @@ impl DynamoDbStore {
         }
     }
 
-    /// What was put, with what others had added to the record since it was seen (a TTL, a tag): a put replaces all of an item,
-    /// and only its answer tells what that was. If it cannot be put back the lock is ours all the same.
-    async fn given_back(&self, item: Item, overwritten: Option<Stored>) -> Stored {
+    /// Puts back the attributes that others had added since the record was read (a TTL, a tag): a put replaces the
+    /// whole item, and only its answer shows what was there. If that fails, the lock is ours anyway.
+    async fn restore_foreign(&self, item: Item, overwritten: Option<Stored>) -> Stored {
         let lost = overwritten.as_ref().map(foreign).unwrap_or_default();
         let put = stored(item.clone());
         if lost.keys().all(|name| item.contains_key(name)) {
@@ -157,7 +159,7 @@ impl DynamoDbStore {
         }
     }
 
-    /// The failure with its kind; a rejected request asks `DescribeTable` whether the table's key is to blame.
+    /// Classifies a failure; after a rejection, asks `DescribeTable` whether the table's key is to blame.
     async fn explain<E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,
         action: &'static str,
@@ -176,7 +178,7 @@ impl DynamoDbStore {
                 "its key is {keys}, where a lock table has one partition key `LockID` of type String"
             );
             remedy = Some(format!(
-                "name another table with `--table`; this creates one: {}",
+                "choose another table with `--table`, or create one: {}",
                 creation_of("NAME")
             ));
         }
@@ -204,7 +206,7 @@ impl DynamoDbStore {
         }
     }
 
-    /// The table's keys in words, if they are not a lock table's; `None` where they are, or cannot be seen.
+    /// The table's keys, if they are not a lock table's; `None` if they are, or are not visible.
     async fn unsuitable_keys(&self) -> Option<String> {
         let client = self.connection.client().await;
         let description = client
@@ -253,7 +255,7 @@ fn creation_of(table: &str) -> String {
     )
 }
 
-/// A condition that holds only for the very item that was seen.
+/// A condition that only the item last seen satisfies.
 struct Condition {
     expression: String,
     names: Option<HashMap<String, String>>,
@@ -274,7 +276,8 @@ impl Condition {
         let mut values = HashMap::new();
         let mut seen: Vec<_> = item.iter().filter(|(name, _)| *name != LOCK_ID).collect();
         seen.sort_by_key(|(name, _)| *name);
-        // An expression has room for 4 kB. What is not ours does not tell whose lock it is, but where nothing else does.
+        // An expression is limited to 4 kB. Foreign attributes do not tell whose lock it is, unless there is nothing
+        // else.
         if item.get(INFO).is_some_and(AttributeValue::is_s) {
             seen.retain(|(name, _)| ATTRIBUTES.contains(&name.as_str()));
         } else {
@@ -434,7 +437,7 @@ mod tests {
     use crate::lock::record::{HolderProcess, LockInfo, ProcessIdentity};
 
     #[test]
-    fn a_record_survives_the_way_into_an_item_and_back() {
+    fn a_record_survives_the_round_trip_through_an_item() {
         let record = Record::new(
             &LockInfo::default(),
             Lease {
@@ -469,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_names_every_own_attribute_that_was_seen_and_every_one_that_was_not() {
+    fn a_condition_covers_present_and_absent_attributes() {
         let text = |text: &str| AttributeValue::S(text.into());
         let item = Item::from([
             (LOCK_ID.to_owned(), text("k")),
@@ -489,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_any_number_of_attributes_has_a_condition_that_fits_into_an_expression() {
+    fn a_condition_fits_into_an_expression_however_many_attributes_there_are() {
         for info in [None, Some(AttributeValue::S("{}".into()))] {
             let foreign = (0..300).map(|number| {
                 (
@@ -507,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_added_to_a_record_is_foreign() {
+    fn attributes_added_by_others_are_foreign() {
         let item = Item::from([
             (LOCK_ID.to_owned(), AttributeValue::S("k".into())),
             ("Heartbeat".to_owned(), AttributeValue::N("3".into())),

@@ -1,8 +1,8 @@
-//! The local store: one file for each lock in a directory of this machine.
+//! The local store: one file per lock in a directory of this machine.
 //!
-//! A record changes only while the kernel's lock on a file beside it is held, and only by a rename of a file
-//! that is on disk already, so that neither a kill nor a power cut can leave half a record or free a lock.
-//! The kernel's lock lasts for one request, not for the run: what holds is the record.
+//! A record changes only while a guard file beside it is locked in the kernel, and only by renaming a file that is
+//! already on disk. So neither a kill nor a power cut can leave half a record or free a lock. The guard is held for one
+//! request, not for the run: the record is the lock.
 
 mod trouble;
 
@@ -21,14 +21,14 @@ use crate::lock::host::hex;
 use crate::lock::record::{ATTRIBUTES, Lease, Record};
 use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
 
-/// How long one request waits for another process's, which takes milliseconds.
+/// How long one request waits for another process's request, which takes milliseconds.
 const GUARD_PATIENCE: Duration = Duration::from_secs(5);
-/// How long another user takes at the most to open a file that it just made to its group.
+/// How long another user may take to open a new file to the group.
 const MAKING_PATIENCE: Duration = Duration::from_millis(500);
-/// How often it looks.
+/// The interval between attempts.
 const GUARD_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A record as its file says it.
+/// A record in its file.
 #[derive(Serialize, Deserialize)]
 struct RecordFile {
     #[serde(rename = "LockID")]
@@ -37,12 +37,12 @@ struct RecordFile {
     info: Option<String>,
     #[serde(flatten)]
     lease: Option<Lease>,
-    /// What a newer tflock, or somebody else, has added.
+    /// Members added by a newer tflock or someone else.
     #[serde(flatten, skip_deserializing)]
     foreign: Map<String, Value>,
 }
 
-/// What stands in a record that is not known.
+/// The unknown members of a record.
 fn foreign(stored: &Stored) -> Map<String, Value> {
     let Revision::Bytes(bytes) = &stored.revision else {
         return Map::new();
@@ -60,22 +60,22 @@ fn foreign(stored: &Stored) -> Map<String, Value> {
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     key: String,
-    /// Where they are, or why there is no place for them.
+    /// Their directory, or why there is none.
     directory: Result<PathBuf, String>,
     name: String,
 }
 
 impl LocalStore {
-    /// What `--store` calls it.
+    /// Its value of `--store`.
     pub const KIND: &str = "local";
 
-    /// The lock named `key` in `directory`, which is created when it is first needed.
+    /// The lock named `key` in `directory`, which is created when first needed.
     #[must_use]
     pub fn new(directory: &Path, key: &str) -> Self {
         Self::in_place(Ok(directory.to_owned()), key)
     }
 
-    /// A lock that cannot be taken, because nothing says where its files would be: `reason`.
+    /// A lock that cannot be taken, because there is no directory for it: `reason`.
     #[must_use]
     pub fn nowhere(reason: impl Into<String>, key: &str) -> Self {
         Self::in_place(Err(reason.into()), key)
@@ -114,7 +114,7 @@ impl LocalStore {
         }
     }
 
-    /// The directory, and the kernel's lock on the guard file until that is dropped.
+    /// Opens the directory and locks the guard file until that is dropped.
     async fn guard(&self) -> Result<(OwnDirectory, File), Trouble> {
         let directory = OwnDirectory::create(self.directory()?)?;
         let name = format!("{}.guard", self.name);
@@ -126,7 +126,7 @@ impl LocalStore {
                     Err(TryLockError::WouldBlock) => Trouble::Busy(name.clone()),
                     Err(TryLockError::Error(error)) => return Err(Trouble::Unlockable(error)),
                 },
-                // Another user is just making it, and has not opened it to the group yet.
+                // Another user has just created it, but not opened it to the group yet.
                 Err(FileError::System(error))
                     if error.kind() == io::ErrorKind::PermissionDenied
                         && directory.sharing() != Sharing::Private
@@ -148,7 +148,7 @@ impl LocalStore {
         let Some(bytes) = directory.read(&self.record())? else {
             return Ok(None);
         };
-        // A file that is not a record still holds the lock: somebody may have meant it.
+        // A file that is not a record still holds the lock: someone may have meant it.
         let record = match serde_json::from_slice::<RecordFile>(&bytes) {
             Ok(file) => Record {
                 info: file.info,
@@ -165,7 +165,7 @@ impl LocalStore {
         }))
     }
 
-    /// On disk before it has its name, and its name on disk before anybody hears of it.
+    /// Synced before the rename, and the rename synced before anyone learns of it.
     fn write(
         &self,
         directory: &OwnDirectory,
@@ -215,7 +215,7 @@ impl LocalStore {
         Ok(Swap::Done(self.current(&directory)?))
     }
 
-    /// A rename is atomic, so that reading needs no lock and leaves no trace.
+    /// A rename is atomic, so reading needs no guard.
     fn read_file(&self) -> Result<Option<Stored>, Trouble> {
         match OwnDirectory::open(self.directory()?) {
             Ok(Some(directory)) => self.current(&directory),

@@ -1,4 +1,4 @@
-//! A store in memory, for the tests of the protocol: faults can be set for the requests to come.
+//! A store in memory for tests of the protocol, with faults for the requests to come.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,21 +14,21 @@ use crate::lock::record::Record;
 pub enum Fault {
     /// It is carried out and answered.
     None,
-    /// It is carried out, and the answer never comes.
+    /// It is carried out, but the answer is lost.
     ReplyLost,
-    /// It never arrives.
+    /// It is lost.
     RequestLost,
     /// It is refused without being carried out.
     Refused(StoreErrorKind),
-    /// It never arrives, and nobody says so.
+    /// It is lost, and the request hangs.
     Silence,
-    /// It is carried out, and nobody says so.
+    /// It is carried out, and the request hangs.
     SilenceAfter,
-    /// A swap is refused because of a record that is gone before anybody can look at it.
+    /// A swap is refused because of a record that is gone before anyone can read it.
     FreedMeanwhile,
 }
 
-/// One place, shared by all its clones.
+/// One lock, shared by all clones.
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     heartbeats: Heartbeats,
@@ -45,7 +45,7 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty place.
+    /// A free lock.
     #[must_use]
     pub fn new(heartbeats: Heartbeats) -> Self {
         Self {
@@ -57,18 +57,18 @@ impl MemoryStore {
         }
     }
 
-    /// Faults for the next requests, in order; those after them succeed.
+    /// Sets faults for the next requests, in order; later ones succeed.
     pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.borrow_mut().extend(faults);
     }
 
-    /// How many requests were made.
+    /// The number of requests so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.get()
     }
 
-    /// Changes the record as no protocol would.
+    /// Overwrites the record, outside of the protocol.
     pub fn overwrite(&self, record: Option<Record>) {
         *self.place.borrow_mut() = record.map(|record| (record, self.next_revision()));
     }
@@ -78,7 +78,7 @@ impl MemoryStore {
         self.revisions.get()
     }
 
-    /// What stands there, past all faults.
+    /// The current record, without faults.
     #[must_use]
     pub fn current(&self) -> Option<Stored> {
         self.place

@@ -1,5 +1,5 @@
-//! A store that blocks, on a thread of its own: a file system can hang, and the one thread that renews locks and hears signals
-//! must not hang with it.
+//! Runs a blocking store on other threads: a file system can hang, but the one thread that renews locks and hears
+//! signals must not.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio::time::timeout;
 use super::{Answer, Heartbeats, Identity, Store, StoreError, StoreErrorKind, Stored, Swap};
 use crate::lock::record::Record;
 
-/// How long one request may take. It waits up to five seconds for that of another process.
+/// How long one request may take, including up to five seconds of waiting for another process.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A store whose requests are carried out by other threads.
+/// A store whose requests run on other threads.
 ///
-/// One that is given up goes on nevertheless, as a request to a server does, and changes only the record that it compares.
+/// An abandoned request continues, like one to a server, and changes only the record that it compares.
 #[derive(Debug)]
 pub struct OffThread<S> {
     store: S,
@@ -23,7 +23,7 @@ pub struct OffThread<S> {
 }
 
 impl<S: Store + Clone + Send + 'static> OffThread<S> {
-    /// The same lock as `store`.
+    /// Wraps `store`.
     #[must_use]
     pub fn new(store: S) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl<S: Store + Clone + Send + 'static> OffThread<S> {
             Ok(Ok(answer)) => answer,
             Ok(Err(ended)) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // Only the end of the runtime ends it before its time.
+                // Only the end of the runtime cancels it.
                 Err(_) => Err(self.no_answer(action)),
             },
             Err(_) => Err(self.no_answer(action)),
@@ -56,9 +56,7 @@ impl<S: Store + Clone + Send + 'static> OffThread<S> {
             place: self.place(),
             kind: StoreErrorKind::Unreachable,
             message: "the file system does not answer".to_owned(),
-            remedy: Some(
-                "name a directory on another file system with TFLOCK_LOCAL_DIR".to_owned(),
-            ),
+            remedy: Some("set TFLOCK_LOCAL_DIR to a directory on another file system".to_owned()),
         }
     }
 }
@@ -105,7 +103,7 @@ impl<S: Store + Clone + Send + 'static> Store for OffThread<S> {
 mod tests {
     use super::*;
 
-    /// A store that hangs for ever.
+    /// A store that hangs forever.
     #[derive(Clone)]
     struct Hung;
 
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_system_that_hangs_is_given_up_and_keeps_no_runtime_from_its_end() {
+    fn a_hanging_file_system_is_abandoned_and_does_not_block_the_runtime() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -156,7 +154,7 @@ mod tests {
             answered_within: Duration::from_millis(20),
         };
         runtime.block_on(async {
-            // What hangs may have been carried out in the end.
+            // A hanging request may still be carried out.
             let read = store.read().await.unwrap_err();
             assert!(read.kind.may_have_been_applied(), "{read}");
             let write = store.swap(None, None).await.unwrap_err();

@@ -1,11 +1,11 @@
 //! The S3 store: terraform's own lock object, `<state path>.tflock`, with tflock's lease in its user metadata.
 //!
-//! A swap is a conditional request on the object's entity tag. An S3 refusal does not bring the holder back,
-//! so one more request reads it. Objects are never renewed: versioned buckets would keep each renewal.
+//! A swap is a conditional request on the object's entity tag. A refusal by S3 does not return the holder, so another
+//! request reads it. Objects are never renewed: versioned buckets would keep every renewal.
 //!
-//! Servers that are not Amazon's may ignore `If-Match`, not know it (501), or say 412 to a right tag. There the object
-//! is compared by us before it is changed, and where the server's comparison is not to be had, ours alone decides, as
-//! terraform's does. `If-None-Match` on a write must be honoured: without it there is no lock.
+//! Servers other than Amazon's may ignore `If-Match`, not support it (501), or answer 412 to a correct tag. There we
+//! read and compare the object before changing it; if the server cannot compare, our comparison alone decides, as
+//! terraform's does. `If-None-Match` on writes must work: without it there is no lock.
 
 mod change;
 mod lease;
@@ -25,7 +25,7 @@ use super::aws::{AwsAccess, Connection, Wire};
 use super::{Answer, Heartbeats, Identity, Store, Stored, Swap};
 use crate::lock::record::Record;
 
-/// One object of a bucket.
+/// A lock object in a bucket.
 #[derive(Debug)]
 pub struct S3Store {
     connection: Connection<Client>,
@@ -69,7 +69,7 @@ impl S3Store {
     }
 }
 
-/// The SDK adds a checksum of its own where none is asked for, unless it is told not to.
+/// A client that sends and requests no checksums; by default the SDK adds its own.
 fn without_checksums(access: &AwsAccess) -> Client {
     let config = access
         .s3()

@@ -129,13 +129,13 @@ fn credentials_that_are_nowhere_are_a_configuration_error() {
 #[test]
 fn a_certificate_bundle_that_is_none_is_a_configuration_error() {
     let hint =
-        "name a PEM file of certificates with `custom_ca_bundle` in the backend or AWS_CA_BUNDLE";
+        "set `custom_ca_bundle` in the backend or AWS_CA_BUNDLE to a PEM file with certificates";
     for (bundle, complaint) in [
         (
             "missing.pem",
             "cannot be read: No such file or directory (os error 2)",
         ),
-        ("empty.pem", "holds no PEM certificate"),
+        ("empty.pem", "has no PEM certificate"),
     ] {
         let bench = Bench::with_s3(json!({ "custom_ca_bundle": bundle }));
         bench.workspace.write("empty.pem", "");

@@ -94,7 +94,7 @@ fn a_table_with_another_key_is_told_which_key_it_has() {
                  (partition S), where a lock table has one partition key `LockID` of type String",
                 table.name()
             ),
-            hint: "name another table with `--table`; this creates one: `aws dynamodb create-table \
+            hint: "choose another table with `--table`, or create one: `aws dynamodb create-table \
                    --table-name NAME --attribute-definitions AttributeName=LockID,AttributeType=S \
                    --key-schema AttributeName=LockID,KeyType=HASH --billing-mode PAY_PER_REQUEST`",
         },
@@ -162,7 +162,7 @@ fn a_proxy_that_is_no_url_is_not_quoted() {
         |tflock| tflock.arg("plan"),
         &Refusal {
             code: 78,
-            error: "the proxy that the backend names is not a URL",
+            error: "the backend's proxy is not a URL",
             hint: "correct `http_proxy` and `https_proxy` in the backend and run `tflock init`",
         },
     );

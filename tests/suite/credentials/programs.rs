@@ -36,7 +36,7 @@ fn a_program_that_fails_is_the_one_error_and_nothing_is_sent() {
     let workspace = with_program(&scene, "echo run >> runs; exit 3");
     let run = without_keys(exec(&workspace)).run().ended_with(77);
     let expected = "error: `credential_process` of the profile `default` failed (exit status: 3)\n\
-                    hint: make that program work, or use other credentials; nothing was asked of AWS yet\n";
+                    hint: fix that program, or use other credentials; no request was sent to AWS yet\n";
     assert_eq!(run.stderr, expected);
     assert_eq!(workspace.read("runs"), "run\n");
     assert_eq!(scene.proxy.connections(), 0);

@@ -31,7 +31,7 @@ fn a_login_that_has_ended_is_answered_with_the_whole_command() {
         (Some("2020-01-01T00:00:00Z"), "has expired"),
         (Some("2020-01-01T00:00:00UTC"), "has expired"),
         (Some("yesterday"), "cannot be read"),
-        (None, "is not there"),
+        (None, "does not exist"),
     ] {
         let scene = Scene::new();
         let workspace = with_login(&scene, expires_at);

@@ -219,7 +219,7 @@ fn a_redirection_to_a_login_is_called_one() {
         },
         |service, url, finished, _| {
             let words = format!(
-                "something else answers at {url}: a redirection (HTTP status 302), not {}",
+                "something else answers at {url}: a redirect (HTTP status 302), not {}",
                 service.name()
             );
             assert!(finished.stderr.contains(&words), "{finished}");

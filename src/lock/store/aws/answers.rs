@@ -1,6 +1,5 @@
-//! Answers are not trusted: each is bounded in length, and in time as a whole, and what is no answer of the service
-//! that was asked is told from one. Whoever is behind an endpoint may be a captive portal, a proxy that wants a login,
-//! or a server that never comes to an end.
+//! Answers are not trusted. Each is bounded in length and in total time, and answers of something other than the
+//! service are detected: a captive portal, a proxy that wants a login, a server that never stops sending.
 
 use std::time::SystemTime;
 
@@ -18,14 +17,14 @@ use chrono::NaiveDateTime;
 use super::ATTEMPT_TIMEOUT;
 use super::wire::host_and_port_of;
 
-/// The longest answer that is read. The longest item of DynamoDB (400 kB) is at most six times as long in JSON, a lock
-/// object is a few kB.
+/// The longest accepted answer. DynamoDB's longest item (400 kB) is at most six times as long in JSON; a lock object is
+/// a few kB.
 const LONGEST_ANSWER: usize = 4 << 20;
 
-/// An answer that is none of the service's.
+/// Not an answer of the service.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoAnswer {
-    /// Something else answers.
+    /// Something else answered.
     #[error(
         "something else answers at {endpoint}: {what} (HTTP status {status}), not {service}; a login page of the \
          network or of a proxy?"
@@ -37,16 +36,16 @@ pub(super) enum NoAnswer {
         what: &'static str,
         /// HTTP status.
         status: u16,
-        /// Who was expected.
+        /// The expected service.
         service: &'static str,
     },
-    /// The proxy in between wants to know who we are.
+    /// The proxy wants a login.
     #[error("the proxy on the way to {endpoint} wants a user and password (HTTP status 407)")]
     Proxy {
         /// Scheme, host and port that were asked.
         endpoint: String,
     },
-    /// It does not end.
+    /// It exceeds the limit.
     #[error(
         "the answer of {endpoint} is longer than {} MB; is that really {service}?",
         LONGEST_ANSWER >> 20
@@ -54,15 +53,15 @@ pub(super) enum NoAnswer {
     TooLong {
         /// Scheme, host and port that were asked.
         endpoint: String,
-        /// Who was expected.
+        /// The expected service.
         service: &'static str,
     },
-    /// It does not come, or does not end in time.
+    /// It did not arrive completely in time.
     #[error("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())]
     TooSlow,
 }
 
-/// What an answer tells of the clocks, in seconds: positive where the server's is ahead. Goes with the answer.
+/// Clock differences from an answer, in seconds; positive if the server is ahead. Attached to the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ServerClock {
     /// Ahead of the time that the request was signed with.
@@ -71,7 +70,7 @@ pub(super) struct ServerClock {
     pub(super) of_machine: i64,
 }
 
-/// Sends a request, and takes only a whole answer of whom it was sent to.
+/// Sends a request, and accepts only a complete answer of the service.
 pub(super) fn bounded(
     connector: &SharedHttpConnector,
     request: HttpRequest,
@@ -87,12 +86,12 @@ pub(super) fn bounded(
     })
 }
 
-/// Who was asked, and when.
+/// Where the request went, and when.
 struct Asked {
     endpoint: String,
     service: &'static str,
     is_head: bool,
-    /// Not the metadata service of a machine or container, which has pages for some of its errors.
+    /// Not the metadata service of a machine or container, whose errors can be web pages.
     is_aws: bool,
     signed: Option<DateTime>,
 }
@@ -142,7 +141,7 @@ impl Asked {
         Ok(answer)
     }
 
-    /// What answers, if it is not the service. Errors of a gateway (5xx) are left to the SDK: it may have passed the
+    /// Who answered, if not the service. Gateway errors (5xx) are left to the SDK: the gateway may have passed the
     /// request on.
     fn not_the_service(&self, answer: &HttpResponse) -> Option<NoAnswer> {
         let header = |name| answer.headers().get(name).unwrap_or_default();
@@ -163,7 +162,7 @@ impl Asked {
             500.. => return None,
             _ if is_page => "a web page",
             301 | 302 | 303 | 307 | 308 if !kind.contains("xml") && !kind.contains("json") => {
-                "a redirection"
+                "a redirect"
             }
             _ => return None,
         };
@@ -176,7 +175,7 @@ impl Asked {
     }
 
     fn clock(&self, answer: &HttpResponse) -> Option<ServerClock> {
-        // An answer of a cache has the time of another.
+        // A cached answer has an old time.
         if answer.headers().contains_key("age") {
             return None;
         }
@@ -216,8 +215,8 @@ fn endpoint_of(uri: &str) -> String {
     format!("{scheme}://{}", host_and_port_of(uri))
 }
 
-/// An amount of time as one says it: `40 s`, `10 min`, `3 h`, `2 days`.
-pub(super) fn in_words(seconds: u64) -> String {
+/// A duration in words: `40 s`, `10 min`, `3 h`, `2 days`.
+pub(super) fn duration_text(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),
@@ -231,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_has_neither_path_nor_user() {
+    fn an_endpoint_excludes_path_and_user() {
         for (uri, endpoint) in [
             ("http://127.0.0.1:80/a/b?c=d", "http://127.0.0.1:80"),
             ("https://a.b", "https://a.b"),
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_told_in_the_unit_that_fits() {
+    fn durations_use_a_fitting_unit() {
         for (seconds, words) in [
             (0, "0 s"),
             (119, "119 s"),
@@ -265,12 +264,12 @@ mod tests {
             (7200, "2 h"),
             (172_800, "2 days"),
         ] {
-            assert_eq!(in_words(seconds), words);
+            assert_eq!(duration_text(seconds), words);
         }
     }
 
     #[test]
-    fn pages_and_redirections_are_no_answers_unless_the_service_signed_them() {
+    fn pages_and_redirects_count_only_if_the_service_marked_them() {
         let is_another = |is_aws, status: u16, headers: &[(&'static str, &'static str)]| {
             let asked = Asked {
                 endpoint: "http://db".into(),

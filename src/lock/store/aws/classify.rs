@@ -1,4 +1,4 @@
-//! What kind of failure it was, by the error codes that the AWS services document and the causes below them.
+//! Classifies failures, by the documented error codes of the AWS services and the causes below them.
 
 use std::error::Error;
 
@@ -7,17 +7,17 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::ATTEMPT_TIMEOUT;
-use super::answers::{NoAnswer, ServerClock, in_words};
+use super::answers::{NoAnswer, ServerClock, duration_text};
 use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
-/// How far a signature may be off before its refusal is put down to the clock; AWS itself allows five minutes
+/// The clock difference from which a rejected signature is blamed on the clock; AWS itself allows five minutes
 /// (`skewThreshold` of aws-sdk-go-v2's `aws/retry`).
 const CLOCK_THRESHOLD_SECONDS: u64 = 4 * 60;
-/// How close a signature is to the server's time once it has been corrected.
+/// How close to the server's time a corrected signature is.
 const CORRECTED_SECONDS: u64 = 60;
 
-/// The kind of a failure and its cause in one line, by the error codes that the AWS services document.
+/// The kind of a failure, and its cause in one line.
 pub(in crate::lock::store) fn classify<E>(error: &SdkError<E>) -> (StoreErrorKind, String)
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -48,7 +48,7 @@ where
             };
             let clock = service.raw().extension::<ServerClock>().copied();
             match kind_by_clock(code, error.message().unwrap_or_default(), clock) {
-                Some(kind) => (kind, format!("{}: {message}", clock_in_words(clock))),
+                Some(kind) => (kind, format!("{}: {message}", clock_text(clock))),
                 None => (kind_of_code(code, status), message),
             }
         }
@@ -72,7 +72,7 @@ where
     }
 }
 
-/// Whoever answers in the place of the service has not passed the request on; of an answer without end nobody knows.
+/// If something else answered, the request was not carried out; after an endless answer that is unknown.
 fn kind_of_no_answer(no_answer: &NoAnswer) -> StoreErrorKind {
     match no_answer {
         NoAnswer::Another { .. } | NoAnswer::Proxy { .. } => StoreErrorKind::NotCarriedOut,
@@ -80,9 +80,9 @@ fn kind_of_no_answer(no_answer: &NoAnswer) -> StoreErrorKind {
     }
 }
 
-/// Whether a signature was refused for its time. The SDK signs by the `Date` of the last answer
-/// (`ServiceClockSkewInterceptor` of aws-runtime), as that of Go does: so the next one will be right, unless this one
-/// was by that time already.
+/// Whether a signature was rejected because of its time. Like Go's SDK, ours signs with the `Date` of the last answer
+/// (`ServiceClockSkewInterceptor` of aws-runtime). So the next signature will be right, unless this one already used
+/// that time.
 fn kind_by_clock(code: &str, message: &str, clock: Option<ServerClock>) -> Option<StoreErrorKind> {
     let off_by = clock.map(|clock| clock.of_signature.unsigned_abs());
     let is_about_time = match code {
@@ -104,16 +104,16 @@ fn kind_by_clock(code: &str, message: &str, clock: Option<ServerClock>) -> Optio
     })
 }
 
-fn clock_in_words(clock: Option<ServerClock>) -> String {
+fn clock_text(clock: Option<ServerClock>) -> String {
     let Some(ServerClock { of_machine, .. }) = clock else {
         return "your clock is off".to_owned();
     };
     let direction = if of_machine > 0 { "behind" } else { "ahead of" };
-    let amount = in_words(of_machine.unsigned_abs());
+    let amount = duration_text(of_machine.unsigned_abs());
     format!("your clock is off by {amount} ({direction} the service's)")
 }
 
-/// Credentials that could not be had for the moment are not refused ones: the lock must still be released.
+/// Credentials that are temporarily unavailable are not rejected ones: the lock must still be released.
 fn kind_of_credentials_error(error: &CredentialsError) -> StoreErrorKind {
     match find_cause::<IdentityRefused>(error).map(|refused| refused.kind) {
         Some(
@@ -137,7 +137,7 @@ fn kind_of_credentials_error(error: &CredentialsError) -> StoreErrorKind {
     }
 }
 
-/// A request that found no connection was not carried out; of all others nobody knows.
+/// A request without a connection was not carried out; for all others that is unknown.
 fn kind_of_broken_connection(error: &(dyn Error + 'static)) -> StoreErrorKind {
     let connecting = find_cause::<hyper_util::client::legacy::Error>(error)
         .is_some_and(hyper_util::client::legacy::Error::is_connect);
@@ -193,7 +193,7 @@ fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Optio
     None
 }
 
-/// The next cause in the chain. An I/O error counts not what it wraps among its causes, but the causes of that.
+/// The next cause in the chain. An I/O error's source skips the error that it wraps.
 fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error
         .downcast_ref::<std::io::Error>()
@@ -204,7 +204,7 @@ fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'st
     }
 }
 
-/// The last cause in the chain, on one line: the ones above it only say that something failed.
+/// The last cause in the chain, on one line: those above only say that something failed.
 pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(cause) = cause_of(last) {
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_that_is_refused_for_its_time_is_told_from_a_wrong_one() {
+    fn a_signature_rejected_for_its_time_differs_from_a_wrong_one() {
         let clock = |of_signature| {
             Some(ServerClock {
                 of_signature,
@@ -341,9 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_said_to_be_off_by_how_much_and_which_way() {
+    fn a_clock_error_says_how_much_and_which_way() {
         let words = |of_machine| {
-            clock_in_words(Some(ServerClock {
+            clock_text(Some(ServerClock {
                 of_signature: 0,
                 of_machine,
             }))
@@ -356,6 +356,6 @@ mod tests {
             words(-10_800),
             "your clock is off by 3 h (ahead of the service's)"
         );
-        assert_eq!(clock_in_words(None), "your clock is off");
+        assert_eq!(clock_text(None), "your clock is off");
     }
 }

@@ -1,5 +1,5 @@
-//! A client that signs with credentials that were found before, and is made anew once these are refused: those in
-//! files, of profiles and of roles may be others by then, because somebody has logged in again.
+//! A client that signs with cached credentials, and is recreated once these are rejected: files, profiles and roles may
+//! have new ones, because the user has logged in again.
 
 use std::cell::{Cell, RefCell};
 
@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use super::AwsAccess;
 use crate::lock::store::StoreErrorKind;
 
-/// A client of one service, and how to make another.
+/// A client of one service, and how to create another.
 pub(in crate::lock::store) struct Connection<Client> {
     access: RefCell<AwsAccess>,
     make: fn(&AwsAccess) -> Client,
@@ -27,8 +27,8 @@ impl<Client: Clone> Connection<Client> {
         }
     }
 
-    /// The client for the next request. It waits for credentials here, where no request's time runs; if there are none,
-    /// the client's request says so.
+    /// The client for the next request. Waits for credentials here, outside the request's timeout; if there are none,
+    /// the request will report that.
     pub(in crate::lock::store) async fn client(&self) -> Client {
         if self.refused.take() {
             let renewed = self.access.borrow().with_new_credentials();
@@ -48,7 +48,7 @@ impl<Client: Clone> Connection<Client> {
         client
     }
 
-    /// Takes note of how a request failed.
+    /// Records how a request failed.
     pub(in crate::lock::store) fn failed(&self, kind: StoreErrorKind) {
         if kind.is_about_credentials() {
             self.refused.set(true);
@@ -56,7 +56,7 @@ impl<Client: Clone> Connection<Client> {
     }
 }
 
-/// Without any key.
+/// Hides the keys.
 impl<Client> std::fmt::Debug for Connection<Client> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Connection").finish_non_exhaustive()

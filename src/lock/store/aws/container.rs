@@ -1,4 +1,4 @@
-//! Credentials of a container: an endpoint that the platform (ECS, EKS, a shell in the cloud, `aws-vault`) provides.
+//! Container credentials: an endpoint provided by the platform (ECS, EKS, a cloud shell, `aws-vault`).
 //!
 //! Source: `credentials/endpointcreds` of aws-sdk-go-v2.
 
@@ -10,7 +10,7 @@ use super::json_keys;
 use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
-/// Asks the endpoint.
+/// Fetches them.
 pub(super) async fn credentials(
     fetch: &Fetch,
     container: &Container,

@@ -1,7 +1,7 @@
-//! The plan carried out: credentials that are fetched once, kept until they expire, and told to everybody who asks.
+//! Carries out the plan: credentials are fetched once, cached until they expire, and shared by all clients.
 //!
-//! Fetching goes on by itself, whoever asked for it and has stopped waiting: a program that a person is typing a code
-//! into must not be started again because a signal came in between.
+//! Fetching continues even if the caller stops waiting: a program that is prompting the user for a code must not be
+//! started again because a signal came.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ use super::roles;
 use super::single_sign_on;
 use crate::lock::store::StoreErrorKind;
 
-/// How long before their end credentials count as expired: a request takes its time.
+/// How long before their expiry credentials count as expired: a request takes time.
 const MARGIN: Duration = Duration::from_secs(10);
 
 pub(super) type Outcome = Result<Credentials, IdentityRefused>;
@@ -34,7 +34,7 @@ pub(super) struct SharedIdentity(Arc<Shared>);
 
 struct Shared {
     plan: Result<Identity, IdentityRefused>,
-    /// Of clients that ask for credentials themselves: without any.
+    /// The configuration without credentials, for the clients that fetch them.
     config: SdkConfig,
     fetch: Fetch,
     state: Mutex<State>,
@@ -68,8 +68,8 @@ impl SharedIdentity {
         }))
     }
 
-    /// What is known to be wrong without asking anybody, and what a person has to be asked for: a program that gives
-    /// credentials is run now, before anything is sent or any clock runs.
+    /// Finds errors that need no requests, and runs a credential program now, which may prompt the user: before
+    /// anything is sent or any timeout runs.
     pub(super) async fn check(&self) -> Result<(), IdentityRefused> {
         let plan = self.0.plan.as_ref().map_err(Clone::clone)?;
         match &plan.source {
@@ -79,7 +79,7 @@ impl SharedIdentity {
         }
     }
 
-    /// Credentials that are good for a request now.
+    /// Credentials for the next request.
     pub(super) async fn credentials(&self) -> Outcome {
         let mut answer = {
             let mut state = self.0.state();
@@ -108,7 +108,7 @@ impl SharedIdentity {
         outcome.unwrap_or_else(|| {
             Err(IdentityRefused::new(
                 StoreErrorKind::NotCarriedOut,
-                "nobody is left to fetch credentials",
+                "the task that fetches credentials has ended",
             ))
         })
     }
@@ -145,7 +145,7 @@ impl Shared {
     }
 }
 
-/// For a client that nobody has asked for credentials before: it waits for them within its own time.
+/// For a client that was created without credentials: it waits for them within its own timeout.
 impl ProvideCredentials for SharedIdentity {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
@@ -155,7 +155,7 @@ impl ProvideCredentials for SharedIdentity {
     }
 }
 
-/// Credentials, or the lack of them, that were found before the request.
+/// The credentials found before the request, or why there are none.
 #[derive(Debug)]
 pub(super) struct Found(pub(super) Outcome);
 

@@ -1,4 +1,4 @@
-//! Where each service is: the endpoint that was named for it, else the one for all services, as Go's SDK chooses.
+//! The endpoint of each service: its own, else the one for all services, by the rules of Go's SDK.
 //!
 //! Sources: `Configure` in terraform's `internal/backend/remote-state/s3/backend.go`, `resolveBaseEndpoint` in each
 //! service and in `config/resolve.go` of aws-sdk-go-v2.
@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use super::profile::Profile;
 use super::settings::AwsSettings;
 
-/// A service that is asked.
+/// An AWS service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     Dynamodb,
@@ -21,7 +21,7 @@ pub(super) enum Service {
 /// An endpoint that is not Amazon's default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// Named for that service, in the backend or in a variable that terraform reads.
+    /// Set for that service, in the backend or in a variable that terraform reads.
     Own(String),
     /// Found by the SDK itself.
     Configured(String),
@@ -40,17 +40,17 @@ impl Service {
     }
 }
 
-/// When the SDK looks for the endpoint of a service.
+/// Which part of the SDK looks for an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asker {
-    /// While it puts together its credentials: it does not know of an endpoint for all services yet.
+    /// The credential chain, which does not know the endpoint for all services yet.
     Chain,
-    /// Afterwards.
+    /// A client, later.
     Client,
 }
 
 impl Endpoint {
-    /// Where it is.
+    /// Its URL.
     pub(super) fn url(&self) -> &str {
         match self {
             Self::Own(url) | Self::Configured(url) => url,
@@ -58,8 +58,7 @@ impl Endpoint {
     }
 }
 
-/// The configuration for a client with that endpoint: whether FIPS or dual-stack endpoints are wanted does not matter
-/// at an own one.
+/// The configuration for a client with that endpoint; a custom one ignores the FIPS and dual-stack settings.
 pub(super) fn at(endpoint: Option<&Endpoint>, config: &SdkConfig) -> SdkConfig {
     let config = config.to_builder();
     match endpoint {
@@ -103,8 +102,8 @@ pub(super) fn endpoint(
     let special = variables
         .get(&variable)
         .or_else(|| profile?.service_endpoint(service.name()))
-        // A variable for all services, be it empty, goes before what a profile says of one.
-        .filter(|_| !variables.is_there("AWS_ENDPOINT_URL") || variables.is_there(&variable));
+        // A variable for all services, even an empty one, beats a profile's setting for one.
+        .filter(|_| !variables.is_set("AWS_ENDPOINT_URL") || variables.is_set(&variable));
     let configured = special.or(general)?;
     Some(Endpoint::Configured(configured.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! A plain HTTP request whose answer is read whole: what the endpoints want that give a machine or a container its
+//! A plain HTTP request with its complete answer, for the endpoints that give machines and containers their
 //! credentials.
 
 use std::fmt;
@@ -15,17 +15,17 @@ use super::classify::root_cause;
 use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
-/// How long an endpoint of this machine or this network may take.
+/// How long a local endpoint may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is tried, as often as Go's SDK does.
+/// The number of attempts, as in Go's SDK.
 const ATTEMPTS: usize = 3;
 
-/// The way to such endpoints.
+/// The HTTP clients for such endpoints.
 #[derive(Clone)]
 pub(super) struct Fetch {
-    /// As to AWS: with the backend's proxies and authorities.
+    /// As for AWS: with the backend's proxies and certificate authorities.
     pub(super) as_aws: SharedHttpClient,
-    /// With the environment's proxies and the machine's authorities alone.
+    /// With only the environment's proxies and the machine's certificate authorities.
     pub(super) by_environment: SharedHttpClient,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// Without the body, which holds keys.
+/// Hides the body, which holds keys.
 impl fmt::Debug for Answer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = formatter.debug_struct("Answer");
@@ -62,7 +62,7 @@ impl fmt::Display for Unanswered {
 
 impl std::error::Error for Unanswered {}
 
-/// Sends a request until it is answered with something else than a failure of the server.
+/// Sends a request, retrying server errors.
 pub(super) async fn send(
     client: &SharedHttpClient,
     request: &Request,
@@ -143,7 +143,7 @@ fn path(url: &str) -> &str {
     }
 }
 
-/// A URL as it may be shown: a query may hold a secret, and so may what stands before the host.
+/// A URL that is safe to show: a query or user information may hold secrets.
 fn without_query(url: &str) -> String {
     let origin = origin(url);
     let (scheme, authority) = origin.split_once("://").unwrap_or(("", &origin));
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_taken_apart() {
+    fn urls_are_split() {
         for (url, first, second, shown) in [
             ("http://a:1/b?c=d", "http://a:1", "/b?c=d", "http://a:1/b"),
             ("https://u:p@a", "https://u:p@a", "/", "https://a/"),

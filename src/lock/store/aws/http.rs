@@ -1,4 +1,4 @@
-//! How AWS is reached: connections, proxies, and whose certificates are trusted.
+//! How AWS is reached: connections, proxies, and trusted certificates.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -23,15 +23,15 @@ use super::proxies::Proxies;
 use super::{answers, settings_error};
 use crate::lock::store::{StoreError, StoreErrorKind};
 
-/// An HTTP client that loads certificates when the first secure connection is made: reading the system's
-/// takes longer than all else that a start does, and an `http` endpoint needs none.
+/// An HTTP client that loads certificates for the first secure connection: reading the system's takes longer than the
+/// rest of the start-up, and an `http` endpoint needs none.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectOnDemand(Arc<Clients>);
 
 struct Clients {
-    /// Without TLS, directly and by a proxy.
+    /// Without TLS: direct and by proxy.
     plain: [OnceLock<SharedHttpClient>; 2],
-    /// With TLS, directly and by a proxy.
+    /// With TLS: direct and by proxy.
     secure: [OnceLock<SharedHttpClient>; 2],
     proxies: Proxies,
     ca_bundle: Option<Vec<u8>>,
@@ -54,7 +54,7 @@ impl ConnectOnDemand {
     }
 }
 
-/// Whether that could be the address of a proxy, be it one that cannot be spoken to.
+/// Whether that could be a proxy's address, even of an unsupported kind.
 pub(super) fn is_address(proxy: &str) -> bool {
     let rest = proxy.split_once("://").map_or(proxy, |(_, rest)| rest);
     ProxyConfig::all(format!("http://{rest}")).is_ok()
@@ -92,7 +92,7 @@ impl Clients {
         Ok(self.secure[by].get_or_init(|| client))
     }
 
-    /// The proxy for that request. What was written of it may hold a password, and is not shown.
+    /// The proxy for that request. Its value may contain a password, and is not shown.
     fn proxy(&self, uri: &str, secure: bool) -> Result<ProxyConfig, ConnectorError> {
         let proxy = self.proxies.both()[usize::from(secure)];
         let authority = uri.split("://").nth(1).unwrap_or_default();
@@ -110,7 +110,7 @@ impl Clients {
     }
 }
 
-/// A proxy that cannot be spoken to.
+/// A proxy of an unsupported kind.
 #[derive(Debug, thiserror::Error)]
 #[error("the proxy for `{}` is not an `http` or `https` URL: see {} and the backend's `{}`",
     .secure.then_some("https").unwrap_or("http"),
@@ -166,13 +166,12 @@ fn connector(
     builder
 }
 
-/// The certificates of a bundle that can be used. Go leaves out the others without a word, and a client that is
-/// given one panics.
+/// The usable certificates of a bundle. Go silently skips the others, on which our client panics.
 fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, StoreError> {
     let unusable = |reason: String| {
         StoreError {
             remedy: Some(
-                "name a PEM file of certificates with `custom_ca_bundle` in the backend or AWS_CA_BUNDLE"
+                "set `custom_ca_bundle` in the backend or AWS_CA_BUNDLE to a PEM file with certificates"
                     .to_owned(),
             ),
             ..settings_error(
@@ -194,7 +193,7 @@ fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, StoreError> {
         }
     }
     if usable.is_empty() {
-        return Err(unusable("holds no PEM certificate".to_owned()));
+        return Err(unusable("has no PEM certificate".to_owned()));
     }
     Ok(usable.into_bytes())
 }

@@ -1,7 +1,7 @@
-//! The grammar of `~/.aws/config` and `~/.aws/credentials`, as Go's SDK reads it.
+//! The syntax of `~/.aws/config` and `~/.aws/credentials`, as Go's SDK reads it.
 //!
-//! Lenient on purpose: what is not understood is passed over without a word, because terraform does the same, and a
-//! file that terraform reads must never keep tflock from its lock. Source: `internal/ini` of aws-sdk-go-v2.
+//! Lenient on purpose: what it does not understand it skips silently, as terraform does, because a file that terraform
+//! reads must never keep tflock from its lock. Source: `internal/ini` of aws-sdk-go-v2.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,18 @@ pub(super) type Section = BTreeMap<String, Property>;
 /// One property.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Property {
-    /// Its text; empty where it has nested properties.
+    /// Its value; empty if it has nested properties.
     pub(super) value: String,
     /// The indented properties below an empty one.
     pub(super) nested: BTreeMap<String, String>,
-    /// Where it stands, from 1 on.
+    /// Its line, counted from 1.
     pub(super) line: usize,
 }
 
 enum Line<'a> {
     Section(String),
     Property(String, &'a str),
-    /// An indented property, with what is a comment in a property that is not indented.
+    /// An indented property, including text that would be a comment elsewhere.
     Nested(String, &'a str),
     Continuation(&'a str),
 }
@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str) -> Sections {
         let Some(line) = Line::of(text) else { continue };
         if let Line::Section(name) = line {
             sections.entry(name.clone()).or_default();
-            // A section without a name takes no properties, like the lines before the first one.
+            // A section without a name gets no properties, like the lines before the first one.
             section = Some(name).filter(|name| !name.is_empty());
             property = None;
             continue;
@@ -104,7 +104,7 @@ fn section_name(line: &str) -> Option<String> {
     })
 }
 
-/// A `#` or `;` begins a comment only after a blank: a secret may hold either.
+/// A `#` or `;` starts a comment only after a blank: a secret may contain either.
 fn without_comment(text: &str) -> &str {
     [" #", " ;", "\t#", "\t;"]
         .into_iter()
@@ -113,7 +113,7 @@ fn without_comment(text: &str) -> &str {
         })
 }
 
-/// Go takes a colon for an equals sign where it comes first.
+/// Go accepts a colon as the separator if it comes first.
 fn name_and_value(text: &str) -> Option<(String, &str)> {
     let (name, value) = text.split_once(['=', ':'])?;
     Some((name.trim().to_lowercase(), unquoted(value.trim())))
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_are_named_as_go_names_them() {
+    fn section_names_are_parsed_as_by_go() {
         for (line, name) in [
             ("[default]", "default"),
             ("  [ profile\t  dev ]  # mine", "profile dev"),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn properties_are_read_in_each_of_their_spellings() {
+    fn properties_are_read_in_all_spellings() {
         let text = "stray = 1\nno sign\n[a]\nAWS_Key = x # c\nhash = x#y\ncolon: v=w\nquoted = \" b \"\n\
                     empty =\nnot a property\ntwice = 1\ntwice = 2\r\n\n# c\n ; c\n";
         let expected = [
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn indented_properties_nest_below_an_empty_one_and_count_alone_otherwise() {
+    fn indented_properties_nest_only_below_an_empty_one() {
         let text = "[a]\n  first = 1 # c\n\tsecond = 2\ns3 =\n  max = 3 # kept\n  region: x\nlast = 4\n  more\n";
         let expected = [
             "a.first=1",
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_goes_on_where_it_is_opened_again() {
+    fn a_section_can_be_continued() {
         assert_eq!(flat("[a]\nx=1\n[b]\n[a]\ny=2\n"), ["a.x=1", "a.y=2"]);
     }
 

@@ -1,4 +1,4 @@
-//! Credentials of an instance, by its metadata service.
+//! Credentials of an EC2 instance, from its metadata service.
 //!
 //! Sources: `credentials/ec2rolecreds` and `feature/ec2/imds` of aws-sdk-go-v2.
 
@@ -13,7 +13,7 @@ use crate::lock::store::StoreErrorKind;
 
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 
-/// Asks for the first role of the instance.
+/// Fetches the credentials of the instance's first role.
 pub(super) async fn credentials(
     fetch: &Fetch,
     service: &InstanceMetadata,
@@ -69,7 +69,7 @@ impl Asked<'_> {
     }
 }
 
-/// A session token; `None` where the service knows none and may be asked without.
+/// A session token; `None` if the service has none and version 1 is allowed.
 async fn token(
     fetch: &Fetch,
     service: &InstanceMetadata,
@@ -93,12 +93,12 @@ async fn token(
     }
 }
 
-/// Only the host of an endpoint counts: the paths are the service's own.
+/// Only the host of an endpoint counts: the paths are fixed.
 fn url(service: &InstanceMetadata, path: &str) -> String {
     format!("{}{path}", fetch::origin(&service.endpoint))
 }
 
-/// Where there is no such service nobody ever named any credentials: that is no outage.
+/// Without such a service no credentials were ever configured: that is not an outage.
 fn absent(error: &IdentityRefused) -> IdentityRefused {
     missing(&format!(
         "no keys, no profile with credentials, no role: not even an EC2 metadata service ({error})"

@@ -1,4 +1,4 @@
-//! Credentials in JSON, as programs, containers and instances hand them out.
+//! Credentials in JSON, as programs, containers and instances provide them.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use aws_credential_types::Credentials;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-/// The keys of that object, whose members are named as Go takes them: in any case. `None` where a key is missing.
+/// The keys in `object`; like Go, ignores the case of member names. `None` if a key is missing.
 pub(super) fn credentials(object: &Map<String, Value>, token: &str) -> Option<Credentials> {
     let text = |name: &str| member(object, name).and_then(Value::as_str);
     let access_key = text("AccessKeyId").filter(|key| !key.is_empty())?;
@@ -33,7 +33,7 @@ pub(super) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&
     })
 }
 
-/// The object in that JSON text.
+/// Parses a JSON object.
 pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(text).ok()
 }

@@ -1,7 +1,7 @@
-//! Credentials that a program prints: `credential_process` of a profile.
+//! Credentials printed by a program: `credential_process` of a profile.
 //!
-//! As from terraform (`credentials/processcreds` of aws-sdk-go-v2): a shell runs the command with our stdin, stderr
-//! and environment, so that it can ask for a code, and has a minute. It ends with us.
+//! As in terraform (`credentials/processcreds` of aws-sdk-go-v2), a shell runs the command with our stdin, stderr and
+//! environment, so that it can prompt for a code. It has a minute, and ends with us.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -21,9 +21,8 @@ pub(super) async fn run(process: &Process) -> Result<Credentials, IdentityRefuse
     let failed = |reason: String| {
         let profile = &process.profile;
         let message = format!("`credential_process` of the profile `{profile}` {reason}");
-        IdentityRefused::new(StoreErrorKind::CredentialsRejected, message).remedy(
-            "make that program work, or use other credentials; nothing was asked of AWS yet",
-        )
+        IdentityRefused::new(StoreErrorKind::CredentialsRejected, message)
+            .remedy("fix that program, or use other credentials; no request was sent to AWS yet")
     };
     let mut command = Command::new("sh");
     command
@@ -40,7 +39,7 @@ pub(super) async fn run(process: &Process) -> Result<Credentials, IdentityRefuse
     unsafe { command.pre_exec(end_with_parent) };
     #[expect(
         clippy::disallowed_methods,
-        reason = "not the child of a session: it runs before one, and nobody's signals are meant for it"
+        reason = "not the child of a session: it runs before one and gets no signals"
     )]
     let child = command
         .spawn()
@@ -62,7 +61,7 @@ pub(super) async fn run(process: &Process) -> Result<Credentials, IdentityRefuse
         .ok_or_else(|| failed("printed no `AccessKeyId` and `SecretAccessKey`".to_owned()))
 }
 
-/// Has the kernel end the process when the thread that started it does: nothing else is left to do so after SIGKILL.
+/// Has the kernel kill the process when the thread that started it ends: after a SIGKILL nothing else could.
 fn end_with_parent() -> std::io::Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM).map_err(Into::into)
 }

@@ -1,8 +1,8 @@
-//! Profiles of the shared files: how files are put together, and what a profile says.
+//! Profiles of the shared files: how files are merged, and what a profile contains.
 //!
-//! Rule by rule that of Go's SDK (`config/shared_config.go` of aws-sdk-go-v2), with its quirks, because another
-//! reading is another identity. Only what decides who signs a request and where it goes is looked at: a setting that
-//! neither tflock nor the identity needs is terraform's to complain about.
+//! Follows Go's SDK rule by rule (`config/shared_config.go` of aws-sdk-go-v2), quirks included, because any other
+//! reading is another identity. Only settings that decide who signs a request and where it goes are read; terraform
+//! reports errors in the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ const ACCESS_KEY: &str = "aws_access_key_id";
 const SECRET_KEY: &str = "aws_secret_access_key";
 const SESSION_TOKEN: &str = "aws_session_token";
 
-/// What a second file, or the credentials file, may add to a section that is already there. Everything else counts
-/// only in the file that has the section first.
+/// The settings that a second file, or the credentials file, can add to an existing section. All others count only in
+/// the first file that has the section.
 const MERGED: [&str; 23] = [
     "role_arn",
     "source_profile",
@@ -38,40 +38,40 @@ const MERGED: [&str; 23] = [
     "sso_region",
     "sso_role_name",
     "sso_start_url",
-    // Of no consequence here, but listed with the others in the source.
+    // Irrelevant here, but in the source's list.
     "max_attempts",
     "retry_mode",
 ];
 
-/// Why a profile cannot be used. terraform refuses it, too.
+/// Why a profile is unusable; terraform refuses it too.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
-    /// It was named, and it is in none of the files.
+    /// The named profile is in none of the files.
     #[error("there is no profile `{name}` in {}", listed(.files))]
     Missing {
         /// The profile.
         name: String,
-        /// The files that were looked at.
+        /// The files that were searched.
         files: Vec<PathBuf>,
     },
-    /// It contradicts itself, or something that it needs is missing.
+    /// It contradicts itself or is incomplete.
     #[error("the profile `{name}` {reason} ({})", place(.file, *.line))]
     Unusable {
         /// The profile.
         name: String,
-        /// What is wrong, as the end of a sentence.
+        /// What is wrong, as the predicate of a sentence.
         reason: String,
         /// The file with the setting.
         file: PathBuf,
-        /// The line of the setting, from 1 on.
+        /// The line of the setting, counted from 1.
         line: usize,
     },
-    /// A file that can be opened and not be read.
+    /// A file that can be opened but not read.
     #[error("the shared file `{}` cannot be read: {reason}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the operating system said.
+        /// The system's error.
         reason: String,
     },
 }
@@ -92,17 +92,17 @@ pub(super) struct Profiles {
     files: Vec<PathBuf>,
 }
 
-/// A section and the files that it was put together from.
+/// A section, and the files that it was merged from.
 #[derive(Clone, Debug, Default)]
 struct Merged {
     properties: Section,
     /// The file of each property.
     origin: BTreeMap<String, PathBuf>,
-    /// Half a pair of keys in the last file that has the section.
+    /// Whether the last file with the section has only one key of a pair.
     partial: bool,
 }
 
-/// One profile, as far as it matters here; texts that are empty were not set.
+/// The relevant settings of one profile; empty values count as unset.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Profile {
     pub(super) name: String,
@@ -111,7 +111,7 @@ pub(super) struct Profile {
 }
 
 impl Profiles {
-    /// Reads the files of these settings. One that cannot be opened is empty, as to Go.
+    /// Reads the files of these settings. Like Go, treats a file that cannot be opened as empty.
     pub(super) fn read(settings: &AwsSettings) -> Result<Self, ProfileError> {
         let config = settings.config_files();
         let credentials = settings.credentials_files();
@@ -148,7 +148,7 @@ impl Profiles {
         Ok(profile)
     }
 
-    /// A property of the `sso-session` of that name; `None` without such a session.
+    /// The `sso-session` of that name; `None` if it does not exist.
     pub(super) fn sso_session(&self, name: &str) -> Option<SsoSession> {
         let section = self.sections.get(&format!("sso-session {}", name.trim()))?;
         let text = |key: &str| section.properties.get(key).map(|found| found.value.clone());
@@ -159,20 +159,20 @@ impl Profiles {
     }
 }
 
-/// A section `sso-session`.
+/// An `sso-session` section.
 pub(super) struct SsoSession {
     pub(super) region: String,
     pub(super) start_url: String,
 }
 
 impl Profile {
-    /// A setting that is not empty.
+    /// A non-empty setting.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         let property = self.merged.properties.get(key)?;
         Some(property.value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// A setting that is on or off; what is neither is off.
+    /// A boolean setting; anything but true is false.
     pub(super) fn switch(&self, key: &str) -> Option<bool> {
         let property = self.merged.properties.get(key)?;
         Some(property.value.eq_ignore_ascii_case("true"))
@@ -184,7 +184,7 @@ impl Profile {
         Some(url.as_str()).filter(|url| !url.is_empty())
     }
 
-    /// The pair of keys, where both are there.
+    /// The pair of keys, if it is complete.
     pub(super) fn keys(&self) -> Option<StaticKeys> {
         Some(StaticKeys {
             access_key: self.text(ACCESS_KEY)?.to_owned(),
@@ -193,13 +193,13 @@ impl Profile {
         })
     }
 
-    /// A role's session in seconds. Go counts only what is longer than the quarter of an hour that it takes anyway.
+    /// The duration of a role's session in seconds. Go ignores values up to the default of 15 minutes.
     pub(super) fn role_seconds(&self) -> Option<u64> {
         let seconds = self.text("duration_seconds")?.parse().ok()?;
         (seconds >= 16 * 60).then_some(seconds)
     }
 
-    /// Half a pair of keys is an error, whatever else would give credentials.
+    /// An incomplete pair of keys is an error, even if there are other credentials.
     pub(super) fn check_keys(&self) -> Result<(), ProfileError> {
         if !self.merged.partial {
             return Ok(());
@@ -240,7 +240,7 @@ fn from_files(files: &[PathBuf]) -> Result<BTreeMap<String, Merged>, ProfileErro
             }
             Err(_) => continue,
         };
-        // Files of other encodings are read by Go, too; only a name that is not ASCII can be another then.
+        // Like Go, accepts other encodings; that can only garble names that are not ASCII.
         let sections = ini::parse(&String::from_utf8_lossy(&content));
         merge(&mut merged, of_one_file(sections, file));
     }
@@ -262,7 +262,7 @@ fn of_one_file(sections: Sections, file: &Path) -> BTreeMap<String, Merged> {
         .collect()
 }
 
-/// Sections of the config file that Go knows, `profile x` as `x`: it goes before a section that is called `x` already.
+/// Keeps the sections that Go knows, with `profile x` as `x`, which beats a section already called `x`.
 fn keep_profiles(sections: &mut BTreeMap<String, Merged>) {
     let found = std::mem::take(sections);
     let mut renamed = Vec::new();
@@ -279,7 +279,7 @@ fn keep_profiles(sections: &mut BTreeMap<String, Merged>) {
     sections.extend(renamed);
 }
 
-/// Puts the sections of a later file on top.
+/// Merges the sections of a later file over these.
 fn merge(sections: &mut BTreeMap<String, Merged>, later: BTreeMap<String, Merged>) {
     for (name, section) in later {
         let Some(known) = sections.get_mut(&name) else {
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_go_before_the_config_file_setting_by_setting() {
+    fn the_credentials_file_beats_the_config_file_per_setting() {
         let profiles = profiles(
             "[profile a]\nregion = r\naws_access_key_id = C\naws_secret_access_key = s\naws_session_token = t\n\
              endpoint_url = http://c\n",
@@ -333,7 +333,7 @@ mod tests {
         let profile = profiles.get("a").unwrap();
         let keys = profile.keys().unwrap();
         assert_eq!(keys.access_key, "K");
-        // Go leaves the token of the other pair where it is.
+        // Go keeps the token of the other pair.
         assert_eq!(keys.token.as_deref(), Some("t"));
         assert_eq!(profile.text("region"), Some("r"));
         assert_eq!(profile.text("role_arn"), Some("r"));
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn names_need_their_prefix_in_one_file_and_must_not_have_it_in_the_other() {
+    fn the_profile_prefix_is_required_in_one_file_and_forbidden_in_the_other() {
         let profiles = profiles(
             "[a]\nregion = no\n[default]\nregion = old\n[profile default]\nregion = new\n",
             "[profile b]\nregion = no\n[c]\nregion = yes\n",
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_pair_is_named_with_its_line() {
+    fn an_incomplete_pair_is_reported_with_its_line() {
         let profiles = profiles("", "\n[a]\naws_access_key_id = K\n");
         let error = profiles.get("a").unwrap().check_keys().unwrap_err();
         let text = error.to_string();
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_of_services_are_found_below_their_names() {
+    fn service_endpoints_are_found_by_name() {
         let profiles = profiles(
             "[default]\nservices = lab\n[services lab]\ndynamodb =\n  endpoint_url = http://d\n",
             "",
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn short_sessions_are_not_asked_for() {
+    fn short_session_durations_are_ignored() {
         for (seconds, asked) in [
             ("900", None),
             ("959", None),

@@ -1,5 +1,5 @@
-//! Which proxy a request goes through, by Go's rules (`golang.org/x/net/http/httpproxy`) with the backend's settings on
-//! top (`HTTPTransportOptions` in `internal/config/config.go` of aws-sdk-go-base).
+//! The proxy of a request, by Go's rules (`golang.org/x/net/http/httpproxy`), with the backend's settings first
+//! (`HTTPTransportOptions` in `internal/config/config.go` of aws-sdk-go-base).
 
 use std::net::IpAddr;
 
@@ -11,11 +11,11 @@ pub(super) struct Proxies {
     http: Option<String>,
     https: Option<String>,
     exceptions: Vec<Exception>,
-    /// A CGI program's `HTTP_PROXY` is a header that anybody may send.
+    /// Whether this is a CGI program, whose `HTTP_PROXY` is a header that anyone can send.
     is_cgi: bool,
 }
 
-/// Hosts that are reached without a proxy.
+/// Hosts to reach without a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Exception {
     All,
@@ -35,7 +35,7 @@ enum Exception {
 }
 
 impl Proxies {
-    /// Those of the environment alone.
+    /// The proxies of the environment alone.
     pub(super) fn of_environment(variables: &Variables) -> Self {
         let of = |names: &[&str]| variables.first(names).map(with_scheme);
         let exceptions = variables.first(&["NO_PROXY", "no_proxy"]);
@@ -47,13 +47,13 @@ impl Proxies {
         }
     }
 
-    /// Those of the backend, and of the environment where it says nothing.
+    /// The proxies of the backend, with the environment's as default.
     pub(super) fn of(settings: &AwsSettings) -> Self {
         let mut proxies = Self::of_environment(&settings.variables);
         let recorded = |proxy: &String| Some(with_scheme(proxy)).filter(|_| !proxy.is_empty());
         if let Some(proxy) = &settings.http_proxy {
             proxies.http = recorded(proxy);
-            // terraform keeps a habit of its first versions here.
+            // terraform keeps this behaviour of its first versions.
             if proxies.https.is_none() {
                 proxies.https = recorded(proxy);
             }
@@ -77,7 +77,7 @@ impl Proxies {
         [http, self.https.as_deref()]
     }
 
-    /// Whether a request to that host goes through the proxy of its scheme, if there is one.
+    /// Whether a request to that host uses the proxy of its scheme, if there is one.
     pub(super) fn apply_to(&self, host: &str, port: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let host = host.to_lowercase();
@@ -93,7 +93,7 @@ impl Proxies {
     }
 }
 
-/// `host:port` is the address of an `http` proxy.
+/// `host:port` means an `http` proxy.
 fn with_scheme(proxy: &str) -> String {
     if proxy.contains("://") {
         proxy.to_owned()
@@ -172,7 +172,7 @@ impl Exception {
     }
 }
 
-/// A host and its port, as `net.SplitHostPort` takes them apart; what it refuses is a host.
+/// Splits host and port like `net.SplitHostPort`; what that rejects is all host.
 fn host_and_port(text: &str) -> (&str, Option<String>) {
     if let Some(rest) = text.strip_prefix('[') {
         return match rest.split_once("]:") {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_never_reached_by_a_proxy() {
+    fn this_machine_is_reached_without_a_proxy() {
         for host in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "::1"] {
             assert!(direct("", host, "80"), "{host}");
         }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_are_go_s() {
+    fn exceptions_follow_gos_rules() {
         for (exceptions, host, port, is_direct) in [
             ("*", "a.b", "80", true),
             ("x, * ,y", "a.b", "80", true),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_backend_goes_before_the_environment() {
+    fn the_backend_beats_the_environment() {
         let environment = |name: &str| {
             let value = match name {
                 "http_proxy" => "plain:1",

@@ -1,17 +1,17 @@
-//! Why nobody can sign: what everything that fetches credentials answers with.
+//! The error of everything that fetches credentials.
 
 use aws_credential_types::provider::error::CredentialsError;
 
 use super::identity::IdentityError;
 use crate::lock::store::StoreErrorKind;
 
-/// Why there are no credentials, at least for the moment.
+/// Why there are no credentials, at least for now.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct IdentityRefused {
     pub(super) kind: StoreErrorKind,
     message: String,
-    /// What to do, where it is more than the kind tells.
+    /// What to do, if more specific than for the kind.
     pub(super) remedy: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl From<IdentityError> for IdentityRefused {
         if nothing {
             refused
         } else {
-            refused.remedy("terraform would refuse it, too: correct it, then run it again")
+            refused.remedy("terraform would refuse it too: correct it, then run it again")
         }
     }
 }

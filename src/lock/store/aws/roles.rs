@@ -1,5 +1,4 @@
-//! Roles that are assumed by the Security Token Service. The SDK's own provider lacks source identity and transitive
-//! tags.
+//! Assumes roles through the Security Token Service. The SDK's own provider lacks source identity and transitive tags.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -17,11 +16,10 @@ use super::refused::IdentityRefused;
 use super::settings::{Role, WebIdentity, WebIdentityToken};
 use crate::lock::store::StoreErrorKind;
 
-/// How soon before their end a role's credentials are fetched anew is not decided here; this is what a role whose
-/// answer names no end is taken to last.
+/// The assumed duration of a session whose answer has no expiry.
 const UNNAMED_SESSION: Duration = Duration::from_mins(15);
 
-/// The credentials of a role, assumed with those of `caller`.
+/// Assumes a role with the credentials of `caller`.
 pub(super) async fn assume(
     config: &SdkConfig,
     caller: Credentials,
@@ -58,7 +56,7 @@ pub(super) async fn assume(
     keys(answer.credentials)
 }
 
-/// The credentials of a role, assumed with a token.
+/// Assumes a role with a token.
 pub(super) async fn assume_with_web_identity(
     config: &SdkConfig,
     assumed: &Assumed<WebIdentity>,
@@ -136,7 +134,7 @@ where
 {
     let (kind, message) = classify(error);
     let kind = match kind {
-        // What STS denies is denied to whoever asks with these credentials.
+        // STS denies the role to these credentials.
         kind if kind.is_transient() || kind == StoreErrorKind::Untrusted => kind,
         _ => StoreErrorKind::CredentialsRejected,
     };

@@ -1,5 +1,5 @@
-//! What is known about the access to AWS before anything is asked of it: what a backend recorded, and the variables
-//! and files that stand in where it says nothing. Nothing here makes a connection.
+//! The settings for access to AWS, before any request: the backend's record, with variables and files as defaults.
+//! Nothing here makes a connection.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 
-/// What a backend recorded about its AWS access, and the environment beside it. Everything is optional.
+/// A backend's recorded AWS settings and the environment. Everything is optional.
 #[derive(Clone, Default)]
 pub struct AwsSettings {
     /// AWS region.
     pub region: Option<String>,
-    /// Profile of the shared files; named here it goes before keys in the environment.
+    /// Profile of the shared files; set here, it beats keys in the environment.
     pub profile: Option<String>,
-    /// Access key, secret key and session token, where they were recorded.
+    /// Recorded access key, secret key and session token.
     pub keys: Option<StaticKeys>,
     /// Endpoint URL of DynamoDB.
     pub dynamodb_endpoint: Option<String>,
@@ -25,31 +25,31 @@ pub struct AwsSettings {
     pub sts_endpoint: Option<String>,
     /// Endpoint URL of IAM Identity Center.
     pub sso_endpoint: Option<String>,
-    /// Region of STS, where it is another.
+    /// Region of STS, if different.
     pub sts_region: Option<String>,
     /// Address of the instance metadata service.
     pub metadata_endpoint: Option<String>,
-    /// `IPv4` or `IPv6`: which of its addresses, where none is named.
+    /// `IPv4` or `IPv6`: which of its default addresses.
     pub metadata_endpoint_mode: Option<String>,
-    /// Whether the instance metadata service is to be left alone.
+    /// Whether not to use the instance metadata service.
     pub skip_metadata: Option<bool>,
-    /// Files in the place of `~/.aws/config`.
+    /// Files instead of `~/.aws/config`.
     pub shared_config_files: Option<Vec<PathBuf>>,
-    /// Files in the place of `~/.aws/credentials`.
+    /// Files instead of `~/.aws/credentials`.
     pub shared_credentials_files: Option<Vec<PathBuf>>,
-    /// PEM file of the only authorities to trust.
+    /// PEM file of the only certificate authorities to trust.
     pub ca_bundle: Option<PathBuf>,
     /// Proxy for `http` endpoints; an empty one means none.
     pub http_proxy: Option<String>,
     /// Proxy for `https` endpoints; an empty one means none.
     pub https_proxy: Option<String>,
-    /// Hosts that are reached without a proxy, separated by commas.
+    /// Hosts to reach without a proxy, separated by commas.
     pub no_proxy: Option<String>,
-    /// FIPS endpoints.
+    /// Whether to use FIPS endpoints.
     pub use_fips: Option<bool>,
-    /// Dual-stack endpoints.
+    /// Whether to use dual-stack endpoints.
     pub use_dual_stack: Option<bool>,
-    /// Buckets in the path, not in the host name.
+    /// Whether buckets go into the path, not the host name.
     pub path_style: bool,
     /// A role to assume with a web identity token; it comes before `assume_role`.
     pub web_identity: Option<WebIdentity>,
@@ -57,12 +57,12 @@ pub struct AwsSettings {
     pub role: Option<Role>,
     /// The environment.
     pub variables: Variables,
-    /// Where terraform works: what relative paths in variables and files are relative to.
+    /// terraform's working directory: the base of relative paths in variables and files.
     pub directory: PathBuf,
 }
 
-/// The variables that decide who signs a request and where it goes, as they were when tflock began. Files may change
-/// during a run; these do not.
+/// The variables that decide who signs a request and where it goes, as they were at the start. Files may change during
+/// a run; these do not.
 #[derive(Clone, Default)]
 pub struct Variables(BTreeMap<&'static str, String>);
 
@@ -110,7 +110,7 @@ const NAMES: [&str; 40] = [
 ];
 
 impl Variables {
-    /// Those of that environment.
+    /// Reads them from `environment`.
     pub fn of(environment: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let names = NAMES.into_iter();
         let set = names.filter_map(|name| {
@@ -120,24 +120,24 @@ impl Variables {
         Self(set.collect())
     }
 
-    /// The value of a variable; Go takes an empty one for none.
+    /// The value of a variable; as in Go, an empty one counts as unset.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name)?;
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// The first of these that is set.
+    /// The first of these variables that is set.
     pub(super) fn first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.get(name))
     }
 
-    /// Whether it is there at all, be it empty.
-    pub(super) fn is_there(&self, name: &str) -> bool {
+    /// Whether it is set at all, even to nothing.
+    pub(super) fn is_set(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 }
 
-/// Keys that stand in a backend's record, in a variable or in a file.
+/// Keys from a backend's record, a variable or a file.
 #[derive(Clone)]
 pub struct StaticKeys {
     /// Access key ID.
@@ -148,7 +148,7 @@ pub struct StaticKeys {
     pub token: Option<String>,
 }
 
-/// Without any key.
+/// Hides the keys.
 impl std::fmt::Debug for StaticKeys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("StaticKeys").finish_non_exhaustive()
@@ -164,7 +164,7 @@ pub struct Role {
     pub session_name: Option<String>,
     /// External ID.
     pub external_id: Option<String>,
-    /// How long the session lasts.
+    /// Duration of the session.
     pub duration: Option<Duration>,
     /// Session policy as JSON.
     pub policy: Option<String>,
@@ -174,14 +174,14 @@ pub struct Role {
     pub source_identity: Option<String>,
     /// Session tags.
     pub tags: Vec<(String, String)>,
-    /// Keys of tags that go on to chained roles.
+    /// Keys of tags that are passed on to chained roles.
     pub transitive_tag_keys: Vec<String>,
 }
 
 /// terraform's `assume_role_with_web_identity`, or the identity of a pod or a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebIdentity {
-    /// The role; of its fields ARN, session name, duration and policies are used.
+    /// The role; only its ARN, session name, duration and policies are used.
     pub role: Role,
     /// Where the token comes from.
     pub token: WebIdentityToken,
@@ -192,11 +192,11 @@ pub struct WebIdentity {
 pub enum WebIdentityToken {
     /// The token itself.
     Literal(String),
-    /// A file that is read each time, because it is renewed.
+    /// A file that is read each time, because it gets renewed.
     File(PathBuf),
 }
 
-/// Without the token.
+/// Hides the token.
 impl std::fmt::Debug for WebIdentityToken {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -207,7 +207,7 @@ impl std::fmt::Debug for WebIdentityToken {
 }
 
 impl AwsSettings {
-    /// The files that stand for `~/.aws/config`, the last of which goes first.
+    /// The files used as `~/.aws/config`; the last one wins.
     pub(super) fn config_files(&self) -> Vec<PathBuf> {
         self.files(
             self.shared_config_files.as_ref(),
@@ -216,7 +216,7 @@ impl AwsSettings {
         )
     }
 
-    /// The files that stand for `~/.aws/credentials`, the last of which goes first.
+    /// The files used as `~/.aws/credentials`; the last one wins.
     pub(super) fn credentials_files(&self) -> Vec<PathBuf> {
         let recorded = self.shared_credentials_files.as_ref();
         self.files(recorded, "AWS_SHARED_CREDENTIALS_FILE", "credentials")
@@ -235,7 +235,7 @@ impl AwsSettings {
             .collect()
     }
 
-    /// The user's home directory: the variable, else what the system knows.
+    /// The user's home directory: HOME, else from the system's user database.
     pub(super) fn home(&self) -> Option<PathBuf> {
         if let Some(home) = self.variables.get("HOME") {
             return Some(self.path(home));
@@ -244,18 +244,18 @@ impl AwsSettings {
         user.ok().flatten().map(|user| user.dir)
     }
 
-    /// A path as terraform takes it.
+    /// A path as terraform resolves it.
     pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.directory.join(path)
     }
 
-    /// Whether an endpoint is to be one for FIPS. terraform takes any value of the variable for a yes; the SDK below
-    /// it takes a `true` for one, whatever the backend says, and then the profile's.
+    /// Whether to use FIPS endpoints. terraform takes any value of the variable as a yes; the SDK below it takes
+    /// `true`, whatever the backend says, and then the profile's setting.
     pub(super) fn fips(&self, profile: Option<bool>) -> bool {
         self.switched_on(self.use_fips, "AWS_USE_FIPS_ENDPOINT", profile)
     }
 
-    /// The same for dual-stack endpoints.
+    /// Whether to use dual-stack endpoints, by the same rules.
     pub(super) fn dual_stack(&self, profile: Option<bool>) -> bool {
         self.switched_on(self.use_dual_stack, "AWS_USE_DUALSTACK_ENDPOINT", profile)
     }
@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_value_of_a_switch_is_a_yes_to_terraform() {
+    fn terraform_takes_any_value_of_a_switch_as_yes() {
         for (recorded, variable, profile, on) in [
             (None, None, None, false),
             (None, None, Some(true), true),

@@ -1,4 +1,4 @@
-//! Roles of IAM Identity Center, with the token that `aws sso login` left.
+//! Roles of IAM Identity Center, with the token from `aws sso login`.
 //!
 //! Source: `credentials/ssocreds` of aws-sdk-go-v2.
 
@@ -20,13 +20,13 @@ use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 use crate::text::quoted_for_shell;
 
-/// A token out of the cache.
+/// A token from the cache.
 struct Token {
     file: PathBuf,
     fields: Map<String, Value>,
 }
 
-/// What can be told without asking anybody: whether there is a token that is valid, or that can be renewed.
+/// Checks offline whether there is a token that is valid or can be renewed.
 pub(super) fn check(role: &SingleSignOn) -> Result<(), IdentityRefused> {
     let token = Token::read(role)?;
     if token.is_expired() && !token.is_renewable(role) {
@@ -35,7 +35,7 @@ pub(super) fn check(role: &SingleSignOn) -> Result<(), IdentityRefused> {
     Ok(())
 }
 
-/// The role's credentials.
+/// Fetches the role's credentials.
 pub(super) async fn credentials(
     config: &SdkConfig,
     role: &SingleSignOn,
@@ -89,7 +89,7 @@ impl Token {
         let cache = role.cache.as_ref();
         let cache = cache.ok_or_else(|| log_in(role, "cannot be found without HOME"))?;
         let file = cache.join(format!("{name}.json"));
-        let text = std::fs::read(&file).map_err(|_| log_in(role, "is not there"))?;
+        let text = std::fs::read(&file).map_err(|_| log_in(role, "does not exist"))?;
         let fields = serde_json::from_slice(&text).unwrap_or_default();
         let token = Self { file, fields };
         if token.text("accessToken").is_none() || token.expiry().is_none() {
@@ -105,7 +105,7 @@ impl Token {
 
     fn expiry(&self) -> Option<DateTime<Utc>> {
         let time = self.text("expiresAt")?;
-        // The command line tool wrote `UTC` for `Z` once.
+        // An old AWS CLI wrote `UTC` for `Z`.
         let time = DateTime::parse_from_rfc3339(&time.replace("UTC", "Z")).ok()?;
         Some(time.with_timezone(&Utc))
     }
@@ -114,7 +114,7 @@ impl Token {
         self.expiry().is_none_or(|expiry| expiry <= Utc::now())
     }
 
-    /// Only the tokens of sessions are renewed.
+    /// Only tokens of sessions can be renewed.
     fn is_renewable(&self, role: &SingleSignOn) -> bool {
         let mut needed = ["clientId", "clientSecret", "refreshToken"].into_iter();
         role.session.is_some() && needed.all(|name| self.text(name).is_some())
@@ -164,8 +164,7 @@ impl Token {
         Ok(())
     }
 
-    /// Puts the renewed token in the place of the old one, whose rights it keeps. Where that fails the next run
-    /// renews it once more.
+    /// Replaces the old token by the renewed one, keeping its permissions. If that fails, the next run renews it again.
     fn write(&self) {
         let Ok(text) = serde_json::to_vec(&self.fields) else {
             return;

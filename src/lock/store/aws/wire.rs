@@ -1,7 +1,7 @@
-//! The way of one store's requests: whose server they went to, and whether the last write may have got there.
+//! Watches one store's requests: whose server they go to, and whether the last write may have arrived.
 //!
-//! A connection that was never made carried nothing, however the attempt ended: credentials that did not come, a name
-//! that nobody knows, a server that refuses connections. Only the HTTP client can tell.
+//! Without a connection nothing was sent, however the attempt ended: missing credentials, an unknown host, a server
+//! that refuses connections. Only the HTTP client can tell.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,12 +15,12 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
 use crate::lock::store::StoreErrorKind;
 
-/// Whose servers are asked.
+/// Whose server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lock::store) enum Server {
-    /// Amazon's own: what is documented holds.
+    /// Amazon's own: behaves as documented.
     Amazon,
-    /// Anybody's: a part of what is documented may be missing or ignored.
+    /// Anyone's: documented features may be missing or ignored.
     Other,
 }
 
@@ -55,7 +55,7 @@ impl Server {
     }
 }
 
-/// What is known of a store's requests. Clones know the same.
+/// What is known about a store's requests. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::lock::store) struct Wire(Arc<Mutex<Known>>);
 
@@ -68,32 +68,32 @@ struct Known {
 /// The last request.
 #[derive(Debug, Default)]
 enum Last {
-    /// One that changes nothing, or none at all.
+    /// A read, or no request at all.
     #[default]
     Harmless,
-    /// A write whose answer has not come, with what is known of its connection.
+    /// A write without an answer yet, with what is known of its connection.
     Write(CaptureSmithyConnection),
-    /// A write with an answer.
+    /// An answered write.
     Answered,
 }
 
 impl Wire {
-    /// Forgets the request before.
+    /// Forgets the previous request.
     pub(in crate::lock::store) fn begin(&self) {
         self.known().last = Last::Harmless;
     }
 
-    /// Whose server the last request went to; `Other` before there was one.
+    /// Whose server got the last request; `Other` before the first one.
     pub(in crate::lock::store) fn server(&self) -> Server {
         self.known().server.unwrap_or(Server::Other)
     }
 
-    /// Whether a write is without an answer that had found a connection.
+    /// Whether there is an unanswered write that had a connection.
     pub(in crate::lock::store) fn may_have_arrived(&self) -> bool {
         matches!(&self.known().last, Last::Write(connection) if connection.get().is_some())
     }
 
-    /// The kind of a failure in the light of whether anything was sent.
+    /// Refines the kind of a failure by whether anything was sent.
     pub(in crate::lock::store) fn refine(&self, kind: StoreErrorKind) -> StoreErrorKind {
         let answered = matches!(self.known().last, Last::Answered);
         if kind == StoreErrorKind::Unreachable && !answered && !self.may_have_arrived() {
@@ -168,7 +168,7 @@ impl HttpConnector for WatchedConnector {
     }
 }
 
-/// In doubt a request is one.
+/// When in doubt, it is.
 fn is_write(request: &HttpRequest) -> bool {
     let looks = ["GetItem", "DescribeTable"];
     match request.headers().get("x-amz-target") {
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amazon_s_own_servers_are_told_by_their_domain() {
+    fn amazons_servers_are_recognised_by_domain() {
         for (host, server) in [
             ("s3.eu-west-1.amazonaws.com", Server::Amazon),
             ("bucket.s3.eu-west-1.amazonaws.com", Server::Amazon),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_has_neither_port_nor_user() {
+    fn a_host_excludes_port_and_user() {
         for (uri, host) in [
             ("http://127.0.0.1:80/a/b?c=d", "127.0.0.1"),
             ("https://a.b", "a.b"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_no_write() {
+    fn reads_are_not_writes() {
         let request = |method: &str, target: Option<&str>| {
             let mut request = HttpRequest::empty();
             request.set_method(method).unwrap();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_found_a_connection_was_not_carried_out() {
+    fn without_a_connection_nothing_was_carried_out() {
         let wire = Wire::default();
         assert_eq!(
             wire.refine(StoreErrorKind::Unreachable),
@@ -279,7 +279,7 @@ mod tests {
         for kind in [StoreErrorKind::Unreachable, StoreErrorKind::ServerFailure] {
             assert_eq!(wire.refine(kind), kind);
         }
-        // An answer that cannot be read was one to a write that may have been carried out.
+        // An unreadable answer still means that the write may have been carried out.
         wire.known().last = Last::Answered;
         assert!(!wire.may_have_arrived());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Compare-and-swap out of single requests: by the server's comparison where it has one, by ours where it has not.
+//! Compare-and-swap from single requests: the server compares if it can, else we do.
 
 use super::S3Store;
 use super::lease::kept;
@@ -7,12 +7,12 @@ use crate::lock::record::Record;
 use crate::lock::store::aws::Server;
 use crate::lock::store::{Revision, StoreError, StoreErrorKind, Stored, Swap};
 
-/// Who compares what is there with what is expected. Asked of a server once, and then remembered.
+/// Who compares the current object with the expected one. Learnt once per server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
-    /// The server, as far as is known.
+    /// The server, as far as we know.
     ByServer,
-    /// Only we: the server has refused to.
+    /// We alone: the server cannot.
     OnlyByUs,
 }
 
@@ -65,13 +65,13 @@ impl S3Store {
             match condition {
                 Condition::Held(stored) => return Ok(Swap::Done(stored)),
                 Condition::Conflict => return Ok(Swap::Refused(self.look().await?)),
-                // Not the condition but the object is wrong: nothing is deleted to make place for it.
+                // The object is wrong, not the condition: delete nothing to make room for it.
                 Condition::Refused(error)
                     if new.is_some() && error.kind == StoreErrorKind::Rejected =>
                 {
                     return Err(error);
                 }
-                // Amazon's own compares: whatever it refused has changed since.
+                // Amazon's servers do compare: the object has changed.
                 Condition::Failed if self.wire.server() == Server::Amazon => {
                     return Ok(Swap::Refused(self.look().await?));
                 }
@@ -82,17 +82,17 @@ impl S3Store {
             Some(current) if is_same(expected, &current) => {}
             other => return Ok(Swap::Refused(other)),
         }
-        // What is expected is there: a server that says no cannot compare.
+        // The expected object is there: a server that refuses cannot compare.
         comparison.set(Comparison::OnlyByUs);
         self.delete(None).await?;
         match new {
             None => Ok(Swap::Done(None)),
-            // Never over another's: whoever came first has it.
+            // Never overwrite another's: whoever came first has it.
             Some(record) => self.create(record).await,
         }
     }
 
-    /// What is there, while a swap goes on: nothing is changed by this, whatever becomes of it.
+    /// Reads the current object during a swap; a failure here changed nothing.
     async fn look(&self) -> Result<Option<Stored>, StoreError> {
         self.get().await.map_err(|error| {
             if error.kind.is_transient() {
@@ -107,8 +107,8 @@ impl S3Store {
     }
 }
 
-/// Whether `current` is the lock that was expected, and not renewed since. A lock has an ID that no other has, so its
-/// contents tell; of an object without one the server must say that it is the same too.
+/// Whether `current` is the expected lock, not renewed since. Lock IDs are unique, so the contents tell; for an object
+/// without an ID the server's tag must match too.
 fn is_same(expected: &Stored, current: &Stored) -> bool {
     let lease = |stored: &Stored| stored.record.lease.as_ref().map(kept);
     expected.record.info == current.record.info

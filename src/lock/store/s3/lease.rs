@@ -1,11 +1,11 @@
-//! tflock's lease as an object's user metadata carries it.
+//! tflock's lease as an object's user metadata.
 
 use crate::lock::record::Lease;
 
-/// The user metadata that carries the lease, as JSON.
+/// The name of the metadata with the lease, as JSON.
 pub(super) const LEASE: &str = "tflock-lease";
 
-/// What an object keeps of a lease: all but the reason, which the body has.
+/// The part of a lease that goes into the metadata: all but the reason, which is in the body.
 pub(super) fn kept(lease: &Lease) -> Lease {
     Lease {
         reason: None,
@@ -13,7 +13,7 @@ pub(super) fn kept(lease: &Lease) -> Lease {
     }
 }
 
-/// A lease as a header can carry it: in ASCII.
+/// A lease as an ASCII header value.
 pub(super) fn metadata(lease: &Lease) -> String {
     use std::fmt::Write as _;
     let json = serde_json::to_string(&kept(lease)).unwrap_or_default();
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_is_ascii_and_reads_back() {
+    fn metadata_is_ascii_and_can_be_read_back() {
         let lease = Lease {
             tflock_version: "0.1.0".into(),
             command: "exec müller🦀".into(),

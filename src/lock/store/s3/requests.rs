@@ -11,13 +11,13 @@ use crate::lock::record::{Lease, Record};
 use crate::lock::store::aws;
 use crate::lock::store::{Revision, SET_UP, Store as _, StoreError, StoreErrorKind, Stored};
 
-/// What came of a conditional request.
+/// The result of a conditional request.
 pub(super) enum Condition<T> {
     Held(T),
     Failed,
-    /// Another write was under way.
+    /// Another write was in progress.
     Conflict,
-    /// The server does not know such a condition, or refuses it.
+    /// The server does not support the condition, or rejects it.
     Refused(StoreError),
 }
 
@@ -68,7 +68,7 @@ impl S3Store {
         }))
     }
 
-    /// Writes `record` in the place of the object with this tag; without one, where there is none.
+    /// Replaces the object with this tag by `record`; without a tag, creates it.
     pub(super) async fn put(
         &self,
         tag: Option<&str>,
@@ -116,14 +116,14 @@ impl S3Store {
         }
     }
 
-    /// Without it nothing can be compared, and an empty one might be taken for no condition at all.
+    /// Without a tag nothing can be compared, and an empty one might mean no condition at all.
     fn entity_tag(&self, action: &'static str, tag: Option<String>) -> Result<String, StoreError> {
         let names_something = |tag: &String| !tag.trim_matches('"').is_empty();
         tag.filter(names_something).ok_or_else(|| StoreError {
             action,
             place: self.place(),
             kind: StoreErrorKind::Unsuitable,
-            message: "the answer has no ETag, and without it a lock object cannot be compared"
+            message: "the answer has no ETag, without which a lock object cannot be compared"
                 .to_owned(),
             remedy: Some(
                 "this server cannot keep a lock: remove the lock object if it is there now, and use a DynamoDB table, \
@@ -133,7 +133,7 @@ impl S3Store {
         })
     }
 
-    /// Deletes the object if it has this tag; without one, whatever is there.
+    /// Deletes the object if it has this tag; without a tag, in any case.
     pub(super) async fn delete(&self, tag: Option<&str>) -> Result<Condition<()>, StoreError> {
         let client = self.connection.client().await;
         let answer = client
@@ -151,7 +151,7 @@ impl S3Store {
         }
     }
 
-    /// What a conditional request that did not succeed tells of its condition.
+    /// What a failed conditional request says about its condition.
     fn unmet<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,
         action: &'static str,
@@ -160,7 +160,7 @@ impl S3Store {
         let status = error.raw_response().map(|answer| answer.status().as_u16());
         match (error.code(), status) {
             (Some("PreconditionFailed" | "NoSuchKey"), _) | (_, Some(412)) => Ok(Condition::Failed),
-            // The race is lost just the same.
+            // Also a lost race.
             (Some("ConditionalRequestConflict"), _) | (_, Some(409)) => Ok(Condition::Conflict),
             _ => {
                 let explained = self.explain(action, error);

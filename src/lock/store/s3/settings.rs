@@ -4,34 +4,34 @@ use std::fmt;
 
 use md5::{Digest as _, Md5};
 
-/// How the state's objects are written, and so its lock.
+/// How to write objects: the lock like the state.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectSettings {
-    /// With what they are encrypted.
+    /// Encryption.
     pub encryption: Encryption,
     /// Canned ACL.
     pub acl: Option<String>,
-    /// Send no checksums and ask for none: there are servers that do not know them.
+    /// Whether to send and request no checksums, which some servers do not support.
     pub skip_checksum: bool,
-    /// The tags of the lock object, as `x-amz-tagging` has them.
+    /// The tags of the lock object, encoded for `x-amz-tagging`.
     pub tags: Option<String>,
 }
 
-/// How the service is asked to encrypt.
+/// How the server should encrypt.
 #[derive(Clone, Default)]
 pub enum Encryption {
-    /// Not at all: the bucket's own setting holds.
+    /// Unspecified: the bucket's setting applies.
     #[default]
     NotAsked,
-    /// With a key of S3's.
+    /// With a key managed by S3.
     S3Key,
-    /// With the KMS key of this ID.
+    /// With the KMS key with this ID.
     KmsKey(String),
-    /// With a key that the customer keeps (SSE-C), in base64.
+    /// With the customer's key (SSE-C), in base64.
     CustomerKey(String),
 }
 
-/// Without any key.
+/// Hides the keys.
 impl fmt::Debug for Encryption {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -43,7 +43,7 @@ impl fmt::Debug for Encryption {
     }
 }
 
-/// A key of SSE-C as its three headers want it.
+/// An SSE-C key for its three headers.
 pub(super) struct CustomerKey {
     pub(super) key: String,
     pub(super) md5: String,
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_customer_key_has_the_digest_of_its_bytes_beside_it() {
+    fn a_customer_key_has_the_digest_of_its_bytes() {
         let key = CustomerKey::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
         assert_eq!(key.md5, "cLyPS3KoaSFGi/joRB3OUQ==");
         assert!(CustomerKey::new("not base64!").is_none());

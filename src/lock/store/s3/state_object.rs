@@ -1,10 +1,10 @@
-//! The state that a lock stands beside: whether it is there. It is never read, and never written.
+//! The state object of a lock: whether it exists. It is never read and never written.
 
 use aws_sdk_s3::Client;
 
 use crate::lock::store::aws::AwsAccess;
 
-/// A state in a bucket.
+/// A state object.
 pub struct StateObject {
     client: Client,
     bucket: String,
@@ -22,7 +22,7 @@ impl StateObject {
         }
     }
 
-    /// Whether it is certain that there is no such object.
+    /// Whether the object certainly does not exist.
     pub async fn is_missing(&self) -> bool {
         let answer = self
             .client

@@ -1,4 +1,4 @@
-//! Among the backend, the environment and the profiles: the order in which they count.
+//! The order of precedence among backend, environment and profiles.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::lock::store::aws::settings::{
     AwsSettings, Role, StaticKeys, WebIdentity, WebIdentityToken,
 };
 
-/// The profile that a run goes by; `None` where none was named and there is no default one.
+/// The run's profile; `None` if none was named and there is no default one.
 pub(in super::super) fn current_profile(
     settings: &AwsSettings,
     profiles: &Profiles,
@@ -30,7 +30,7 @@ fn profile_name(settings: &AwsSettings) -> &str {
         .unwrap_or("default")
 }
 
-/// terraform's choice.
+/// Resolves terraform's choice.
 pub(in super::super) fn resolve(
     settings: &AwsSettings,
     profiles: &Profiles,
@@ -48,16 +48,16 @@ pub(in super::super) fn resolve(
     Ok(identity)
 }
 
-/// What a choice goes by.
+/// The inputs of the choice.
 pub(super) struct Resolving<'a> {
     pub(super) settings: &'a AwsSettings,
     pub(super) profiles: &'a Profiles,
-    /// The profile of the run, whose settings count whatever gives the credentials.
+    /// The run's profile, whose settings apply whatever provides the credentials.
     pub(super) current: Option<&'a Profile>,
 }
 
 impl Resolving<'_> {
-    /// The credentials without the backend's `assume_role`.
+    /// The credentials before the backend's `assume_role`.
     fn initial(&self) -> Result<Identity, IdentityError> {
         let Self { settings, .. } = self;
         let variables = &settings.variables;
@@ -109,7 +109,7 @@ impl Resolving<'_> {
         Source::WebIdentity(self.assumed(identity, Asker::Chain))
     }
 
-    /// For a role that no attribute of the backend names `sts_region` counts only together with an own endpoint.
+    /// For a role that is not set in the backend, `sts_region` counts only together with a custom endpoint.
     pub(super) fn assumed<T>(&self, role: T, asker: Asker) -> Assumed<T> {
         let endpoint = endpoint(self.settings, self.current, Service::Sts, asker);
         let counts = asker == Asker::Client || matches!(endpoint, Some(Endpoint::Own(_)));

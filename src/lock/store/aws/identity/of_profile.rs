@@ -1,4 +1,5 @@
-//! What a profile gives: keys, a role by another profile, a login, a program, or what the machine has.
+//! The credentials of a profile: keys, a role through another profile, a login, a program, or what the machine
+//! provides.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,10 +10,10 @@ use crate::lock::store::aws::endpoints::{Asker, Service, endpoint};
 use crate::lock::store::aws::profile::{Profile, ProfileError};
 use crate::lock::store::aws::settings::Role;
 
-/// A profile and the one that it takes its credentials from.
+/// A profile, linked to the one that it takes its credentials from.
 pub(super) struct Linked {
     profile: Profile,
-    /// A profile that names itself, or is come to again, counts the second time with its credentials alone.
+    /// The second time in a chain, a profile counts only with its credentials.
     with_role: bool,
     source: Option<Box<Self>>,
 }
@@ -32,7 +33,7 @@ impl Linked {
                 "credential_process",
                 "web_identity_token_file",
             ])
-            || signs_on(&self.profile)
+            || uses_sso(&self.profile)
             || self.profile.keys().is_some()
     }
 }
@@ -84,7 +85,7 @@ impl Resolving<'_> {
             let unusable = |reason: &str| profile.unusable("source_profile", reason);
             let source = match self.link(source, seen) {
                 Err(IdentityError::Profile(ProfileError::Missing { .. })) => {
-                    return Err(unusable(&format!("names `{source}`, which there is not")).into());
+                    return Err(unusable(&format!("names `{source}`, which does not exist")).into());
                 }
                 linked => linked?,
             };
@@ -109,11 +110,11 @@ impl Resolving<'_> {
         } else if let Some(file) = profile.text("web_identity_token_file") {
             let missing = || profile.unusable("web_identity_token_file", "has no `role_arn`");
             let arn = role_arn.ok_or_else(missing)?;
-            // The role is that of the token, and not assumed once more.
+            // The role belongs to the token; do not assume it again.
             return Ok(self
                 .web_identity(file, arn, profile.text("role_session_name"))
                 .into());
-        } else if signs_on(profile) {
+        } else if uses_sso(profile) {
             Source::SingleSignOn(self.single_sign_on(profile)?).into()
         } else if let Some(command) = profile.text("credential_process") {
             Source::Process(Process {
@@ -127,7 +128,8 @@ impl Resolving<'_> {
         };
         if let Some(arn) = role_arn {
             if profile.text("mfa_serial").is_some() {
-                let reason = "wants a code for `mfa_serial`, which terraform cannot ask for either";
+                let reason =
+                    "needs an MFA code for `mfa_serial`, which terraform cannot ask for either";
                 return Err(profile.unusable("mfa_serial", reason).into());
             }
             let role = Role {
@@ -156,7 +158,7 @@ impl Resolving<'_> {
                 }),
             },
             "EcsContainer" => self.container()?.ok_or_else(|| {
-                let reason = "takes its credentials from a container's endpoint, and there is none";
+                let reason = "takes its credentials from a container's endpoint, but there is none";
                 profile.unusable("credential_source", reason).into()
             }),
             _ => {
@@ -195,7 +197,7 @@ impl Resolving<'_> {
                         "sso_role_name",
                     ];
                     let set = set.into_iter().find(|key| profile.text(key).is_some());
-                    let reason = format!("signs on at IAM Identity Center and has no `{key}`");
+                    let reason = format!("uses IAM Identity Center but has no `{key}`");
                     return Err(profile.unusable(set.unwrap_or(key), &reason).into());
                 }
             }
@@ -204,7 +206,7 @@ impl Resolving<'_> {
         let unusable = |reason: String| profile.unusable("sso_session", &reason);
         let Some(session) = self.profiles.sso_session(name) else {
             return Err(unusable(format!(
-                "names the sso-session `{name}`, which there is not"
+                "names the sso-session `{name}`, which does not exist"
             ))
             .into());
         };
@@ -219,9 +221,10 @@ impl Resolving<'_> {
                 .into());
             }
             if !own.is_empty() && own != of_session {
-                return Err(
-                    unusable(format!("has another `{key}` than its sso-session `{name}`")).into(),
-                );
+                return Err(unusable(format!(
+                    "has a different `{key}` than its sso-session `{name}`"
+                ))
+                .into());
             }
         }
         found.region = session.region;
@@ -230,7 +233,7 @@ impl Resolving<'_> {
     }
 }
 
-fn signs_on(profile: &Profile) -> bool {
+fn uses_sso(profile: &Profile) -> bool {
     let keys = [
         "sso_session",
         "sso_region",

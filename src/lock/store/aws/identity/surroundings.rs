@@ -1,4 +1,4 @@
-//! What the machine gives where no setting does: the endpoint of its container, the metadata of its instance.
+//! Credentials from the machine if no setting provides any: its container's endpoint, its instance's metadata.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,7 +7,7 @@ use super::{Container, IdentityError, InstanceMetadata, Source};
 use crate::lock::store::aws::profile::Profile;
 
 impl Resolving<'_> {
-    /// What is left where no setting gives credentials.
+    /// The source if no setting provides credentials.
     pub(super) fn of_surroundings(&self) -> Result<Source, IdentityError> {
         match self.container()? {
             Some(container) => Ok(container),
@@ -81,7 +81,7 @@ impl Resolving<'_> {
     }
 }
 
-/// Whether a container's endpoint is on this machine, or one of Amazon's addresses for it, or is asked in secret.
+/// Whether a container's endpoint is on this machine, is one of Amazon's addresses for it, or uses TLS.
 pub(super) fn may_be_asked(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else {
         return false;

@@ -1,11 +1,11 @@
-//! Plans for profiles that are put together oddly; the real terraform is asked by `tests/suite/conformance`.
+//! Plans for odd combinations of profiles; `tests/suite/conformance` asks the real terraform.
 
 use super::surroundings::may_be_asked;
 use super::*;
 use crate::lock::store::aws::profile::Profiles;
 use crate::lock::store::aws::settings::{AwsSettings, Variables};
 
-/// A plan in one line: the source, and the roles in the order in which they are assumed.
+/// A plan in one line: the source, then the roles in order.
 fn plan(config: &str, variables: &[(&str, &str)]) -> Result<String, String> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config");
@@ -39,14 +39,14 @@ fn plan(config: &str, variables: &[(&str, &str)]) -> Result<String, String> {
 }
 
 #[test]
-fn a_chain_is_assumed_from_its_end() {
+fn a_chain_of_roles_is_assumed_from_its_end() {
     let config = "[default]\nrole_arn = r1\nsource_profile = b\n[profile b]\nrole_arn = r2\nsource_profile = c\n\
                   [profile c]\naws_access_key_id = K\naws_secret_access_key = s\n";
     assert_eq!(plan(config, &[]).unwrap(), "K > r2 > r1");
 }
 
 #[test]
-fn a_source_with_keys_takes_its_own_role_and_looks_no_further() {
+fn a_source_with_keys_uses_its_own_role_and_ends_the_chain() {
     let config = "[default]\nrole_arn = r1\nsource_profile = b\n\
                   [profile b]\naws_access_key_id = K\naws_secret_access_key = s\nrole_arn = r2\nsource_profile = none\n";
     assert_eq!(plan(config, &[]).unwrap(), "K > r2 > r1");
@@ -62,14 +62,14 @@ fn a_profile_that_is_its_own_source_counts_once_with_its_role() {
 }
 
 #[test]
-fn keys_go_before_everything_else_that_a_profile_says() {
+fn keys_beat_everything_else_in_a_profile() {
     let config = "[default]\nsso_session = none\ncredential_process = p\naws_access_key_id = K\n\
                   aws_secret_access_key = s\n";
     assert_eq!(plan(config, &[]).unwrap(), "K");
 }
 
 #[test]
-fn a_role_without_a_source_is_assumed_with_what_the_machine_gives() {
+fn a_role_without_a_source_is_assumed_with_the_machines_credentials() {
     let config = "[default]\nrole_arn = r\n";
     assert_eq!(plan(config, &[]).unwrap(), "http://169.254.169.254 > r");
     let container = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/c");
@@ -86,7 +86,7 @@ fn a_role_without_a_source_is_assumed_with_what_the_machine_gives() {
 }
 
 #[test]
-fn contradictions_are_named_with_file_and_line() {
+fn contradictions_are_reported_with_file_and_line() {
     for (config, expected) in [
         (
             "[default]\nsource_profile = x\n",
@@ -98,7 +98,7 @@ fn contradictions_are_named_with_file_and_line() {
         ),
         (
             "[default]\nrole_arn = r\nsource_profile = x\n",
-            "names `x`, which there is not (",
+            "names `x`, which does not exist (",
         ),
         (
             "[default]\nrole_arn = r\ncredential_source = env\n",
@@ -107,7 +107,7 @@ fn contradictions_are_named_with_file_and_line() {
         ("[default]\nrole_arn = r\nmfa_serial = m\n", "`mfa_serial`"),
         (
             "[default]\nsso_session = corp\n",
-            "the sso-session `corp`, which there is not (",
+            "the sso-session `corp`, which does not exist (",
         ),
         ("[default]\nsso_region = r\n", "has no `sso_start_url` ("),
     ] {
@@ -118,7 +118,7 @@ fn contradictions_are_named_with_file_and_line() {
 }
 
 #[test]
-fn only_a_container_s_own_addresses_are_asked_in_clear() {
+fn only_local_container_endpoints_are_asked_without_tls() {
     for (url, asked) in [
         ("http://127.0.0.1:9/x", true),
         ("http://localhost/x", true),
