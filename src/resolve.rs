@@ -1,6 +1,6 @@
-//! Which lock a run takes, and in which store: settings, backend and workspace put together.
+//! Which lock a run takes, and in which store: options, backend and workspace combined.
 //!
-//! Nothing is asked of any store here; what is wrong with the configuration is found before a lock is taken.
+//! No store is asked here; errors in the configuration are found before a lock is taken.
 
 mod aws_settings;
 mod init_lock;
@@ -29,82 +29,82 @@ use crate::terraform::command::{LockingCommand, StateFlagScope};
 use crate::terraform::own_lock::OwnLock;
 use crate::terraform::workspace::Workspace;
 
-/// Whether terraform under our lock still takes its own.
+/// Whether terraform under our lock also takes its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildLocking {
-    /// It is another lock than ours.
+    /// It does: its lock is not the one we hold.
     Kept,
-    /// We hold terraform's own: it would wait for us for ever.
+    /// It must not: we hold its lock, and it would wait for us forever.
     TurnedOff,
-    /// We would hold it, but terraform has to take it by itself, and waits for it so long.
+    /// It must, although the lock is the one we would hold; it waits up to this long.
     KeptWaiting(Duration),
-    /// We hold none while it runs: which lock it takes is known to it alone (an encrypted plan).
+    /// It does, and we hold none: only terraform knows which lock it takes (an encrypted plan).
     Alone,
 }
 
-/// What becomes of a run for whose lock this machine has no place: nowhere to put a file, or no right to.
+/// What to do if this machine has no directory for the lock, or may not use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WithoutPlace {
-    /// It is refused: somebody asked for this lock.
+    /// Refuse to run: the user asked for this lock.
     Refused,
-    /// It goes on with a warning: terraform locks for itself.
+    /// Warn and go on: terraform locks for itself.
     GoesOn,
 }
 
 /// The lock that a run takes.
 pub struct ResolvedLock {
-    /// The places that make it up, in the order in which they are taken: both of terraform's where both are set.
+    /// Its parts, in the order in which to take them: two if terraform uses both an object and an item.
     pub stores: Vec<Rc<dyn Store>>,
-    /// What is locked: `Path` of the lock info.
+    /// What is locked: `Path` in the lock info.
     pub path: String,
-    /// Whether the child still locks for itself.
+    /// Whether the child also locks for itself.
     pub child_locking: ChildLocking,
-    /// What if this machine has no place for it.
+    /// What to do if this machine has no directory for it.
     pub without_place: WithoutPlace,
-    /// A word for the user about how far this lock reaches.
+    /// A notice for the user about what this lock does not protect against.
     pub notice: Option<String>,
-    /// terraform's own lock, where that is the one that counts and tflock does not speak it.
+    /// terraform's own lock, if that is the one that counts and tflock does not support it.
     pub unspoken: Option<OwnLock>,
-    /// The terraform version that is known without starting it.
+    /// The terraform version, if known without starting it.
     pub terraform_version: Option<String>,
-    /// The name to give with `--store local --lock-id`, where the directory alone would mean another lock: the command named
+    /// The name for `--store local --lock-id`, if the directory alone would mean another lock because the command names
     /// a state file.
     pub local_name: Option<String>,
-    /// Where terraform may have to lock for itself although its own lock would be held for it.
+    /// A case in which terraform may have to lock for itself although we would hold its lock.
     pub init_lock: Option<InitLock>,
     backend: Backend,
     workspace: Workspace,
 }
 
-/// Where and for what a lock is wanted.
+/// What a lock is needed for, and from where.
 #[derive(Clone, Copy)]
 pub struct LockRequest<'a> {
     /// tflock's own options.
     pub options: &'a Options,
-    /// The environment: a function, so that another thread can look as well.
+    /// The environment; a function, so that another thread can read it too.
     pub environment: fn(&str) -> Option<OsString>,
-    /// The directory that terraform works in: that of `-chdir`, else the current one. Absolute.
+    /// terraform's working directory: that of `-chdir`, else the current one. Absolute.
     pub directory: &'a Path,
-    /// The terraform command that wants the lock, where there is one.
+    /// The terraform command that needs the lock, if any.
     pub command: Option<&'a LockingCommand>,
 }
 
 /// Finds the lock.
 ///
 /// # Errors
-/// A configuration that does not tell which lock it would be, or that cannot be used.
+/// The configuration is unusable or does not determine a lock.
 pub async fn find(request: LockRequest<'_>) -> Result<ResolvedLock, Failure> {
     let state = request.state()?;
     find_for(request, state).await
 }
 
-/// Finds the lock of a state that is known, whatever is selected now.
+/// Finds the lock of a known state, whatever is selected now.
 ///
 /// # Errors
-/// What cannot be used.
+/// The configuration is unusable.
 pub async fn find_for(request: LockRequest<'_>, state: StateRef) -> Result<ResolvedLock, Failure> {
     let s3 = state.backend.s3()?;
-    let places = match (request.options.store, &s3) {
+    let parts = match (request.options.store, &s3) {
         (StoreChoice::Auto, Some(s3)) => request.auto_s3(&state, s3).await?,
         (StoreChoice::Auto, None) if request.options.table.is_some() => {
             vec![request.table(&state, None).await?]
@@ -116,25 +116,25 @@ pub async fn find_for(request: LockRequest<'_>, state: StateRef) -> Result<Resol
             return Err(Failure::new(
                 exit_code::CONFIGURATION,
                 format!(
-                    "`--store s3` needs an S3 backend, and this one is `{}`",
+                    "`--store s3` needs an S3 backend, but this one is `{}`",
                     state.backend.type_name()
                 ),
             )
             .hint("leave `--store` out, or use `--store local` or `--table NAME`"));
         }
     };
-    let places = request.beside_terraforms_own(places, &state)?;
-    let mut resolved = ResolvedLock::of(places, state, s3.as_ref(), request.without_place())?;
+    let parts = request.beside_terraforms_own(parts, &state)?;
+    let mut resolved = ResolvedLock::of(parts, state, s3.as_ref(), request.without_place())?;
     if request.options.lock_id.is_none() && request.has_encrypted_plan() {
         resolved.child_locking = ChildLocking::Alone;
     }
     Ok(resolved)
 }
 
-/// One place of a lock.
-struct Place {
+/// One part of a lock.
+struct LockPart {
     store: Rc<dyn Store>,
-    /// Terraform would take it too.
+    /// Whether terraform would take it too.
     is_terraforms_own: bool,
     path: String,
     notice: Option<String>,
@@ -144,10 +144,10 @@ struct Place {
 }
 
 impl ResolvedLock {
-    /// All or none of terraform's own places: with some of them terraform could neither keep its locking, and meet
-    /// ours, nor do without, and miss the others.
+    /// Requires all or none of terraform's own parts. With only some of them, terraform could neither lock, because it
+    /// would meet ours, nor skip locking, because it would miss the others.
     fn of(
-        places: Vec<Place>,
+        parts: Vec<LockPart>,
         state: StateRef,
         s3: Option<&S3Backend>,
         without_place: WithoutPlace,
@@ -155,16 +155,13 @@ impl ResolvedLock {
         let taken_by_terraform = s3.map_or(0, |s3| {
             usize::from(s3.dynamodb_table.is_some()) + usize::from(s3.use_lockfile)
         });
-        let own = places
-            .iter()
-            .filter(|place| place.is_terraforms_own)
-            .count();
+        let own = parts.iter().filter(|part| part.is_terraforms_own).count();
         if own != 0 && own != taken_by_terraform {
             return Err(Failure::new(
                 exit_code::CONFIGURATION,
-                "terraform locks this state in two places, and only one of them would be held",
+                "the backend uses two locks, but these options select only one",
             )
-            .hint("leave out `--store`, `--table` and `--lock-id`: then both are"));
+            .hint("leave out `--store`, `--table` and `--lock-id` to take both"));
         }
         let mut resolved = Self {
             stores: Vec::new(),
@@ -183,20 +180,20 @@ impl ResolvedLock {
             backend: state.backend,
             workspace: state.workspace,
         };
-        for place in places {
-            resolved.stores.push(place.store);
-            resolved.path = place.path;
-            resolved.notice = resolved.notice.or(place.notice);
-            resolved.unspoken = resolved.unspoken.or(place.unspoken);
-            resolved.local_name = resolved.local_name.or(place.local_name);
-            resolved.init_lock = resolved.init_lock.or(place.init_lock.filter(|_| own != 0));
+        for part in parts {
+            resolved.stores.push(part.store);
+            resolved.path = part.path;
+            resolved.notice = resolved.notice.or(part.notice);
+            resolved.unspoken = resolved.unspoken.or(part.unspoken);
+            resolved.local_name = resolved.local_name.or(part.local_name);
+            resolved.init_lock = resolved.init_lock.or(part.init_lock.filter(|_| own != 0));
         }
         Ok(resolved)
     }
 }
 
 impl ResolvedLock {
-    /// What is locked.
+    /// The state that is locked.
     #[must_use]
     pub fn state(&self) -> StateRef {
         StateRef {
@@ -208,7 +205,7 @@ impl ResolvedLock {
 }
 
 impl LockRequest<'_> {
-    async fn auto_s3(&self, state: &StateRef, s3: &S3Backend) -> Result<Vec<Place>, Failure> {
+    async fn auto_s3(&self, state: &StateRef, s3: &S3Backend) -> Result<Vec<LockPart>, Failure> {
         let other_table = self.options.table.is_some() && self.options.table != s3.dynamodb_table;
         let instead = self.command.is_some_and(|command| {
             command.state_scope == StateFlagScope::InsteadOfBackend && command.state_path.is_some()
@@ -220,7 +217,7 @@ impl LockRequest<'_> {
             _ if other_table => vec![self.table(state, Some(s3)).await?],
             (Some(_), false) => vec![self.table(state, Some(s3)).await?],
             (None, _) => vec![self.object(state, s3).await?],
-            // In terraform's order: the object first, then the item.
+            // In terraform's order: first the object, then the item.
             (Some(_), true) => vec![
                 self.object(state, s3).await?,
                 self.table(state, Some(s3)).await?,

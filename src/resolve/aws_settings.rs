@@ -1,4 +1,4 @@
-//! What the S3 backend recorded, in the order of precedence that terraform gives it, as settings for the clients.
+//! AWS client settings from the S3 backend's record, with terraform's order of precedence.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::lock::store::aws::{
 use crate::lock::store::s3::Encryption;
 use crate::terraform::backend::{AssumeRole, AssumeRoleWithWebIdentity, S3Backend, Secret};
 
-/// The settings of a backend; without one, those of the environment.
+/// The settings of a backend; without one, of the environment alone.
 pub(super) fn of(
     s3: Option<&S3Backend>,
     environment: Environment<'_>,
@@ -25,7 +25,7 @@ pub(super) fn of(
             .map(|url| with_scheme(&url))
     };
     let file = |path: &String| expand(path, directory, environment);
-    // terraform reads this one, and the SDK below it that of the right name.
+    // terraform reads this variable, and the SDK below it the one with the right name.
     let files = |recorded: Option<&Vec<String>>, variable: &str| match recorded {
         Some(recorded) => Some(recorded.iter().map(file).collect()),
         None => text(environment, variable).map(|path| vec![file(&path)]),
@@ -35,9 +35,9 @@ pub(super) fn of(
     if s3.insecure {
         return Err(Failure::new(
             exit_code::CONFIGURATION,
-            "the backend's `insecure` is not supported: a lock is worth nothing if anybody can answer for it",
+            "the backend's `insecure` is not supported: without certificate checks anyone could answer for the lock",
         )
-        .hint("name the server's certificate authority with `custom_ca_bundle`"));
+        .hint("set `custom_ca_bundle` to the server's certificate authority"));
     }
     let ca_bundle = s3.custom_ca_bundle.clone();
     let endpoints = &s3.endpoints;
@@ -90,7 +90,7 @@ pub(super) fn of(
     })
 }
 
-/// How terraform has its objects encrypted: keys count only where `encrypt` is on (`putObject` in
+/// How terraform encrypts its objects: keys count only if `encrypt` is on (`putObject` in
 /// `internal/backend/remote-state/s3/client.go`).
 pub(super) fn encryption(s3: &S3Backend, environment: Environment<'_>) -> Encryption {
     if !s3.encrypt {
@@ -109,7 +109,7 @@ fn exposed(secret: &Secret) -> String {
     secret.expose().to_owned()
 }
 
-/// The keys of the record: one of the three is enough to leave the environment's alone.
+/// The recorded keys: any of the three makes terraform ignore the environment's.
 fn keys(s3: &S3Backend) -> Option<StaticKeys> {
     let (access_key, secret_key, token) = (&s3.access_key, &s3.secret_key, &s3.token);
     if access_key.is_none() && secret_key.is_none() && token.is_none() {
@@ -173,7 +173,7 @@ fn web_identity(
     })
 }
 
-/// The value of a variable, if it is set to something that is text.
+/// The value of a variable, if it is non-empty UTF-8.
 pub(super) fn text(environment: Environment<'_>, name: &str) -> Option<String> {
     environment(name)?
         .into_string()
@@ -181,7 +181,7 @@ pub(super) fn text(environment: Environment<'_>, name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// terraform takes an endpoint without a scheme for `https`.
+/// Without a scheme, terraform uses `https`.
 fn with_scheme(url: &str) -> String {
     if url.contains("://") {
         url.to_owned()
@@ -190,7 +190,7 @@ fn with_scheme(url: &str) -> String {
     }
 }
 
-/// A path as terraform reads it: with variables, `~` for the home directory, and relative to where terraform works.
+/// A path as terraform expands it: variables, `~` for the home directory, relative to its working directory.
 fn expand(path: &str, directory: &Path, environment: Environment<'_>) -> PathBuf {
     let path = with_variables(path, environment);
     let inside = path
@@ -202,7 +202,7 @@ fn expand(path: &str, directory: &Path, environment: Environment<'_>) -> PathBuf
     }
 }
 
-/// `$NAME` and `${NAME}` replaced, as by Go's `os.ExpandEnv`; what is not set is nothing.
+/// Replaces `$NAME` and `${NAME}` like Go's `os.ExpandEnv`; unset variables become empty.
 fn with_variables(path: &str, environment: Environment<'_>) -> String {
     let mut expanded = String::new();
     let mut rest = path;

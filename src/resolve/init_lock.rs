@@ -1,4 +1,4 @@
-//! The lock named `init` of terraform's S3 backend, and whose turn it is to start a terraform that takes it.
+//! The lock named `init` of terraform's S3 backend, and how our runs avoid colliding on it.
 
 use std::rc::Rc;
 
@@ -9,28 +9,29 @@ use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::{is_listed, s3_names};
 use crate::terraform::workspace::Workspace;
 
-/// Where terraform's S3 backend takes a lock that nothing turns off: it does so before all else if the state of the selected
-/// workspace is not in its list, to create it (`StateMgr` in `internal/backend/remote-state/s3/backend_state.go`), and under
-/// our lock it would not start. Then terraform locks for itself, and runs of ours take turns.
+/// A lock of terraform's S3 backend that no flag turns off: if its list of workspaces lacks the selected one, terraform
+/// first creates that state under the lock (`StateMgr` in `internal/backend/remote-state/s3/backend_state.go`), and
+/// would fail while we hold it. Then terraform locks for itself, and our runs take turns.
 pub struct InitLock {
     /// When terraform takes it.
     pub when: InitLocked,
-    /// What runs of ours hold meanwhile, so that no two start a terraform at once: that lock is tried once only.
+    /// The lock that our runs hold in the meantime, so that no two start terraform at once: it tries its lock only
+    /// once.
     pub turn: Rc<dyn Store>,
 }
 
 /// When terraform's S3 backend takes its `init` lock.
 pub enum InitLocked {
-    /// If that state is missing.
+    /// If this state object is missing.
     Missing(StateObject),
-    /// Each time: the state's key is not one that the list could tell for the workspace's.
+    /// Every time: terraform's list cannot contain the state's key.
     Always,
 }
 
-/// What the lock is called by which runs of ours take turns: that of terraform's lock with this behind it.
+/// The suffix that turns the name of terraform's lock into that of the lock for our turns.
 pub(super) const TURN: &str = "-tflock-turn";
 
-/// The default workspace always exists.
+/// The default workspace always exists, so it needs none.
 pub(super) fn init_lock(
     access: &AwsAccess,
     s3: &S3Backend,

@@ -1,10 +1,10 @@
-//! A lock of this machine: what it is called, where its file is, and what if there is no place for it.
+//! A lock of this machine: its name, its directory, and what to do without one.
 
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::state::StateRef;
-use super::{LockRequest, Place, WithoutPlace};
+use super::{LockPart, LockRequest, WithoutPlace};
 use crate::cli::StoreChoice;
 use crate::environment::non_empty;
 use crate::failure::Failure;
@@ -14,11 +14,11 @@ use crate::state_directory;
 use crate::terraform::lock_name::shared_lock_name;
 use crate::terraform::own_lock::own_lock;
 
-/// Names the directory of local locks.
+/// The variable with the directory of local locks.
 const LOCAL_DIRECTORY: &str = "TFLOCK_LOCAL_DIR";
 
 impl LockRequest<'_> {
-    pub(super) fn local(&self, state: &StateRef) -> Result<Place, Failure> {
+    pub(super) fn local(&self, state: &StateRef) -> Result<LockPart, Failure> {
         let state_file = self.state_file(state)?;
         let is_shared = state.backend.is_shared() && state_file.is_none();
         let by_command = state_file.is_some()
@@ -28,7 +28,7 @@ impl LockRequest<'_> {
         let key = match (&self.options.lock_id, state_file) {
             (Some(key), _) => key.clone(),
             (None, Some(file)) => file.to_string_lossy().into_owned(),
-            // What cannot be named for all machines still has a name on this one.
+            // Even without a name that all machines share, it has one on this machine.
             (None, None) => shared_lock_name(&state.backend, &state.workspace).map_or_else(
                 |_| format!("{}/{}", self.directory.display(), state.workspace.as_str()),
                 String::from,
@@ -38,7 +38,7 @@ impl LockRequest<'_> {
         let unspoken = (is_shared && !chosen).then(|| own_lock(&state.backend, &state.workspace));
         let notice = unspoken.as_ref().map(|_| {
             format!(
-                "the lock keeps apart this user's runs on this machine only, while others share the backend `{}`: \
+                "the lock protects only your own runs on this machine, but the backend `{}` is shared: \
                  name a DynamoDB table with `--table` to lock for all",
                 state.backend.type_name()
             )
@@ -47,7 +47,7 @@ impl LockRequest<'_> {
             Ok(directory) => LocalStore::new(&directory, &key),
             Err(reason) => LocalStore::nowhere(reason, &key),
         };
-        Ok(Place {
+        Ok(LockPart {
             store: Rc::new(OffThread::new(store)),
             is_terraforms_own: false,
             local_name: by_command.then(|| key.clone()),
@@ -58,7 +58,7 @@ impl LockRequest<'_> {
         })
     }
 
-    /// Whether somebody asked for the very lock that is taken, or for its place.
+    /// Refuses to go on if the user asked for this lock, or for its directory.
     pub(super) fn without_place(&self) -> WithoutPlace {
         let options = self.options;
         let is_asked_for = self.command.is_none()
@@ -72,11 +72,11 @@ impl LockRequest<'_> {
         }
     }
 
-    /// Where locks of this machine are; the reason where nothing tells.
+    /// The directory of local locks, or why there is none.
     fn local_directory(&self) -> Result<PathBuf, String> {
         if let Some(directory) = self.variable(LOCAL_DIRECTORY) {
             return std::path::absolute(&directory)
-                .map_err(|error| format!("{LOCAL_DIRECTORY} is not usable: {error}"));
+                .map_err(|error| format!("cannot use {LOCAL_DIRECTORY}: {error}"));
         }
         state_directory::of_this_user(&self.environment)
             .ok_or_else(|| format!("neither {LOCAL_DIRECTORY}, XDG_STATE_HOME nor HOME is set"))

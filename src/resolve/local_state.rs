@@ -1,4 +1,4 @@
-//! terraform's own lock on a local state, as the holder that it is: who has it, and in which process.
+//! terraform's own lock on a local state, with its holder and process.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use crate::lock::store::Store;
 use crate::lock::store::beside::{BesideForeigners, Foreigner};
 use crate::terraform::local_state::{StateLock, state_lock};
 
-/// `ours`, which is not to be had while a plain terraform works on the state file at `path`.
+/// `ours`, which counts as held while a plain terraform locks the state file at `path`.
 pub(super) fn beside_terraforms_own(ours: Rc<dyn Store>, path: PathBuf) -> Rc<dyn Store> {
     let look = move || {
-        // What cannot be looked at is left to terraform, which opens the file as well, and waits or says what is wrong.
+        // If it cannot be examined, terraform, which opens the file too, will wait or report the error.
         let lock = state_lock(&path).ok().flatten()?;
         Some(foreigner(&lock, &path.to_string_lossy()))
     };
@@ -24,7 +24,7 @@ pub(super) fn beside_terraforms_own(ours: Rc<dyn Store>, path: PathBuf) -> Rc<dy
 fn foreigner(lock: &StateLock, path: &str) -> Foreigner {
     let described = lock.description.as_deref();
     let described = described.and_then(|text| serde_json::from_str::<LockInfo>(text).ok());
-    // It is written a moment after the lock is taken, and only its owner can read it.
+    // The description is written a moment after the lock is taken, and only its owner can read it.
     let mut info = described.unwrap_or_else(|| LockInfo {
         who: lock.process.and_then(user_of).unwrap_or_default(),
         path: path.to_owned(),
@@ -32,8 +32,8 @@ fn foreigner(lock: &StateLock, path: &str) -> Foreigner {
     });
     if info.info.is_empty() {
         info.info = match lock.process {
-            Some(process) => format!("process {process} of this machine"),
-            None => "a process that cannot be seen from here".to_owned(),
+            Some(process) => format!("process {process} on this machine"),
+            None => "a process not visible from here".to_owned(),
         };
     }
     Foreigner {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_that_left_no_word_is_told_by_its_process() {
+    fn a_holder_without_a_description_is_shown_by_its_process() {
         let own = std::process::id();
         for description in [None, Some("garbage".to_owned())] {
             let lock = StateLock {
@@ -62,7 +62,7 @@ mod tests {
             };
             let found = foreigner(&lock, "/x/terraform.tfstate");
             assert_eq!(found.info.path, "/x/terraform.tfstate");
-            assert_eq!(found.info.info, format!("process {own} of this machine"));
+            assert_eq!(found.info.info, format!("process {own} on this machine"));
             assert_eq!(found.info.who, user_of(own).unwrap());
             assert_eq!(found.process, Some(own));
         }

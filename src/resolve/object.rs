@@ -4,14 +4,18 @@ use std::rc::Rc;
 
 use super::init_lock::{TURN, init_lock};
 use super::state::StateRef;
-use super::{LockRequest, Place, aws_settings};
+use super::{LockPart, LockRequest, aws_settings};
 use crate::failure::Failure;
 use crate::lock::store::s3::{ObjectSettings, S3Store};
 use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::s3_names;
 
 impl LockRequest<'_> {
-    pub(super) async fn object(&self, state: &StateRef, s3: &S3Backend) -> Result<Place, Failure> {
+    pub(super) async fn object(
+        &self,
+        state: &StateRef,
+        s3: &S3Backend,
+    ) -> Result<LockPart, Failure> {
         let names = s3_names(s3, &state.workspace);
         let object = match &self.options.lock_id {
             Some(key) => lock_object(key, &s3.bucket),
@@ -28,7 +32,7 @@ impl LockRequest<'_> {
             let turn = format!("{}{TURN}.tflock", names.state_path);
             Rc::new(S3Store::new(&access, &s3.bucket, &turn, settings.clone()))
         });
-        Ok(Place {
+        Ok(LockPart {
             store: Rc::new(S3Store::new(&access, &s3.bucket, &object, settings)),
             is_terraforms_own: s3.use_lockfile && object == names.lock_object,
             path: names.lock_name.into(),
@@ -40,8 +44,8 @@ impl LockRequest<'_> {
     }
 }
 
-/// The object that `--lock-id` means: a name in the bucket, with or without it, and always a lock's. The state's own
-/// name stands in every message; an object of that name is never taken for a lock.
+/// The object that `--lock-id` names, with or without the bucket; always one with a lock's suffix. Messages show the
+/// state's own name, but an object of that name is never taken for a lock.
 fn lock_object(key: &str, bucket: &str) -> String {
     let inside = key
         .strip_prefix(bucket)

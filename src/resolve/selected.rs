@@ -1,4 +1,4 @@
-//! What is selected: backend and workspace, read before the lock is taken and compared again afterwards.
+//! The selection: backend and workspace, read before the lock is taken and compared again afterwards.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use crate::terraform::configuration::declared_backend;
 use crate::terraform::plan_file::{PlanFileError, PlannedBackend, read_plan_file};
 use crate::terraform::workspace::{Workspace, selected_workspace};
 
-/// How long it may take to read again what is selected: a file system can hang.
+/// How long reading the selection again may take: a file system can hang.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
-/// The backend and the workspace of a run, to be compared with what is selected later: a wait is long, and `init` or
+/// The backend and workspace of a run, to compare with the selection later: waiting takes long, and `init` or
 /// `workspace select` in another terminal changes what terraform reads when it starts.
 #[derive(Clone)]
 pub struct Selected(Arc<AtFirst>);
@@ -29,8 +29,8 @@ struct AtFirst {
 }
 
 impl Selected {
-    /// Whether it is still what terraform would work on; `None` if that cannot be read, or not in time. Read by a thread of
-    /// its own, so that a file system that hangs holds nobody up.
+    /// Whether it is still what terraform would use; `None` if that cannot be read in time. Uses a thread of its own,
+    /// so that a hanging file system blocks nothing.
     pub async fn is_unchanged(&self) -> Option<bool> {
         let selected = Arc::clone(&self.0);
         let look = tokio::task::spawn_blocking(move || {
@@ -41,12 +41,12 @@ impl Selected {
     }
 }
 
-/// All that it takes to read what is selected.
+/// The inputs for reading the selection.
 struct Reading {
     directory: PathBuf,
     environment: fn(&str) -> Option<OsString>,
     plan_file: Option<PathBuf>,
-    /// The lock is named by the user.
+    /// Whether the user named the lock.
     is_named: bool,
 }
 
@@ -92,16 +92,16 @@ impl Reading {
         })
     }
 
-    /// `apply PLANFILE` works with the backend that the plan was made for, and there on the selected workspace: the
-    /// plan's own is not looked at before terraform 1.15, which refuses another one (`Meta.Operation` in
-    /// `internal/command/meta_backend.go`; hashicorp/terraform#37954).
+    /// `apply PLANFILE` uses the plan's backend but the selected workspace: terraform ignores the plan's workspace
+    /// before 1.15, and then refuses a different one (`Meta.Operation` in `internal/command/meta_backend.go`;
+    /// hashicorp/terraform#37954).
     fn planned(&self) -> Result<Option<PlannedBackend>, Failure> {
         let Some(file) = &self.plan_file else {
             return Ok(None);
         };
         match read_plan_file(&self.directory.join(file)) {
             Ok(planned) => Ok(planned),
-            // For the time being the state of the directory stands for it.
+            // For now the directory's own state stands in for it.
             Err(PlanFileError::Encrypted { .. }) => Ok(None),
             Err(_) if self.is_named => Ok(None),
             Err(error) => Err(error.into()),
@@ -110,7 +110,7 @@ impl Reading {
 }
 
 impl LockRequest<'_> {
-    /// What is selected now, to be looked at again.
+    /// The current selection, to compare again later.
     #[must_use]
     pub fn selected(&self, resolved: &ResolvedLock) -> Selected {
         Selected(Arc::new(AtFirst {

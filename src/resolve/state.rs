@@ -1,8 +1,8 @@
-//! The state that is locked: which backend and workspace it belongs to, and the file that it is, where it is one.
+//! The state that is locked: its backend and workspace, and its file if it is one.
 
 use std::path::PathBuf;
 
-use super::{LockRequest, Place, local_state};
+use super::{LockPart, LockRequest, local_state};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -12,7 +12,7 @@ use crate::terraform::lock_name::local_state_path;
 use crate::terraform::plan_file::{PlanFileError, read_plan_file};
 use crate::terraform::workspace::Workspace;
 
-/// What is locked, before it is known where. Serialised it holds whatever secrets the backend has.
+/// The state to lock, before its lock is resolved. Serialising it includes the backend's secrets.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StateRef {
     pub(super) backend: Backend,
@@ -21,15 +21,15 @@ pub struct StateRef {
 }
 
 impl LockRequest<'_> {
-    /// OpenTofu can encrypt a plan, and then only it can tell which state it is for.
+    /// Whether OpenTofu has encrypted the plan: then only it knows the plan's state.
     pub(super) fn has_encrypted_plan(&self) -> bool {
         let file = self.command.and_then(|command| command.plan_file.as_ref());
         let plan = file.map(|file| read_plan_file(&self.directory.join(file)));
         matches!(plan, Some(Err(PlanFileError::Encrypted { .. })))
     }
 
-    /// The state file that is locked, if it is a file: the backend is local, or the command's flags name one that it
-    /// works on instead of the backend.
+    /// The locked state file, if it is a file: the backend is local, or the command's flags name a file to use instead
+    /// of the backend.
     pub(super) fn state_file(&self, state: &StateRef) -> Result<Option<PathBuf>, Failure> {
         let flag = self
             .command
@@ -45,19 +45,19 @@ impl LockRequest<'_> {
         Ok(local.map(|local| local_state_path(self.directory, &local, &state.workspace, flag)))
     }
 
-    /// Where a plain terraform locks a state file, our lock is not to be had while it does.
+    /// Makes our lock count as held while a plain terraform locks the state file.
     pub(super) fn beside_terraforms_own(
         &self,
-        places: Vec<Place>,
+        parts: Vec<LockPart>,
         state: &StateRef,
-    ) -> Result<Vec<Place>, Failure> {
+    ) -> Result<Vec<LockPart>, Failure> {
         let Some(file) = self.state_file(state)? else {
-            return Ok(places);
+            return Ok(parts);
         };
-        let beside = |place: Place| Place {
-            store: local_state::beside_terraforms_own(place.store, file.clone()),
-            ..place
+        let beside = |part: LockPart| LockPart {
+            store: local_state::beside_terraforms_own(part.store, file.clone()),
+            ..part
         };
-        Ok(places.into_iter().map(beside).collect())
+        Ok(parts.into_iter().map(beside).collect())
     }
 }

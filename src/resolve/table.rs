@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::init_lock::{TURN, init_lock};
 use super::state::StateRef;
-use super::{LockRequest, Place};
+use super::{LockPart, LockRequest};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::Store;
@@ -17,12 +17,12 @@ impl LockRequest<'_> {
         &self,
         state: &StateRef,
         s3: Option<&S3Backend>,
-    ) -> Result<Place, Failure> {
+    ) -> Result<LockPart, Failure> {
         let own_table = s3.and_then(|s3| s3.dynamodb_table.as_ref());
         let table = self.options.table.as_ref().or(own_table).ok_or_else(|| {
             Failure::new(
                 exit_code::CONFIGURATION,
-                "`--store dynamodb` needs a table, and the backend names none",
+                "`--store dynamodb` needs a table, but the backend has none",
             )
             .hint("name it with `--table NAME`")
         })?;
@@ -53,7 +53,7 @@ impl LockRequest<'_> {
             };
             init_lock(&access, s3, &state.workspace, turn)
         });
-        Ok(Place {
+        Ok(LockPart {
             store: Rc::new(DynamoDbStore::new(&access, table, &key)),
             is_terraforms_own,
             path: key,
@@ -65,7 +65,7 @@ impl LockRequest<'_> {
     }
 }
 
-/// Whether a table could have that name, or that ARN, which DynamoDB takes for one.
+/// Whether it is a possible table name, or an ARN, which DynamoDB accepts too.
 fn is_table(name: &str) -> bool {
     let (name, further) = match name.strip_prefix("arn:") {
         Some(rest) => (rest, ":/"),
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_table_can_be_called_is_none() {
+    fn impossible_table_names_are_rejected() {
         for name in [
             "locks",
             "My_locks-1.eu",

@@ -42,8 +42,8 @@ fn a_backend_that_trusts_any_certificate_is_refused() {
         |tflock| tflock.arg("plan"),
         &Refusal {
             code: 78,
-            error: "the backend's `insecure` is not supported: a lock is worth nothing if anybody can answer for it",
-            hint: "name the server's certificate authority with `custom_ca_bundle`",
+            error: "the backend's `insecure` is not supported: without certificate checks anyone could answer for the lock",
+            hint: "set `custom_ca_bundle` to the server's certificate authority",
         },
     );
 }
@@ -70,7 +70,7 @@ fn lock_objects_need_an_s3_backend() {
         |tflock| tflock.args(["--store", "s3", "plan"]),
         &Refusal {
             code: 78,
-            error: "`--store s3` needs an S3 backend, and this one is `local`",
+            error: "`--store s3` needs an S3 backend, but this one is `local`",
             hint: "leave `--store` out, or use `--store local` or `--table NAME`",
         },
     );
@@ -80,7 +80,7 @@ fn lock_objects_need_an_s3_backend() {
 fn lock_items_need_a_table() {
     let refusal = Refusal {
         code: 78,
-        error: "`--store dynamodb` needs a table, and the backend names none",
+        error: "`--store dynamodb` needs a table, but the backend has none",
         hint: "name it with `--table NAME`",
     };
     for bench in [

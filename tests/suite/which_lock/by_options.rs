@@ -52,9 +52,7 @@ fn of_two_configured_locks_one_alone_is_refused_because_terraform_would_take_nei
         let refused = scene.tflock(["--store", store, "apply"]).run();
         let refused = refused.ended_with(78);
         assert!(
-            refused
-                .stderr
-                .contains("terraform locks this state in two places"),
+            refused.stderr.contains("the backend uses two locks"),
             "{}",
             refused.stderr
         );

@@ -89,8 +89,8 @@ fn a_shared_backend_without_a_table_is_locked_on_this_machine_and_that_is_said()
     let expected = Finished {
         stdout: String::new(),
         stderr:
-            "tflock: the lock keeps apart this user's runs on this machine only, while others share the \
-                 backend `gcs`: name a DynamoDB table with `--table` to lock for all\n"
+            "tflock: the lock protects only your own runs on this machine, but the backend `gcs` is shared: \
+                 name a DynamoDB table with `--table` to lock for all\n"
                 .to_owned(),
         status: Status::Code(0),
     };
