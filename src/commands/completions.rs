@@ -15,7 +15,7 @@ use crate::ui;
 /// Prints the script.
 ///
 /// # Errors
-/// When stdout does not take it.
+/// When stdout cannot be written.
 pub fn run(arguments: &CompletionsArguments) -> anyhow::Result<Outcome> {
     ui::print(&completion_script(arguments.shell)?)?;
     Ok(Outcome::Exit(0))

@@ -1,5 +1,5 @@
-//! `tflock exec`: the lock round any program. Each terraform inside runs under our lock where it works on the state that is
-//! locked, and takes its own anywhere else; one that is called by its path locks for itself.
+//! `tflock exec`: holds the lock while any program runs. An inner terraform on the locked state runs under our lock; on
+//! any other state it takes its own lock. One that is called by its path locks for itself.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::ui::Prompts;
 /// Runs the program under the lock.
 ///
 /// # Errors
-/// Whatever keeps it from running.
+/// Why it cannot run.
 pub fn run(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outcome> {
     block_on(locked(context, arguments)).context("starting the runtime")?
 }
@@ -55,7 +55,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
             ChildLocking::TurnedOff => {
                 if let Some(name) = terraform_by_path(program, rest) {
                     context.ui.notice(&format!(
-                        "`{}` locks for itself, and on the state that is locked here it would be refused: call it by its \
+                        "`{}` would lock for itself, and be refused on the state that is locked here: call it by its \
                          name, `{name}`",
                         printable(&program.to_string_lossy())
                     ));
@@ -63,7 +63,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
             }
             ChildLocking::KeptWaiting(_) => {
                 context.ui.notice(
-                    "terraform has to lock this workspace by itself: others can lock it between two commands of the program",
+                    "terraform must lock this workspace itself, so other runs can take the lock between two commands of the program",
                 );
             }
         }
@@ -90,7 +90,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
     Ok(run_under_lock(context, request, resolved, spec, &child).await?)
 }
 
-/// The name of a terraform that takes a lock and does not come by its shim.
+/// The name of a terraform that takes a lock but is not called through its shim.
 fn terraform_by_path(program: &OsStr, arguments: &[OsString]) -> Option<&'static str> {
     let name = known_name(Path::new(program)).filter(|name| program != *name)?;
     let (_, words) = split_chdir(arguments.to_vec());
@@ -101,7 +101,7 @@ fn terraform_by_path(program: &OsStr, arguments: &[OsString]) -> Option<&'static
     takes_lock.then_some(name)
 }
 
-/// What the program sees: a shim for each terraform on PATH, and our options for those.
+/// The program's environment: a shim for each terraform on PATH, and our options for those.
 fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
     let options = &context.options;
     let wait = match options.wait {
@@ -131,7 +131,7 @@ fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
     let path = path.map_err(|error| {
         Failure::new(
             exit_code::CONFIGURATION,
-            format!("cannot create the shim for the terraform inside: {error}"),
+            format!("cannot create the terraform shim: {error}"),
         )
         .hint("set XDG_STATE_HOME to a directory of your own (mode 700)")
     })?;

@@ -1,10 +1,10 @@
-//! `tflock force-unlock`: removes the lock of a dead holder, after asking: exactly what was shown, or nothing.
+//! `tflock force-unlock`: after asking, removes the lock of a dead holder: exactly the one shown, or nothing.
 
 mod by_terraform;
 
 use anyhow::Context as _;
 
-use super::status::{Seen, changed, look};
+use super::status::{ObservedPart, changed, look};
 use crate::cli::ForceUnlockArguments;
 use crate::context::{Context, block_on};
 use crate::exit_code;
@@ -19,27 +19,27 @@ use crate::ui::{Reply, holder};
 /// Removes the lock.
 ///
 /// # Errors
-/// A refusal, or a store that fails.
+/// It is refused, or the store fails.
 pub fn run(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::Result<Outcome> {
     block_on(unlock(context, arguments)).context("starting the runtime")?
 }
 
 async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::Result<Outcome> {
-    let seen = look(context).await?;
-    if by_terraform::applies(&seen, arguments) {
+    let parts = look(context).await?;
+    if by_terraform::applies(&parts, arguments) {
         return Err(by_terraform::unlock(context, arguments)?.into());
     }
-    let held: Vec<(&dyn Store, &Stored, &Assessment)> = seen
+    let held: Vec<(&dyn Store, &Stored, &Assessment)> = parts
         .iter()
-        .filter_map(|Seen { store, held, .. }| {
+        .filter_map(|ObservedPart { store, held, .. }| {
             let (stored, assessment) = held.as_ref()?;
             Some((store.as_ref(), stored, assessment))
         })
         .collect();
     if let (true, Some(id)) = (held.is_empty(), &arguments.id) {
-        let names: Vec<String> = seen
+        let names: Vec<String> = parts
             .iter()
-            .map(|Seen { store, .. }| format!("`{}`", store.key()))
+            .map(|ObservedPart { store, .. }| format!("`{}`", store.key()))
             .collect();
         return Err(Failure::new(
             exit_code::REFUSED,
@@ -55,11 +55,11 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
         .into());
     }
     if held.is_empty() {
-        for place in &seen {
+        for part in &parts {
             context.ui.notice(&format!(
                 "`{}` in {} is not locked: there is nothing to remove",
-                place.store.key(),
-                place.store.place()
+                part.store.key(),
+                part.store.place()
             ));
         }
         return Ok(Outcome::Exit(0));
@@ -73,7 +73,7 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
             context.ui.subject(&title, &rows);
         }
         if let Revision::KernelLock { .. } = stored.revision {
-            // Nobody can remove it, and the store says why.
+            // A kernel lock cannot be removed; the store says why.
             remove(*store, &context.machine(), stored)
                 .await
                 .map_err(Failure::from)?;
@@ -86,7 +86,7 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
         confirm(
             context,
             if any_lives {
-                "Its holder is alive and goes on without the lock: the state can be lost."
+                "Its holder is alive and will go on without the lock: the state can be lost."
             } else {
                 "If its holder still runs, the state can be lost."
             },
@@ -101,7 +101,7 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
     Ok(Outcome::Exit(0))
 }
 
-/// Whether this lock may be removed at all.
+/// Checks whether this lock may be removed at all.
 fn permit(
     context: &Context,
     arguments: &ForceUnlockArguments,
@@ -114,7 +114,7 @@ fn permit(
     {
         return Err(Failure::new(
             exit_code::REFUSED,
-            format!("the lock that is held is not `{wanted}`, and was left alone"),
+            format!("the current lock is not `{wanted}`; it was left alone"),
         )
         .hint(format!(
             "look at it with `{}`",
@@ -124,10 +124,10 @@ fn permit(
     if assessment.liveness == Liveness::Alive && !arguments.force {
         return Err(Failure::new(
             exit_code::REFUSED,
-            "the holder is alive: without its lock it would go on and write the state",
+            "the holder is alive: it would go on and write the state without its lock",
         )
         .hint(format!(
-            "wait until it has ended (`{}` tells), or ask its owner to stop it; `--force` removes the lock all the \
+            "wait until it has ended (see `{}`), or ask its owner to stop it; `--force` removes the lock all the \
              same",
             context.command_line("status")
         )));
@@ -150,11 +150,11 @@ fn confirm(context: &Context, danger: &str) -> Result<(), Failure> {
             exit_code::REFUSED,
             "not confirmed: the lock was left alone",
         )
-        .hint("type the whole word `yes` to remove it")),
+        .hint("type `yes` in full to remove it")),
     }
 }
 
-/// A heartbeat since it was shown is the same lock, but a living holder: only `--force` goes on then.
+/// If a heartbeat came since it was shown, it is the same lock with a living holder: then only `--force` removes it.
 async fn remove_shown(
     context: &Context,
     store: &dyn Store,

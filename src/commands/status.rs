@@ -1,4 +1,4 @@
-//! `tflock status`: who holds the lock, and whether they are alive.
+//! `tflock status`: who holds the lock, and whether that run is alive.
 
 use std::io::IsTerminal as _;
 use std::rc::Rc;
@@ -26,33 +26,33 @@ use crate::text::printable;
 use crate::ui::waiting::Waiting;
 use crate::ui::{self, Reply, holder};
 
-/// How often a wait for the end of a lock looks.
+/// How often to look while waiting for the lock to become free.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(700);
 
-/// How often a holder that seems silent is looked at.
+/// How often to look at a holder that seems to have stopped.
 const WATCH_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// What stands in one place of the lock.
-pub(super) struct Seen {
+/// One part of the lock, as observed.
+pub(super) struct ObservedPart {
     pub store: Rc<dyn Store>,
     pub held: Option<(Stored, Assessment)>,
-    /// terraform's own lock, of which this one tells nothing.
+    /// terraform's own lock, which tflock does not support and this part says nothing about.
     pub unspoken: Option<OwnLock>,
 }
 
-/// The lock as a whole.
+/// The status of the whole lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
+enum LockStatus {
     Free,
-    /// Only terraform could tell.
+    /// Only terraform can tell.
     Unknown,
     Stale,
     Held,
 }
 
-impl Standing {
-    fn of(place: &Seen) -> Self {
-        match (&place.held, &place.unspoken) {
+impl LockStatus {
+    fn of(part: &ObservedPart) -> Self {
+        match (&part.held, &part.unspoken) {
             (None, None) => Self::Free,
             (None, Some(_)) => Self::Unknown,
             (Some((_, assessment)), _) => match assessment.liveness {
@@ -75,30 +75,30 @@ impl Standing {
 /// Shows the lock.
 ///
 /// # Errors
-/// Whatever keeps it from being read.
+/// Why it cannot be read.
 pub fn run(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Outcome> {
     block_on(show(context, arguments)).context("starting the runtime")?
 }
 
 async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Outcome> {
-    let seen = look(context).await?;
+    let parts = look(context).await?;
     if arguments.json {
-        ui::print_json(&as_json(&seen))?;
-        return Ok(outcome(&seen, arguments));
+        ui::print_json(&as_json(&parts))?;
+        return Ok(outcome(&parts, arguments));
     }
-    for place in &seen {
-        ui::print(&as_text(place, context.machine().wall()))?;
+    for part in &parts {
+        ui::print(&as_text(part, context.machine().wall()))?;
     }
-    // With stdout in a pipe the answer goes to a program, which nobody should have to wait for.
+    // With stdout in a pipe, the reader is a program that should not have to wait for an answer.
     let can_ask = context.ui.can_ask() && std::io::stdout().is_terminal();
-    if can_ask && offer(context, &seen).await? == Standing::Free {
+    if can_ask && offer(context, &parts).await? == LockStatus::Free {
         return Ok(Outcome::Exit(0));
     }
-    Ok(outcome(&seen, arguments))
+    Ok(outcome(&parts, arguments))
 }
 
-/// Reads one place. A holder that seems silent by its own clock is watched for one heartbeat: other machines' clocks are not
-/// trusted.
+/// Reads one part. A holder that seems to have stopped by our clock is watched for one heartbeat: other machines'
+/// clocks are not trusted.
 async fn look_at(
     context: &Context,
     store: &dyn Store,
@@ -111,7 +111,7 @@ async fn look_at(
         let Some(left) = assessment.settles_in else {
             return Ok(Some((stored, assessment)));
         };
-        // A script has no need to know what takes so long.
+        // Scripts need not know what takes so long.
         if console::user_attended_stderr() && !std::mem::replace(&mut was_told, true) {
             context.ui.notice(&format!(
                 "the holder seems to have stopped; watching for its next heartbeat, {} s at most",
@@ -123,8 +123,8 @@ async fn look_at(
     Ok(None)
 }
 
-/// Reads every place of the lock.
-pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
+/// Reads every part of the lock.
+pub(super) async fn look(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
     let directory = context.working_directory();
     let resolved = resolve::find(LockRequest {
         options: &context.options,
@@ -133,15 +133,15 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
         command: None,
     })
     .await?;
-    let mut seen: Vec<Seen> = Vec::new();
+    let mut parts: Vec<ObservedPart> = Vec::new();
     for store in resolved.stores {
-        seen.push(Seen {
+        parts.push(ObservedPart {
             held: look_at(context, store.as_ref()).await?,
             store,
             unspoken: resolved.unspoken.clone(),
         });
     }
-    let is_free = seen.iter().all(|place| place.held.is_none());
+    let is_free = parts.iter().all(|part| part.held.is_none());
     if is_free
         && context.options.lock_id.is_none()
         && !is_terraform_directory(&directory, &variable)
@@ -153,47 +153,48 @@ pub(super) async fn look(context: &Context) -> Result<Vec<Seen>, Failure> {
                 directory.display()
             ),
         )
-        .hint("did you mean another directory? name it with `-chdir=DIR` before the command"));
+        .hint("did you mean another directory? put `-chdir=DIR` before the command"));
     }
-    Ok(seen)
+    Ok(parts)
 }
 
-fn standing(seen: &[Seen]) -> Standing {
-    seen.iter()
-        .map(Standing::of)
+fn status(parts: &[ObservedPart]) -> LockStatus {
+    parts
+        .iter()
+        .map(LockStatus::of)
         .max()
-        .unwrap_or(Standing::Free)
+        .unwrap_or(LockStatus::Free)
 }
 
-fn outcome(seen: &[Seen], arguments: &StatusArguments) -> Outcome {
+fn outcome(parts: &[ObservedPart], arguments: &StatusArguments) -> Outcome {
     if !arguments.exit_code {
         return Outcome::Exit(0);
     }
-    Outcome::Exit(match standing(seen) {
-        Standing::Free => 0,
-        Standing::Unknown => exit_code::CONFIGURATION,
-        Standing::Held => exit_code::HELD,
-        Standing::Stale => exit_code::LOST,
+    Outcome::Exit(match status(parts) {
+        LockStatus::Free => 0,
+        LockStatus::Unknown => exit_code::CONFIGURATION,
+        LockStatus::Held => exit_code::HELD,
+        LockStatus::Stale => exit_code::LOST,
     })
 }
 
-fn as_text(place: &Seen, now: DateTime<Utc>) -> String {
-    let standing = Standing::of(place);
-    let style = match standing {
-        Standing::Free => console::Style::new().green(),
-        Standing::Stale => console::Style::new().red(),
-        Standing::Held | Standing::Unknown => console::Style::new().yellow(),
+fn as_text(part: &ObservedPart, now: DateTime<Utc>) -> String {
+    let status = LockStatus::of(part);
+    let style = match status {
+        LockStatus::Free => console::Style::new().green(),
+        LockStatus::Stale => console::Style::new().red(),
+        LockStatus::Held | LockStatus::Unknown => console::Style::new().yellow(),
     };
     let mut lines = vec![format!(
         "{}  {}",
-        style.bold().apply_to(standing.word()),
-        printable(place.store.key())
+        style.bold().apply_to(status.word()),
+        printable(part.store.key())
     )];
-    let mut rows = vec![("in", where_it_is(place))];
-    if let (None, Some(own)) = (&place.held, &place.unspoken) {
+    let mut rows = vec![("in", where_it_is(part))];
+    if let (None, Some(own)) = (&part.held, &part.unspoken) {
         rows.push(("to know", own.advice.clone()));
     }
-    if let Some((stored, assessment)) = &place.held {
+    if let Some((stored, assessment)) = &part.held {
         rows.extend(holder::rows(&stored.record, assessment, now));
     }
     lines.extend(ui::stdout_rows(&rows));
@@ -202,38 +203,38 @@ fn as_text(place: &Seen, now: DateTime<Utc>) -> String {
 }
 
 /// Where the lock is: terraform's own may be held, or may be the one that counts.
-fn where_it_is(place: &Seen) -> String {
-    match (&place.held, &place.unspoken) {
+fn where_it_is(part: &ObservedPart) -> String {
+    match (&part.held, &part.unspoken) {
         (Some((stored, _)), _) if is_kernels(stored) => {
             "terraform's own lock on the state file".to_owned()
         }
         (None, Some(own)) => own.place.clone(),
-        _ => place.store.place(),
+        _ => part.store.place(),
     }
 }
 
-/// Whether it is a lock that the kernel keeps, for a plain terraform.
+/// Whether it is a kernel lock of a plain terraform.
 fn is_kernels(stored: &Stored) -> bool {
     matches!(stored.revision, Revision::KernelLock { .. })
 }
 
-fn as_json(seen: &[Seen]) -> Value {
+fn as_json(parts: &[ObservedPart]) -> Value {
     json!({
-        "status": standing(seen).word(),
-        "locks": seen.iter().map(place_as_json).collect::<Vec<_>>(),
+        "status": status(parts).word(),
+        "locks": parts.iter().map(part_as_json).collect::<Vec<_>>(),
     })
 }
 
-fn place_as_json(place: &Seen) -> Value {
+fn part_as_json(part: &ObservedPart) -> Value {
     json!({
-        "status": Standing::of(place).word(),
-        "lock_id": place.store.key(),
-        "store": match (&place.held, &place.unspoken) {
+        "status": LockStatus::of(part).word(),
+        "lock_id": part.store.key(),
+        "store": match (&part.held, &part.unspoken) {
             (None, Some(own)) => &own.backend,
-            _ => place.store.kind(),
+            _ => part.store.kind(),
         },
-        "place": where_it_is(place),
-        "holder": place.held.as_ref().map(|(stored, assessment)| holder_as_json(stored, assessment)),
+        "place": where_it_is(part),
+        "holder": part.held.as_ref().map(|(stored, assessment)| holder_as_json(stored, assessment)),
     })
 }
 
@@ -250,7 +251,7 @@ fn holder_as_json(stored: &Stored, assessment: &Assessment) -> Value {
     })
 }
 
-/// The process that has the lock, where the kernel tells.
+/// The process with the lock, if the kernel tells.
 fn process(stored: &Stored) -> Option<u32> {
     match stored.revision {
         Revision::KernelLock { process } => process,
@@ -258,38 +259,38 @@ fn process(stored: &Stored) -> Option<u32> {
     }
 }
 
-/// Ends with a question where there is something to confirm; its default is no. Says how the lock stands then.
-async fn offer(context: &Context, seen: &[Seen]) -> Result<Standing, Failure> {
-    let standing = standing(seen);
-    let question = match standing {
-        Standing::Free | Standing::Unknown => return Ok(standing),
-        Standing::Stale => "Release it?",
-        Standing::Held => "Wait until it is free?",
+/// Asks whether to release a stale lock or to wait for a held one; the default is no. Returns the status afterwards.
+async fn offer(context: &Context, parts: &[ObservedPart]) -> Result<LockStatus, Failure> {
+    let status = status(parts);
+    let question = match status {
+        LockStatus::Free | LockStatus::Unknown => return Ok(status),
+        LockStatus::Stale => "Release it?",
+        LockStatus::Held => "Wait until it is free?",
     };
     if context.ui.confirm(question) == Reply::No {
-        return Ok(standing);
+        return Ok(status);
     }
-    for place in seen {
-        if standing == Standing::Stale {
-            release(context, place).await?;
+    for part in parts {
+        if status == LockStatus::Stale {
+            release(context, part).await?;
         } else {
-            wait_until_free(context, place.store.as_ref()).await?;
+            wait_until_free(context, part.store.as_ref()).await?;
         }
     }
-    context.ui.notice(match standing {
-        Standing::Stale => "released",
-        Standing::Held | Standing::Unknown | Standing::Free => "the lock is free",
+    context.ui.notice(match status {
+        LockStatus::Stale => "released",
+        LockStatus::Held | LockStatus::Unknown | LockStatus::Free => "the lock is free",
     });
-    Ok(Standing::Free)
+    Ok(LockStatus::Free)
 }
 
-async fn release(context: &Context, place: &Seen) -> Result<(), Failure> {
-    let Some((shown, _)) = &place.held else {
+async fn release(context: &Context, part: &ObservedPart) -> Result<(), Failure> {
+    let Some((shown, _)) = &part.held else {
         return Ok(());
     };
-    match remove(place.store.as_ref(), &context.machine(), shown).await? {
+    match remove(part.store.as_ref(), &context.machine(), shown).await? {
         Removal::Removed => Ok(()),
-        Removal::Changed(_) => Err(changed(context, place.store.as_ref())),
+        Removal::Changed(_) => Err(changed(context, part.store.as_ref())),
     }
 }
 
@@ -297,7 +298,7 @@ pub(super) fn changed(context: &Context, store: &dyn Store) -> Failure {
     Failure::new(
         exit_code::REFUSED,
         format!(
-            "the lock `{}` has changed since it was shown, and was left alone",
+            "the lock `{}` has changed since it was shown; it was left alone",
             store.key()
         ),
     )

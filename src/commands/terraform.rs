@@ -1,4 +1,4 @@
-//! `tflock <terraform command>`: under the lock where terraform would lock, else terraform itself.
+//! `tflock <terraform command>`: runs terraform under the lock if it would lock, else execs it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -17,16 +17,16 @@ use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
 use crate::terraform::command::{Classified, Effect, Input, LockSwitch, LockingCommand, classify};
 use crate::ui::Prompts;
 
-/// The silence after which a plan may be replaced: it writes no state.
+/// How long without a heartbeat until a plan's lock expires: it writes no state.
 const PLAN_EXPIRY: std::time::Duration = std::time::Duration::from_mins(1);
 
-/// The wait that is proposed to those whose own was over.
+/// The wait that hints suggest after a timeout.
 const LONGER_WAIT: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// Runs terraform with `arguments`.
 ///
 /// # Errors
-/// Whatever keeps terraform from running under its lock.
+/// Why terraform cannot run under its lock.
 pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcome> {
     let program = context.terraform()?;
     let classified = classify(&arguments, &variable).map_err(Failure::from)?;
@@ -37,34 +37,32 @@ pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcom
         return Err(misplaced_failure(context, &misplaced).into());
     }
     let command = match classified {
-        // A directory that is not there is terraform's to complain about.
+        // terraform reports a missing directory.
         Classified::Locking(command) if context.working_directory().is_dir() => command,
         Classified::Locking(_) | Classified::PassThrough => {
             return Err(pass_through(context, &program, arguments).into());
         }
     };
     if command.lock == LockSwitch::Skip {
-        context
-            .ui
-            .notice("`-lock=false`: running without a lock, as terraform was told to");
+        context.ui.notice("`-lock=false`: running without a lock");
         return Err(pass_through(context, &program, arguments).into());
     }
     block_on(locked(context, &program, arguments, &command)).context("starting the runtime")?
 }
 
-/// terraform would refuse it, after a wait for the lock.
+/// terraform would refuse the option, but only after the wait for the lock.
 fn misplaced_failure(context: &Context, misplaced: &Misplaced) -> Failure {
     Failure::new(
         exit_code::USAGE,
         format!(
-            "`{}` stands behind the command, where options are terraform's",
+            "`{}` is a tflock option, but after the command options are terraform's",
             misplaced.option
         ),
     )
     .hint(format!("type `{}`", context.command_line(&misplaced.line)))
 }
 
-/// Becomes terraform, untouched.
+/// Execs terraform with everything unchanged.
 fn pass_through(context: &Context, program: &Path, arguments: Vec<OsString>) -> Failure {
     let mut command = Command::new(program);
     command.arguments = context.with_chdir(arguments);
@@ -90,7 +88,7 @@ async fn locked(
         let mut child = Command::new(program);
         child.environment = context.shim_variables();
         if context.is_shim() {
-            // Whoever called us may run others like us, and wants Ctrl-C to reach all of them.
+            // Our caller may run several programs like us, and Ctrl-C should reach all of them.
             child.hand_over = HandOver::OnDemand;
         }
         let arguments = match locking {
@@ -137,7 +135,7 @@ async fn locked(
             None => context.typed.patience_said(),
         },
     };
-    // For the command lines that it tells people to type.
+    // For the command lines in hints.
     let naming = resolved
         .local_name
         .as_ref()

@@ -1,16 +1,16 @@
-//! A lock that tflock does not speak is terraform's to remove: its own `force-unlock`, with its own question.
+//! Locks that tflock does not support are left to terraform's own `force-unlock`, with its own question.
 
 use crate::child::{Command, replace_by};
 use crate::cli::ForceUnlockArguments;
-use crate::commands::status::Seen;
+use crate::commands::status::ObservedPart;
 use crate::context::Context;
 use crate::exit_code;
 use crate::failure::Failure;
 
-/// Whether it is terraform's own lock that is meant: it counts here, and none of ours bears that ID.
-pub(super) fn applies(seen: &[Seen], arguments: &ForceUnlockArguments) -> bool {
-    seen.iter().any(|place| {
-        let ours = place
+/// Whether terraform's own lock is meant: it is the one that counts, and none of ours has that ID.
+pub(super) fn applies(parts: &[ObservedPart], arguments: &ForceUnlockArguments) -> bool {
+    parts.iter().any(|part| {
+        let ours = part
             .held
             .as_ref()
             .map(|(stored, _)| stored.record.lock_id());
@@ -19,14 +19,14 @@ pub(super) fn applies(seen: &[Seen], arguments: &ForceUnlockArguments) -> bool {
             (Some(_), None) => true,
             (Some(held), Some(wanted)) => held.as_ref().is_some_and(|held| held.0 == *wanted),
         };
-        place.unspoken.is_some() && !is_ours
+        part.unspoken.is_some() && !is_ours
     })
 }
 
-/// Becomes `terraform force-unlock`. Returns only what keeps it from that.
+/// Execs `terraform force-unlock`. Returns only on failure.
 ///
 /// # Errors
-/// An ID that is missing: terraform does not unlock without one.
+/// The ID is missing: terraform needs one.
 pub(super) fn unlock(
     context: &Context,
     arguments: &ForceUnlockArguments,
@@ -34,10 +34,10 @@ pub(super) fn unlock(
     let Some(id) = &arguments.id else {
         return Err(Failure::new(
             exit_code::USAGE,
-            "this lock is terraform's own, and terraform removes it only by its ID",
+            "this lock is terraform's own, and terraform needs its ID to remove it",
         )
         .hint(format!(
-            "name the ID that terraform prints when it meets the lock: `{}`",
+            "give the ID that terraform prints when the lock is held: `{}`",
             context.command_line("force-unlock LOCK_ID")
         )));
     };
@@ -45,7 +45,7 @@ pub(super) fn unlock(
     if arguments.yes {
         words.push("-force".into());
     }
-    // An ID is never read as an option.
+    // After `--` an ID is never read as an option.
     words.extend(["--".into(), id.into()]);
     let mut terraform = Command::new(context.terraform()?);
     terraform.arguments = context.with_chdir(words);

@@ -1,4 +1,4 @@
-//! At a terminal only the whole word `yes` removes a lock, and only the lock that was shown.
+//! At a terminal only a full `yes` removes a lock, and only the lock that was shown.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -49,7 +49,7 @@ fn anything_but_yes_leaves_it_alone() {
         assert_eq!(terminal.wait(), Status::Code(77), "{keys:?}: {terminal}");
         let output = without_escapes(&terminal.output());
         let words = "error: not confirmed: the lock was left alone\n\
-                     hint: type the whole word `yes` to remove it\n";
+                     hint: type `yes` in full to remove it\n";
         assert!(output.ends_with(words), "{output}");
         assert_eq!(scene.table.locks(), [LOCK]);
     }
@@ -63,7 +63,7 @@ fn whoever_forces_out_a_living_holder_is_told_that_it_lives() {
     terminal.send(b"no\r");
     assert_eq!(terminal.wait(), Status::Code(77), "{terminal}");
     let output = without_escapes(&terminal.output());
-    let question = "Its holder is alive and goes on without the lock: the state can be lost.\n\
+    let question = "Its holder is alive and will go on without the lock: the state can be lost.\n\
                     Remove this lock? Only `yes` is accepted: no\n";
     assert!(output.contains(question), "{output}");
     scene.workspace.let_go();
@@ -93,7 +93,7 @@ fn another_lock_in_its_place_is_left_alone() {
     let output = without_escapes(&terminal.output());
     assert!(
         output.contains(
-            "error: the lock `locks/app` has changed since it was shown, and was left alone\n"
+            "error: the lock `locks/app` has changed since it was shown; it was left alone\n"
         ),
         "{output}"
     );

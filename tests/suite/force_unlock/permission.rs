@@ -149,7 +149,7 @@ fn in_a_directory_that_is_none_of_terraforms_nothing_is_free() {
             .run()
             .ended_with(78)
             .with_stderr("error: there is neither a configuration nor a state in `")
-            .with_stderr("hint: did you mean another directory? name it with `-chdir=DIR`");
+            .with_stderr("hint: did you mean another directory? put `-chdir=DIR`");
     }
     workspace.write("main.tf", "");
     workspace.tflock(["status"]).run().succeeded();
@@ -171,7 +171,7 @@ fn another_id_than_that_of_the_lock_removes_nothing() {
         "  held by  <who> (terraform apply, since <time>)",
         "  holder   unknown: this lock gives no heartbeat",
         "  lock ID  <ID>",
-        "error: the lock that is held is not `4db125df`, and was left alone",
+        "error: the current lock is not `4db125df`; it was left alone",
         &format!("hint: look at it with `{}`", look_again(&scene)),
     ];
     says(refused, 77, &lines);
@@ -187,9 +187,9 @@ fn the_lock_of_a_living_holder_wants_force() {
         "  held by  <who> (apply, since <time>)",
         "  holder   alive, last heartbeat <age> ago",
         "  lock ID  <ID>",
-        "error: the holder is alive: without its lock it would go on and write the state",
+        "error: the holder is alive: it would go on and write the state without its lock",
         &format!(
-            "hint: wait until it has ended (`{}` tells), or ask its owner to stop it; `--force` removes the lock \
+            "hint: wait until it has ended (see `{}`), or ask its owner to stop it; `--force` removes the lock \
              all the same",
             look_again(&scene)
         ),

@@ -222,8 +222,7 @@ fn a_run_that_was_told_not_to_lock_says_so_and_is_passed_on() {
     let scene = Scene::running(Script::new());
     let told = Finished {
         stdout: String::new(),
-        stderr: "tflock: `-lock=false`: running without a lock, as terraform was told to\n"
-            .to_owned(),
+        stderr: "tflock: `-lock=false`: running without a lock\n".to_owned(),
         status: Status::Code(0),
     };
     let run = |arguments: &[&str], variable: (&str, &str)| {

@@ -106,7 +106,7 @@ fn a_stale_lock_that_changed_meanwhile_is_left_alone() {
     assert_eq!(terminal.wait(), Status::Code(77), "{terminal}");
     let output = without_escapes(&terminal.output());
     let words = format!(
-        "error: the lock `{LOCK}` has changed since it was shown, and was left alone\n\
+        "error: the lock `{LOCK}` has changed since it was shown; it was left alone\n\
          hint: look again with `tflock --table {} --lock-id {LOCK} status`\n",
         scene.table.name()
     );
