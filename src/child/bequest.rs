@@ -1,8 +1,8 @@
-//! What a killed tflock leaves to its witness: to become tflock once more, and to give the lock back.
+//! What a killed tflock leaves to its witness: the means to exec tflock again and release the lock.
 //!
-//! All of it is prepared before the witness is forked, because that may make system calls only: tflock's own file, open, so
-//! that it does not matter whether it was replaced or deleted meanwhile; the environment; and what there is to do, in memory
-//! that is handed on as a descriptor, because it may hold secrets. Nothing of it stands on a command line.
+//! Everything is prepared before the witness is forked, because the fork may make only system calls: tflock's
+//! executable, open, so that replacing or deleting it does not matter; the environment; and the instructions, in a
+//! memory file that is inherited, because they may hold secrets. None of it appears on a command line.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
@@ -18,10 +18,10 @@ use super::inherited;
 use super::title::rename;
 use super::witness::NAME;
 
-/// What stands for a descriptor or a group that there is none of.
+/// A missing descriptor or group on the command line.
 const NONE: &str = "-";
 
-/// What there is to do, and what it takes.
+/// The instructions, and everything needed to carry them out.
 #[derive(Debug)]
 pub struct Bequest {
     executable: OwnedFd,
@@ -30,10 +30,11 @@ pub struct Bequest {
 }
 
 impl Bequest {
-    /// Whoever is to carry it out reads `content`.
+    /// Prepares to hand `content` to the process that carries it out.
     ///
     /// # Errors
-    /// What the system says. Only Linux tells who is left in a process group, and without that nobody may give back a lock.
+    /// The system refuses. Only Linux tells which processes are left in a process group, without which a lock must not
+    /// be released.
     #[cfg(target_os = "linux")]
     pub fn prepare(content: &[u8]) -> io::Result<Self> {
         use std::io::Write as _;
@@ -48,7 +49,7 @@ impl Bequest {
         memory.write_all(content)?;
         #[expect(
             clippy::disallowed_methods,
-            reason = "all of it is handed on, and nothing is read"
+            reason = "the environment is passed on, not read"
         )]
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             let variable = [name.into_vec(), value.into_vec()].join(&b'=');
@@ -61,7 +62,7 @@ impl Bequest {
         })
     }
 
-    /// As above.
+    /// Not supported.
     ///
     /// # Errors
     /// Always.
@@ -70,7 +71,7 @@ impl Bequest {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Ready for the witness of that group, who keeps `place`.
+    /// Completes it for the witness of `group`, which keeps `place`.
     pub(super) fn ready(self, group: Pid, place: Option<BorrowedFd<'_>>) -> io::Result<Ready> {
         let place = place.map(|place| place.as_raw_fd());
         let content = self.content.as_raw_fd().to_string();
@@ -93,7 +94,7 @@ impl Bequest {
     }
 }
 
-/// Memory as a file. Some systems want to be told that it is no program, others do not know the word.
+/// A memory file. Some kernels want to be told that it is not executable, others do not know the flag.
 #[cfg(target_os = "linux")]
 fn in_memory() -> io::Result<OwnedFd> {
     for flags in [libc::MFD_CLOEXEC | libc::MFD_NOEXEC_SEAL, libc::MFD_CLOEXEC] {
@@ -115,17 +116,17 @@ fn pointers(words: &[CString]) -> Vec<*const libc::c_char> {
 /// Whether the child's group has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Child {
-    /// It may live: its end is to be waited for.
+    /// It may be alive: wait for its end.
     Living,
-    /// Whoever held its place has ended.
+    /// Everything that held its place has ended.
     Ended,
 }
 
-/// A bequest that takes nothing but system calls to carry out.
+/// A bequest that can be carried out with system calls alone.
 pub(super) struct Ready {
     bequest: Bequest,
     place: Option<RawFd>,
-    /// What the pointers lead to.
+    /// The strings behind the pointers.
     #[expect(dead_code, reason = "they are read through the pointers")]
     words: [Vec<CString>; 2],
     while_it_lives: Vec<*const libc::c_char>,
@@ -134,7 +135,7 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// The descriptors that it needs.
+    /// The descriptors to keep open.
     pub(super) fn descriptors(&self) -> [RawFd; 2] {
         let Bequest {
             executable,
@@ -144,9 +145,9 @@ impl Ready {
         [executable.as_raw_fd(), content.as_raw_fd()]
     }
 
-    /// Becomes tflock. Returns only if that fails. System calls only.
+    /// Execs tflock. Returns only on failure. Makes only system calls.
     pub(super) fn carry_out(&self, child: Child) {
-        // It lives in the child's group, and whatever that is sent must not end it.
+        // It is in the child's group, and signals to that must not end it.
         for signal in [
             Number::SIGHUP,
             Number::SIGINT,
@@ -188,19 +189,19 @@ impl Ready {
     }
 }
 
-/// A bequest that this process is to carry out.
+/// A bequest for this process to carry out.
 #[derive(Debug)]
 pub struct Inheritance {
     content: File,
-    /// The place of the run, which the killed tflock had.
+    /// The killed tflock's place in the run.
     pub place: Option<OwnedFd>,
-    /// The group of a child that may live.
+    /// The group of a child that may be alive.
     pub group: Option<Pid>,
 }
 
 impl Inheritance {
-    /// Whether this process was called to carry one out; nobody types what that looks like. Once only: it takes possession
-    /// of the descriptors.
+    /// Whether this process was started to carry one out; no user types such a command line. Call it once only: it
+    /// takes ownership of the descriptors.
     #[must_use]
     pub fn of_this_process(zeroth: Option<&OsStr>, arguments: &[OsString]) -> Option<Self> {
         let [content, place, group] = arguments else {
@@ -228,7 +229,7 @@ impl Inheritance {
         })
     }
 
-    /// What there is to do.
+    /// The instructions.
     ///
     /// # Errors
     /// What the system says.
@@ -244,7 +245,7 @@ fn number(word: &OsStr) -> Option<i32> {
     word.to_str()?.parse().ok().filter(|number| *number > 2)
 }
 
-/// An open descriptor, no longer open in what we start.
+/// An open descriptor, set to close on exec.
 fn taken(word: &OsStr) -> Option<OwnedFd> {
     let descriptor = number(word)?;
     // SAFETY: system calls that take numbers; if the first succeeds the descriptor is open, and nothing else in this young
@@ -262,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_who_types_a_command_is_taken_for_an_heir() {
+    fn no_typed_command_line_looks_like_a_bequest() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         for (zeroth, line) in [
             ("tflock", "5 6 7"),

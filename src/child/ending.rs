@@ -18,7 +18,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// The ending that a wait status tells, or none if the process has only stopped or gone on.
+    /// The ending in a wait status; `None` if the process only stopped or continued.
     pub(super) fn of(status: ExitStatus) -> Option<Self> {
         if let Some(signal) = status.signal() {
             return Some(Self::Signalled(SignalNumber(signal)));
@@ -29,12 +29,12 @@ impl Ending {
     }
 }
 
-/// A signal by its number. Not nix's enum, which has no realtime signals, and a program may die of those too.
+/// A signal number. nix's enum lacks realtime signals, and a program may die of those too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignalNumber(pub i32);
 
 impl SignalNumber {
-    /// The exit code by which shells report a death of this signal: 128 and its number.
+    /// The exit code with which shells report a death by this signal: 128 plus its number.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         u8::try_from(128_i32.saturating_add(self.0)).unwrap_or(u8::MAX)
@@ -50,14 +50,14 @@ impl fmt::Display for SignalNumber {
     }
 }
 
-/// Ends this process by `signal`, so that the shell, make or CI system above sees what it would have seen of terraform
-/// itself. Call it from `main`, last: nothing is unwound or flushed.
+/// Ends this process by `signal`, so that the shell, make or CI system above sees what it would have seen from
+/// terraform. Call it last, from `main`: nothing is unwound or flushed.
 ///
-/// No second core file is written. Where the signal does not take (the first process of a container is immune to
-/// signals that it does not handle) the process exits with [`SignalNumber::exit_code`].
+/// Writes no second core file. If the signal has no effect (the first process of a container is immune to signals
+/// without a handler), exits with [`SignalNumber::exit_code`].
 pub fn die_of(signal: SignalNumber) -> ! {
     #[cfg(target_os = "linux")]
-    // Not the size limit: that one does not hold back a core that is piped to a crash reporter (core(5)).
+    // Not the size limit: it does not stop a core that is piped to a crash reporter (core(5)).
     let _ = nix::sys::prctl::set_dumpable(false);
 
     if let Ok(known) = nix::sys::signal::Signal::try_from(signal.0) {
@@ -69,15 +69,11 @@ pub fn die_of(signal: SignalNumber) -> ! {
         let _ = only.thread_swap_mask(SigmaskHow::SIG_UNBLOCK);
         let _ = raise(known);
     }
-    #[expect(
-        clippy::exit,
-        reason = "there is nothing to return to: the process should be dead"
-    )]
+    #[expect(clippy::exit, reason = "the process should be dead by now")]
     std::process::exit(i32::from(signal.exit_code()))
 }
 
-/// What has become of `child` since it was last asked, without waiting. Not nix's, whose signals leave out the realtime
-/// ones: an ending by one of those would be lost.
+/// The status change of `child` since the last call, without waiting. nix's function loses endings by realtime signals.
 pub(super) fn wait_for(child: Pid) -> Option<ExitStatus> {
     let mut status = 0;
     // SAFETY: the pointer is to a local integer.
@@ -96,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_status_tells_exit_codes_deaths_and_neither() {
+    fn wait_statuses_are_classified() {
         assert_eq!(Ending::of(ExitStatus::from_raw(0)), Some(Ending::Exited(0)));
         assert_eq!(
             Ending::of(ExitStatus::from_raw(255 << 8)),
@@ -116,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_are_named_and_have_the_shells_exit_code() {
+    fn signals_have_names_and_the_shells_exit_codes() {
         assert_eq!(SignalNumber(15).to_string(), "SIGTERM");
         assert_eq!(SignalNumber(40).to_string(), "signal 40");
         assert_eq!(SignalNumber(9).exit_code(), 137);

@@ -1,44 +1,44 @@
-//! What a run tells the session.
+//! The events that a run reports to the session.
 
 use super::spawn::SpawnError;
 use super::{Ending, Process, Signal};
 use crate::system::run_file::Sighting;
 
-/// What the session wants to know of a run.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The child has ended, and everything that held its place. The last event.
+    /// The child and everything that held its place have ended. The last event.
     Ended(Ending),
-    /// The child has been asked to stop, for the first time.
+    /// The child was asked to stop for the first time.
     StopRequested {
-        /// The signal that asks for it.
+        /// The signal.
         signal: Signal,
-        /// By which way.
+        /// How it reached the child.
         reached: Reached,
     },
-    /// A person insisted: the child was asked a second time.
+    /// The user insisted: the child was asked a second time.
     StopRepeated(Signal),
-    /// The child is stopping already; this one was not passed on.
+    /// The child is already stopping; this signal was not passed on.
     AlreadyStopping(Signal),
-    /// tflock goes on after a suspension. Much time may have passed: the lock wants renewing at once. The child waits for
-    /// that a little, see [`super::Run::go_on`].
+    /// tflock resumed after a suspension, which may have been long: renew the lock at once. The child waits a little
+    /// for that, see [`super::Run::go_on`].
     Resumed,
-    /// Whether the program that does the work is among the processes of this machine: what is known of that has changed.
+    /// New knowledge about whether the program that does the work is a process of this machine.
     Sighted(Sighting),
-    /// The child has ended, these have not. Told again whenever it changes.
+    /// The child has ended, but these processes have not. Repeated when they change.
     WaitingFor(Vec<Process>),
 }
 
 /// How a stop request came to the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reached {
-    /// tflock passed it on.
+    /// Passed on by tflock.
     ThroughTflock,
-    /// It got it itself.
+    /// The child received it itself.
     Directly,
 }
 
-/// Why there is no run.
+/// Why the run did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A signal came while the lock was being taken. Release, then end by it.

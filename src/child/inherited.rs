@@ -1,8 +1,7 @@
-//! What this process was given by its parent: the signals it was told to ignore, those held back by its mask, and the
-//! standard streams that are closed.
+//! What this process inherited from its parent: ignored signals, the signal mask, and closed standard streams.
 //!
-//! It is read before the first handler is installed, and given on to the child, which must not notice that tflock
-//! stands in between. Nothing here may allocate or lock once the child is forked.
+//! It is read before the first handler is installed, and restored in the child, which must not notice tflock. Nothing
+//! here may allocate or lock after the fork.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -11,7 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-/// Every signal whose disposition tflock changes for itself, and so has to set right again in the child.
+/// The signals whose disposition tflock changes, and must restore in the child.
 const TOUCHED: [Signal; 9] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -24,7 +23,7 @@ const TOUCHED: [Signal; 9] = [
     Signal::SIGTTOU,
 ];
 
-/// Dispositions and signal mask as they were when tflock was started.
+/// Dispositions and signal mask at the start of tflock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inherited {
     ignored: [bool; TOUCHED.len()],
@@ -32,7 +31,7 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    /// Reads them. Call it before any handler is installed.
+    /// Reads them. Call it before installing any handler.
     pub(super) fn read() -> nix::Result<Self> {
         Ok(Self {
             ignored: TOUCHED.map(|signal| is_ignored(signal as i32)),
@@ -40,7 +39,7 @@ impl Inherited {
         })
     }
 
-    /// Whether tflock was started with this signal ignored, as by nohup, or by a shell that puts a job behind.
+    /// Whether this signal was ignored at the start, as by nohup, or by a shell for a background job.
     pub(super) fn ignores(&self, signal: Signal) -> bool {
         TOUCHED
             .iter()
@@ -48,10 +47,10 @@ impl Inherited {
             .any(|(touched, ignored)| *touched == signal && ignored)
     }
 
-    /// Puts everything back, but for SIGHUP: the child never learns of a hang-up, because tflock turns it into a graceful
-    /// stop. Go programs keep SIGHUP ignored if they were started so, and give that on to their own children.
+    /// Restores everything except SIGHUP: the child must never see a hang-up, because tflock turns it into a graceful
+    /// stop. Go programs keep an inherited ignored SIGHUP, and pass it on to their children.
     ///
-    /// For the forked child, right before it becomes terraform: it makes system calls only.
+    /// For the forked child, right before its exec: makes only system calls.
     pub(super) fn restore(&self) -> nix::Result<()> {
         for (signal, ignored) in TOUCHED.into_iter().zip(self.ignored) {
             let ignore = ignored || signal == Signal::SIGHUP;
@@ -65,14 +64,13 @@ impl Inherited {
             )?;
         }
         restore_broken_pipe()?;
-        // Last, because a signal that waited behind the mask strikes now: after its handler, which belongs to tflock, is
-        // gone.
+        // Last: a pending signal arrives now, after tflock's handler is gone.
         self.mask.thread_set_mask()
     }
 }
 
-/// Puts back SIGPIPE alone: what has to be done by a process that installed no handler, because Rust's runtime ignores
-/// SIGPIPE before `main`, and its `Command` resets it to the default.
+/// Restores only SIGPIPE, for a process without handlers: Rust's runtime ignores SIGPIPE before `main`, and its
+/// `Command` resets it to the default.
 pub(super) fn restore_broken_pipe() -> nix::Result<()> {
     let ignored = BROKEN_PIPE_AT_START.load(Ordering::Relaxed) == IGNORED;
     set(
@@ -85,7 +83,8 @@ pub(super) fn restore_broken_pipe() -> nix::Result<()> {
     )
 }
 
-/// Closes the standard streams that were closed at the start, where Rust's runtime put `/dev/null` before `main`.
+/// Closes the standard streams that were closed at the start, and which Rust's runtime opened to `/dev/null` before
+/// `main`.
 pub(super) fn restore_closed_streams() {
     let closed = CLOSED_AT_START.load(Ordering::Relaxed);
     for stream in STREAMS
@@ -97,7 +96,7 @@ pub(super) fn restore_closed_streams() {
     }
 }
 
-/// Sets a disposition that is not a handler.
+/// Ignores a signal or resets it to the default.
 pub(super) fn set(signal: Signal, handler: SigHandler) -> nix::Result<()> {
     // SAFETY: only called with `SigIgn` and `SigDfl`, which run no code of ours.
     unsafe {
@@ -121,16 +120,16 @@ fn is_ignored(signal: i32) -> bool {
 const IGNORED: u8 = 1;
 const NOT_IGNORED: u8 = 2;
 
-/// 0 where the platform gave no chance to look.
+/// 0 if the platform offers no way to look.
 static BROKEN_PIPE_AT_START: AtomicU8 = AtomicU8::new(0);
 
 const STREAMS: [c_int; 3] = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
 
-/// One bit for each of the standard streams that was closed.
+/// One bit for each standard stream that was closed.
 static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
 
-/// Run by the C runtime before Rust's own start sets SIGPIPE to ignored and opens what is closed, which is the only
-/// moment to see what was inherited.
+/// Run by the C runtime before Rust's start-up ignores SIGPIPE and opens closed streams: the only moment to see what
+/// was inherited.
 extern "C" fn note_inherited() {
     let broken_pipe = if is_ignored(libc::SIGPIPE) {
         IGNORED

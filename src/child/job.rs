@@ -1,8 +1,8 @@
-//! The child's process group as a job: in front of the terminal or behind, suspended or running, as the job that tflock
-//! itself is in.
+//! The child's process group as a job: in the foreground or background, suspended or running, in step with tflock's own
+//! job.
 //!
-//! Shells see tflock only. So when the child is stopped, tflock stops its own group in the same way, and when it is
-//! continued it brings the child back with it.
+//! Shells see only tflock. So when the child is stopped, tflock stops its own group the same way, and when tflock is
+//! continued it continues the child.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use super::signal::Kind;
 use super::signals::Signals;
 use super::terminal::{self, HandOver, Terminal};
 
-/// How long a child is left stopped that wants a terminal which nobody can give it.
+/// How long to leave a child stopped when it wants the terminal but we cannot give it.
 const TERMINAL_RETRY: Duration = Duration::from_secs(1);
 
-/// How long a child is left stopped after a suspension while nobody knows whether the lock is still ours. A store that does
-/// not answer must not keep a terraform from going on that would go on without an answer as well.
+/// How long to leave a child stopped after a suspension until the lock is confirmed. A terraform that never stopped
+/// would run on without an answer from the store, so this one must not wait forever.
 const CONFIRMATION_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long a stop is waited for that may not concern us: in a session without a shell, or if somebody above us is stopped in
-/// our stead, as with the first process of a container. Their shell takes the terminal meanwhile.
+/// How long to wait for a stop that may not take effect: in a session without a shell, or if a process above us is
+/// stopped instead, as the first process of a container. Its shell takes the terminal in the meantime.
 const SECOND_LOOK: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Job {
     child: Pid,
     terminal: Option<Terminal>,
     hand_over: HandOver,
-    /// When a child that was left stopped goes on.
+    /// When to continue a child that was left stopped.
     pub(super) continue_at: Option<Instant>,
 }
 
@@ -45,59 +45,59 @@ impl Job {
         }
     }
 
-    /// Sends a signal to the whole group, as the terminal would: wrappers (`sh -c`, make, version switchers) then do what
-    /// they do at a terminal. If nobody is left there is nobody to tell.
+    /// Sends a signal to the whole group, as the terminal would, so that wrappers (`sh -c`, make, version switchers)
+    /// behave as at a terminal. An empty group is no error.
     pub(super) fn send(&self, signal: Number) {
         let _ = killpg(self.child, signal);
     }
 
-    /// A key has reached the child, who stands in front because it once wanted the terminal. Without us it would be in one
-    /// group with the rest of ours, which gets the key as well.
+    /// A key has reached the child, which is in the foreground because it once wanted the terminal. Without tflock the
+    /// rest of our group would have got the key too, so it gets a copy.
     pub(super) fn share_key(&self, signal: Number) {
         if self.shares_keys() {
-            // Our own copy is known by its sender, and means nothing.
+            // We recognise our own copy by its sender, and ignore it.
             let _ = kill(Pid::from_raw(0), signal);
         }
     }
 
-    /// Whether others of our group want the keys of the child.
+    /// Whether others in our group should get the child's keys.
     pub(super) fn shares_keys(&self) -> bool {
         self.terminal.as_ref().is_some_and(Terminal::was_on_demand)
     }
 
-    /// Puts the child in front if we stand there.
+    /// Puts the child in the foreground if we are there.
     pub(super) fn offer_terminal(&mut self) {
         if let Some(terminal) = &mut self.terminal {
             terminal.give_to(self.child);
         }
     }
 
-    /// Lets the child go on.
+    /// Continues the child.
     pub(super) fn continue_child(&mut self) {
         self.continue_at = None;
         self.send(Number::SIGCONT);
     }
 
-    /// Goes on after a suspension, with the child to follow soon.
+    /// Resumes after a suspension; the child follows soon.
     pub(super) fn resume_soon(&mut self) {
         self.offer_terminal();
         self.continue_at = Some(Instant::now() + CONFIRMATION_LIMIT);
     }
 
-    /// Lets a child go on that was to be left stopped for longer.
+    /// Continues at once a child that was to be left stopped for longer.
     pub(super) fn hurry(&mut self) {
         if self.continue_at.is_some() {
             self.continue_child();
         }
     }
 
-    /// Goes on with the terminal, if that is ours to give.
+    /// Continues the child, with the terminal if we can give it.
     pub(super) fn resume(&mut self) {
         self.offer_terminal();
         self.continue_child();
     }
 
-    /// The child has been stopped by `signal`: follow it, if there is a terminal to have jobs.
+    /// The child was stopped by `signal`: stop as well, if there is a terminal with jobs.
     pub(super) fn follow_stop(&mut self, signal: Number, signals: &mut Signals) {
         let Some(terminal) = &mut self.terminal else {
             return;
@@ -110,28 +110,29 @@ impl Job {
                 return;
             }
             if self.hand_over == HandOver::OnDemand {
-                // Somebody beside us may have the terminal, who goes on and gives it back.
+                // Another process beside us may have the terminal, and will give it back.
                 self.continue_at = Some(Instant::now() + TERMINAL_RETRY);
                 return;
             }
         }
-        // SIGSTOP is no key. It counts only if it leaves nobody in front, as bash's `suspend` does.
-        if signal == Number::SIGSTOP && !terminal.is_in_front(self.child) {
+        // SIGSTOP is not a key. It counts only if it leaves no running foreground process, as bash's `suspend` does.
+        if signal == Number::SIGSTOP && !terminal.is_foreground(self.child) {
             return;
         }
         terminal.take_back_from(self.child);
         let stop = if signal == Number::SIGSTOP {
-            // Unlike SIGSTOP it leaves us running if there is no shell to continue us.
+            // Unlike SIGSTOP, this one leaves us running if there is no shell to continue us.
             Number::SIGTSTP
         } else {
             signal
         };
         terminal::suspend_group(stop);
 
-        if signals.has_noted(Kind::Continue) || signal == Number::SIGSTOP {
+        if signals.has_recorded(Kind::Continue) || signal == Number::SIGSTOP {
             return;
         }
-        // Nobody suspends an orphaned job. To continue a child at once that wants the terminal would only make it ask again.
+        // An orphaned job cannot be suspended. Continuing a child at once that wants the terminal would only make it
+        // ask again.
         let pause = if for_terminal {
             TERMINAL_RETRY
         } else {
@@ -140,7 +141,7 @@ impl Job {
         self.continue_at = Some(Instant::now() + pause);
     }
 
-    /// Returns once the terminal is gone and the child concerned.
+    /// Returns once the terminal is gone, if that affects the child.
     pub(super) async fn hung_up(&mut self) {
         match &mut self.terminal {
             Some(terminal) => terminal.hung_up().await,
@@ -148,7 +149,7 @@ impl Job {
         }
     }
 
-    /// The child has ended: the terminal is ours again, as it was.
+    /// The child has ended: takes the terminal back and restores its modes.
     pub(super) fn end(&mut self, left: Left) {
         self.continue_at = None;
         if let Some(mut terminal) = self.terminal.take() {

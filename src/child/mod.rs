@@ -1,10 +1,10 @@
-//! The child process: how terraform is started, what every signal means while it runs, and how it ended.
+//! The child process: how terraform starts, what every signal means while it runs, and how it ends.
 //!
-//! The promise kept here is that terraform gets each stop request exactly once, however it was sent, and keeps its
-//! terminal, its job control and its output as if tflock were not there. `docs/signals.md` tells the whole story.
+//! This module ensures that terraform gets each stop request exactly once, however it was sent, and keeps its terminal,
+//! job control and output as if tflock were not there. `docs/signals.md` has the details.
 //!
-//! This module must never kill the child, and knows nothing of locks: what to do about an ending, a suspension or a lost
-//! lock is decided by whoever asks [`Run::next`] for events.
+//! It must never kill the child, and knows nothing of locks: whoever calls [`Run::next`] decides what to do about an
+//! ending, a suspension or a lost lock.
 
 mod ask;
 mod bequest;

@@ -1,9 +1,9 @@
-//! The output of a child whose tflock was killed: from then on the witness passes it on.
+//! The output of a child whose tflock was killed: the witness passes it on from then on.
 //!
-//! Otherwise nobody would read those pipes any more, and terraform, asked to stop, would die of SIGPIPE at its next word:
+//! Otherwise nothing would read those pipes, and a terraform that is stopping would die of SIGPIPE at its next output:
 //! possibly while it writes the state file, which it truncates first.
 //!
-//! This runs in the forked witness. It must make system calls only: nothing that allocates or locks.
+//! This runs in the forked witness. It must make only system calls: no allocation, no locks.
 
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::AsRawFd as _;
@@ -17,10 +17,10 @@ use super::output::{Relay, deliver};
 /// stdout and stderr.
 const STREAMS: usize = 2;
 
-/// poll(2) passes over entries with this descriptor.
+/// poll(2) ignores entries with this descriptor.
 const CLOSED: libc::c_int = -1;
 
-/// Passes on what comes until everybody who could write has ended. What nobody wants to read any more is dropped.
+/// Passes on output until every writer has ended. Output without a reader is dropped.
 pub(super) fn pass_on(relays: &[Relay]) {
     let mut watched = [libc::pollfd {
         fd: CLOSED,

@@ -1,7 +1,7 @@
-//! Standard output and error where they lead into a pipe: tflock stands in between, so that a reader who goes away
-//! (`| head`) cannot kill terraform in the middle of an apply.
+//! stdout and stderr that are pipes: tflock relays them, so that a reader that goes away (`| head`) cannot kill
+//! terraform in the middle of an apply.
 //!
-//! Bytes and their order are kept, nothing is looked at. What nobody wants to read any more is read and dropped.
+//! Bytes and their order are preserved and not inspected. Output without a reader is read and dropped.
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
@@ -15,10 +15,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 use tokio::sync::oneshot;
 
-/// As much as a pipe holds by default (pipe(7)).
+/// The default capacity of a pipe (pipe(7)).
 const CHUNK: usize = 64 * 1024;
 
-/// What is in between, and what of it is still on its way.
+/// The relayed streams, and the output still in transit.
 #[derive(Debug, Default)]
 pub struct Output {
     stdout: Option<PipeWriter>,
@@ -28,7 +28,7 @@ pub struct Output {
     progress: Arc<AtomicU64>,
 }
 
-/// From where to where bytes are passed on.
+/// The source and target of a relay.
 #[derive(Debug, Clone)]
 pub(super) struct Relay {
     pub(super) source: Arc<PipeReader>,
@@ -36,8 +36,8 @@ pub(super) struct Relay {
 }
 
 impl Output {
-    /// Stands in between wherever our own stdout and stderr are pipes or sockets. Where both are the same one the child
-    /// gets one pipe for both, or the order would be lost.
+    /// Relays our stdout and stderr where they are pipes or sockets. If both are the same one, the child gets one pipe
+    /// for both, which keeps the order.
     pub(super) fn between() -> io::Result<Self> {
         Self::between_these(io::stdout().as_fd(), io::stderr().as_fd())
     }
@@ -71,7 +71,7 @@ impl Output {
             .name("output".to_owned())
             .spawn(move || {
                 copy(&relay, &ended_reader, &progress);
-                // Nobody listens if tflock has no time left to wait.
+                // No receiver is left if tflock has stopped waiting.
                 let _ = done.send(());
             })?;
         self.copies.push(Copy {
@@ -91,13 +91,13 @@ impl Output {
         self.stderr.take().map(Stdio::from)
     }
 
-    /// What is passed on, for the witness: it goes on with that if tflock is killed.
+    /// The relays, for the witness to continue if tflock is killed.
     pub(super) fn relays(&self) -> &[Relay] {
         &self.relays
     }
 
-    /// From now on only what is in the pipes already is passed on: a daemon that the child left behind may hold them open
-    /// for ever.
+    /// From now on only passes on what is already in the pipes: a daemon that the child left behind may hold them open
+    /// forever.
     pub(super) fn child_ended(&mut self) {
         self.relays.clear();
         for copy in &mut self.copies {
@@ -105,16 +105,16 @@ impl Output {
         }
     }
 
-    /// How many bytes have been taken by the reader.
+    /// The number of bytes that the reader has taken.
     pub(super) fn progress(&self) -> u64 {
         self.progress.load(Ordering::Relaxed)
     }
 
-    /// Returns when the reader has taken everything that the child wrote, or has gone away. That may be never, if it is
-    /// a pager that nobody scrolls. Nothing is lost if the future is dropped.
+    /// Returns when the reader has taken all output or has gone away. With an idle pager that may be never.
+    /// Cancel-safe.
     pub async fn delivered(&mut self) {
         while let Some(copy) = self.copies.last_mut() {
-            // An error means that the thread is gone, which comes to the same.
+            // An error means that the thread has ended, which is just as good.
             let _ = (&mut copy.delivered).await;
             self.copies.pop();
         }
@@ -123,12 +123,12 @@ impl Output {
 
 #[derive(Debug)]
 struct Copy {
-    /// Closed to tell the thread that the child has ended.
+    /// Closed to signal the thread that the child has ended.
     child_ended: Option<PipeWriter>,
     delivered: oneshot::Receiver<()>,
 }
 
-/// Whether this descriptor leads to a reader that may go away; and which, so that two can be compared.
+/// The identity of a pipe or socket, whose reader may go away; `None` for other files.
 fn identity(descriptor: BorrowedFd<'_>) -> Option<(u64, u64)> {
     let status = fstat(descriptor).ok()?;
     let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;
@@ -140,7 +140,7 @@ fn identity(descriptor: BorrowedFd<'_>) -> Option<(u64, u64)> {
     (kind == SFlag::S_IFIFO || kind == SFlag::S_IFSOCK).then_some((device, status.st_ino))
 }
 
-/// Whether stdin, stdout or stderr leads to another program, which may be using the terminal while we do not.
+/// Whether stdin, stdout or stderr is connected to another program, which may use the terminal while we do not.
 pub(super) fn in_pipeline() -> bool {
     [
         identity(io::stdin().as_fd()),
@@ -151,7 +151,7 @@ pub(super) fn in_pipeline() -> bool {
     .any(Option::is_some)
 }
 
-/// Copies until the source's end, or until it is empty after the child's.
+/// Copies until the source ends, or is empty after the child has ended.
 fn copy(relay: &Relay, child_ended: &PipeReader, progress: &AtomicU64) {
     let mut chunk = vec![0; CHUNK];
     let mut reader = Reader::Reads;
@@ -197,8 +197,8 @@ enum Child {
     Ended,
 }
 
-/// Waits for bytes; once the child has ended it only looks. Tells whether there are any (or the end), and whether the
-/// child lives.
+/// Waits for bytes, or only checks once the child has ended. Returns whether there are any (or the end of input), and
+/// whether the child lives.
 fn wait(source: &PipeReader, child_ended: &PipeReader, child: Child) -> nix::Result<(bool, Child)> {
     let mut watched = [
         PollFd::new(source.as_fd(), PollFlags::POLLIN),
@@ -219,11 +219,11 @@ fn wait(source: &PipeReader, child_ended: &PipeReader, child: Child) -> nix::Res
             .revents()
             .is_some_and(|events| !events.is_empty())
     });
-    // If both came at once there may be more than this poll saw: look again before ending.
+    // If both came at once, there may be more than this poll saw: look again before ending.
     Ok((has_bytes, if ended { Child::Ended } else { Child::Lives }))
 }
 
-/// Writes all of `bytes`, however long the reader takes. Allocates nothing: the witness uses it as well.
+/// Writes all of `bytes`, however long the reader takes. Allocates nothing, because the witness uses it too.
 pub(super) fn deliver(mut target: &File, mut bytes: &[u8], progress: &AtomicU64) -> io::Result<()> {
     while !bytes.is_empty() {
         match target.write(bytes) {
@@ -233,7 +233,7 @@ pub(super) fn deliver(mut target: &File, mut bytes: &[u8], progress: &AtomicU64)
                 bytes = &bytes[count..];
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Somebody who shares the pipe with us has made it non-blocking.
+            // Another process that shares the pipe made it non-blocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let mut writable = [PollFd::new(target.as_fd(), PollFlags::POLLOUT)];
                 let _ = poll(&mut writable, PollTimeout::NONE);

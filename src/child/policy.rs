@@ -1,16 +1,16 @@
-//! What is done about a signal: one pure function over everything that matters, so that its whole table can be tested.
+//! What to do about a signal: one pure function of everything that matters, so that its whole table can be tested.
 //!
-//! It must never look at the clock, the terminal or a process: what it needs to know is an argument.
+//! It must never look at the clock, the terminal or a process: everything it needs is an argument.
 
 use std::time::Duration;
 
 use super::signal::{Kind, Origin, Signal};
 
-/// A person who presses Ctrl-C again after this time means it. Anything sooner is the same request twice, as from a
-/// wrapper that passes on what the terminal sent already.
+/// A second Ctrl-C counts only after this time. Anything sooner is the same request twice, as from a wrapper that
+/// passes on what the terminal sent already.
 pub const REPEAT_AFTER: Duration = Duration::from_secs(1);
 
-/// Where the session stands.
+/// The phase of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// The lock is not held yet.
@@ -19,27 +19,27 @@ pub enum Phase {
     Starting,
     /// The child runs.
     Running,
-    /// The child has ended, the lock is being given back.
+    /// The child has ended, the lock is being released.
     Releasing,
 }
 
-/// Who got the signal.
+/// Who received the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// tflock itself.
     Tflock,
-    /// The child's process group, and so the child: seen by the witness that lives there.
+    /// The child's process group, and so the child; reported by the witness in that group.
     Child,
 }
 
-/// What the child has been asked so far.
+/// Which stop requests the child has got so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum History {
     /// Nothing.
     NotAsked,
-    /// Nothing, but a request waits for word from the witness, who may say that the child got it directly.
+    /// None, but one is waiting: the witness may still report that the child got it directly.
     Settling,
-    /// To stop, this long ago.
+    /// A request, this long ago.
     Asked(Duration),
 }
 
@@ -48,38 +48,38 @@ pub enum History {
 pub enum Action {
     /// Nothing.
     Ignore,
-    /// End tflock at once by this signal: nothing is held.
+    /// End tflock at once by this signal: no lock is held.
     End,
     /// Do not start the child; release, then end by this signal.
     DoNotStart,
     /// Ask the child to stop, now.
     Ask,
-    /// Ask the child to stop, unless it turns out within a moment that it got the same signal directly.
+    /// Ask the child to stop, unless the witness soon reports that it got the same signal directly.
     AskAfterSettling,
-    /// Ask the child again: a person insists, and terraform will now drop everything.
+    /// Ask the child again: the user insists, and terraform will now drop everything.
     AskAgain,
-    /// Remember that the child was asked to stop by somebody else.
+    /// Note that someone else asked the child to stop.
     NoteAsked,
-    /// Nothing, and say so: the child is stopping already.
+    /// Ignore it and say so: the child is already stopping.
     AlreadyAsked,
-    /// Suspend the child's group; tflock follows when the child has stopped.
+    /// Suspend the child's group; tflock follows once the child has stopped.
     SuspendChild,
     /// Suspend tflock itself: there is no child to wait for.
     SuspendSelf,
-    /// Continue the child, with the terminal if it is ours to give.
+    /// Continue the child, with the terminal if we can give it.
     Continue,
-    /// Finish the release, then end by this signal if nothing else decides the ending.
+    /// Finish the release, then end by this signal unless the child's ending decides.
     FinishFirst,
-    /// See what became of the child.
+    /// Check the child's status.
     Reap,
 }
 
-/// Decides what to do about `signal`, seen at `place` in `phase`, given what the child has been asked before.
+/// Decides what to do about `signal`, received at `place` in `phase`, given the child's `history`.
 #[must_use]
 pub fn decide(phase: Phase, place: Place, signal: Signal, history: History) -> Action {
     let Signal { kind, origin } = signal;
     if origin == Origin::Tflock {
-        // What tflock sends to a whole process group comes back to it, or is seen by the witness.
+        // Signals that tflock sends to a whole group come back to it, or are reported by the witness.
         return if kind == Kind::Child {
             Action::Reap
         } else {
@@ -101,7 +101,7 @@ pub fn decide(phase: Phase, place: Place, signal: Signal, history: History) -> A
 }
 
 fn running(kind: Kind, origin: Origin, history: History) -> Action {
-    // A key pressed by a person. A hang-up comes from the terminal as well, but nobody presses it.
+    // A key press. A hang-up comes from the terminal too, but nobody presses it.
     let typed = origin == Origin::Terminal && matches!(kind, Kind::Interrupt | Kind::Quit);
     match (kind, history) {
         (Kind::Child, _) => Action::Reap,
@@ -116,11 +116,11 @@ fn running(kind: Kind, origin: Origin, history: History) -> Action {
 
 fn witnessed(kind: Kind, history: History) -> Action {
     match (kind, history) {
-        // terraform counts SIGINT and SIGTERM alike.
+        // To terraform SIGINT and SIGTERM are the same.
         (Kind::Interrupt | Kind::Terminate, _) => Action::NoteAsked,
-        // The child was started with SIGHUP ignored, so for it nothing has happened yet.
+        // The child ignores SIGHUP, so it has not been asked to stop yet.
         (Kind::HangUp, History::NotAsked) => Action::AskAfterSettling,
-        // Of SIGQUIT terraform dies by itself, and the rest acts on the child without tflock.
+        // SIGQUIT kills terraform by itself, and the others need no help from tflock.
         _ => Action::Ignore,
     }
 }
@@ -142,7 +142,7 @@ mod tests {
     const LATE: History = History::Asked(Duration::from_millis(1001));
     const HISTORIES: [History; 4] = [History::NotAsked, History::Settling, SOON, LATE];
 
-    /// The table of `docs/signals.md`, said a second time and in another way than the code.
+    /// The table of `docs/signals.md`, written a second time in a different way than the code.
     fn expected(
         phase: Phase,
         place: Place,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn every_signal_in_every_situation_is_decided_as_documented() {
+    fn every_decision_is_as_documented() {
         for (phase, place, signal, history) in every_case() {
             assert_eq!(
                 decide(phase, place, signal, history),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_never_cause_a_second_request_whatever_they_send() {
+    fn no_process_can_cause_a_second_request() {
         for (phase, place, signal, history) in every_case() {
             if matches!(signal.origin, Origin::Process(_)) && history != History::NotAsked {
                 let action = decide(phase, place, signal, history);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_key_pressed_more_than_a_second_later_asks_again() {
+    fn only_a_key_press_after_more_than_a_second_asks_again() {
         let again: Vec<_> = every_case()
             .filter(|&(phase, place, signal, history)| {
                 decide(phase, place, signal, history) == Action::AskAgain

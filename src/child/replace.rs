@@ -1,14 +1,15 @@
-//! Becoming another program: for terraform's commands that take no lock, which must not notice tflock at all.
+//! Execs another program: for terraform's commands that take no lock, which must not notice tflock at all.
 
 use std::os::unix::process::CommandExt as _;
 
 use super::inherited;
 use super::spawn::{Command, SpawnError};
 
-/// Replaces this process by `command`: same process, descriptors, directory and signal mask. Returns only if that fails.
+/// Replaces this process by `command`, with the same process ID, descriptors, directory and signal mask. Returns only
+/// on failure.
 ///
-/// For a process that has not called [`super::Signals::install`]: then everything is as it was inherited, apart from what
-/// Rust's runtime does before `main`, which is undone here: it ignores SIGPIPE, and opens standard streams that are closed.
+/// For a process that has not called [`super::Signals::install`]: then everything is as inherited, except for what
+/// Rust's runtime does before `main`, which is undone here: it ignores SIGPIPE and opens closed standard streams.
 #[must_use]
 pub fn replace_by(command: &Command) -> SpawnError {
     let mut prepared = command.to_std();

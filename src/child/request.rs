@@ -1,4 +1,4 @@
-//! What the child has been asked: the one stop request that everybody's signals add up to.
+//! The stop request to the child: one, however many signals ask for it.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::policy::History;
 use super::signal::Signal;
 
-/// How long a request from a process waits for word that the child got it directly: systemd signals every process of a
-/// unit, Jenkins every process of a build, and the child's copy must not be followed by one of ours. They take
-/// microseconds and some milliseconds.
+/// How long a request from a process waits for the witness to report that the child got it directly: systemd signals
+/// every process of a unit, Jenkins every process of a build, and ours must not follow the child's own copy. Their
+/// signals take microseconds to milliseconds.
 pub(super) const SETTLING: Duration = Duration::from_millis(200);
 
 /// See [`History`], with times.
@@ -29,7 +29,7 @@ impl Request {
         }
     }
 
-    /// When it is to be passed on, if nothing else happens.
+    /// When to pass it on, if nothing else happens.
     pub(super) fn due(self) -> Option<Instant> {
         match self {
             Self::Settling { until, .. } => Some(until),

@@ -1,13 +1,13 @@
-//! A signal as a value: which, and from whom.
+//! A signal as a value: its kind and its origin.
 
 use nix::sys::signal::Signal as Number;
 
 use super::ending::SignalNumber;
 
-/// The signals that tflock looks at.
+/// The signals that tflock handles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// SIGHUP: the terminal was closed, or the connection to it lost.
+    /// SIGHUP: the terminal was closed or the connection lost.
     HangUp,
     /// SIGINT: Ctrl-C, and what CI systems send first.
     Interrupt,
@@ -19,7 +19,7 @@ pub enum Kind {
     Suspend,
     /// SIGCONT: `fg` and `bg`.
     Continue,
-    /// SIGCHLD: the child ended, stopped or went on.
+    /// SIGCHLD: the child ended, stopped or continued.
     Child,
 }
 
@@ -35,7 +35,7 @@ impl Kind {
         Self::Child,
     ];
 
-    /// The signal of this kind.
+    /// Its signal number.
     #[must_use]
     pub fn number(self) -> SignalNumber {
         SignalNumber(self.to_nix() as i32)
@@ -61,9 +61,9 @@ impl Kind {
 /// Who sent a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The kernel, on behalf of the terminal: a key was pressed, or the terminal is gone.
+    /// The kernel, for the terminal: a key was pressed, or the terminal is gone.
     Terminal,
-    /// A process, by its ID; 0 for one outside of this container.
+    /// A process, by ID; 0 for one outside of this container.
     Process(i32),
     /// tflock itself.
     Tflock,
@@ -80,11 +80,11 @@ impl Origin {
     }
 }
 
-/// A signal that was received.
+/// A received signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signal {
-    /// Which.
+    /// Its kind.
     pub kind: Kind,
-    /// From whom.
+    /// Its sender.
     pub origin: Origin,
 }

@@ -1,10 +1,9 @@
-//! The signals that tflock gets, heard by handlers and turned into values.
+//! The signals that tflock receives, recorded by handlers and turned into values.
 //!
-//! Handlers are installed once, before anything is spawned, and do nothing but note the signal: all decisions are taken
-//! by `policy`, in ordinary code. A signal that was ignored when tflock was started must stay without effect where the
-//! user meant it so: SIGHUP (nohup) and SIGTSTP altogether, SIGQUIT (a job that a script put behind with `&`) as far as the
-//! terminal sends it. SIGINT and SIGTERM count, because for terraform they do: Go's signal.Notify takes them back into use
-//! even if they were inherited as ignored.
+//! Handlers are installed once, before anything is spawned, and only record the signal: `policy` decides, in ordinary
+//! code. A signal that was ignored at the start must stay without effect where the user meant that: SIGHUP (nohup) and
+//! SIGTSTP altogether, SIGQUIT (a script's background job) if the terminal sends it. SIGINT and SIGTERM count, as they
+//! do for terraform: Go's signal.Notify re-enables them even if inherited as ignored.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,7 +21,7 @@ use super::policy::{Action, History, Phase, Place, decide};
 use super::signal::{Kind, Origin, Signal};
 use super::terminal;
 
-/// The installed handlers and what they have noted. There can be one at a time in a process.
+/// The installed handlers and the signals they recorded. One per process.
 #[derive(Debug)]
 pub struct Signals {
     delivery: SignalDelivery<UnixStream, WithOrigin>,
@@ -31,14 +30,14 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers. Call it inside the runtime and before any process is started.
+    /// Installs the handlers. Call it inside the runtime and before starting any process.
     ///
     /// # Errors
-    /// If the system refuses a socket pair or a handler.
+    /// The system refuses a socket pair or a handler.
     pub fn install() -> io::Result<Self> {
         let inherited = Inherited::read()?;
         let heard = Kind::ALL.into_iter().map(Kind::to_nix).filter(|&signal| {
-            // Nobody wants these two back who was started without them.
+            // If these two were ignored at the start, they stay ignored.
             !(matches!(signal, Number::SIGHUP | Number::SIGTSTP) && inherited.ignores(signal))
         });
         let heard: Vec<Number> = heard.collect();
@@ -54,7 +53,7 @@ impl Signals {
             numbers,
         )?;
 
-        // A parent that blocked them does not keep Go from unblocking those it asks for; SIGCHLD is needed in any case.
+        // Go unblocks the signals it handles even if the parent blocked them; SIGCHLD is needed in any case.
         heard
             .into_iter()
             .collect::<SigSet>()
@@ -66,7 +65,7 @@ impl Signals {
         })
     }
 
-    /// The next signal. Nothing is lost if the future is dropped.
+    /// The next signal. Cancel-safe.
     pub async fn next(&mut self) -> Signal {
         loop {
             self.collect();
@@ -74,15 +73,15 @@ impl Signals {
                 return signal;
             }
             if self.delivery.get_read().readable().await.is_err() {
-                // Both ends of the pair are ours, and it is never shut down.
+                // Both ends are ours and never closed.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Waits until a signal wants the session to end that has no child yet, or no longer: see [`Phase`]. Ctrl-Z and `fg`
-    /// work meanwhile. In [`Phase::Waiting`] end at once by the signal; in [`Phase::Starting`] release, then end by it;
-    /// in [`Phase::Releasing`] finish first. Nothing is lost if the future is dropped.
+    /// Waits until a signal asks a session to end that has no child yet or any more: see [`Phase`]. Ctrl-Z and `fg`
+    /// work meanwhile. In [`Phase::Waiting`], end at once by the signal; in [`Phase::Starting`], release, then end by
+    /// it; in [`Phase::Releasing`], finish first. Cancel-safe.
     pub async fn end_requested(&mut self, phase: Phase) -> Signal {
         loop {
             let signal = self.next().await;
@@ -92,7 +91,7 @@ impl Signals {
         }
     }
 
-    /// Whether the end has been requested already, without waiting.
+    /// The signal that has already asked for the end, without waiting.
     pub fn end_requested_already(&mut self, phase: Phase) -> Option<Signal> {
         self.collect();
         while let Some(signal) = self.noted.pop_front() {
@@ -103,9 +102,9 @@ impl Signals {
         None
     }
 
-    /// Takes over what the handlers have noted so far.
+    /// Collects the signals that the handlers have recorded so far.
     fn collect(&mut self) {
-        // The bytes go first: a signal that comes in between leaves a new one, and is found now or next time.
+        // Drain the bytes first: a signal in between leaves a new byte, and is found now or next time.
         let mut bytes = [0; 64];
         while matches!(self.delivery.get_read().try_read(&mut bytes), Ok(read) if read > 0) {}
         for received in self.delivery.pending() {
@@ -119,12 +118,12 @@ impl Signals {
     }
 
     /// Whether a signal of this kind is waiting.
-    pub(super) fn has_noted(&mut self, kind: Kind) -> bool {
+    pub(super) fn has_recorded(&mut self, kind: Kind) -> bool {
         self.collect();
         self.noted.iter().any(|signal| signal.kind == kind)
     }
 
-    /// What tflock was started with.
+    /// The inherited signal settings.
     pub(super) fn inherited(&self) -> &Inherited {
         &self.inherited
     }
@@ -145,7 +144,7 @@ fn translate(received: &Received) -> Option<Signal> {
     let kind = Kind::from_raw(received.signal)?;
     let origin = match (received.cause, received.process) {
         (Cause::Kernel, _) | (_, None) => Origin::Terminal,
-        // macOS gives no cause; there the kernel is the sender without an ID. On Linux that is one outside of our
+        // macOS gives no cause; there the kernel has the sender ID 0. On Linux that is a process outside of our
         // container.
         (Cause::Unknown, Some(process)) if process.pid == 0 => Origin::Terminal,
         (_, Some(process)) => Origin::process(process.pid),

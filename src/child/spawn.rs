@@ -1,5 +1,5 @@
-//! Starting the child: in a process group of its own, in front of the terminal where that is ours to give, and with
-//! everything else as tflock was given it.
+//! Starts the child: in a process group of its own, in the foreground if we can give it the terminal, and otherwise
+//! with everything as tflock inherited it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -18,34 +18,34 @@ use super::inherited::Inherited;
 use super::output::Output;
 use super::terminal::{self, HandOver, Terminal};
 
-/// Which of the processes that the child leaves behind are waited for when it has exited.
+/// Which leftover processes to wait for after the child has exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitFor {
-    /// Those that are terraform: a daemon that a provisioner started is none of the lock's business.
+    /// Only terraform's: a daemon that a provisioner started does not concern the lock.
     Terraform,
-    /// All: each of them may be at work on what is locked.
+    /// All: each may work on the locked state.
     All,
 }
 
-/// A program to run. What is not said here is inherited.
+/// A program to run. Everything not given here is inherited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// A path, or a name that is looked up in PATH.
+    /// A path, or a name to look up on PATH.
     pub program: OsString,
-    /// What follows the program's name.
+    /// The arguments after the program's name.
     pub arguments: Vec<OsString>,
     /// Variables to set.
     pub environment: Vec<(OsString, OsString)>,
-    /// Which processes it may not leave behind.
+    /// Which leftover processes to wait for.
     pub wait_for: WaitFor,
-    /// When it gets the terminal, if that is ours to give.
+    /// When it gets the terminal, if we can give it.
     pub hand_over: HandOver,
-    /// Where to run it; tflock's own directory if none.
+    /// Its working directory; tflock's own if `None`.
     pub directory: Option<PathBuf>,
 }
 
 impl Command {
-    /// The program alone.
+    /// A program without arguments.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
@@ -69,7 +69,7 @@ impl Command {
         command
     }
 
-    /// What an error of the system says about this command.
+    /// Classifies a system error for this command.
     pub(super) fn error(&self, source: io::Error) -> SpawnError {
         if let Some(directory) = &self.directory
             && !directory.is_dir()
@@ -82,7 +82,7 @@ impl Command {
         let program = self.program.clone();
         let is_path = program.as_encoded_bytes().contains(&b'/');
         match source.kind() {
-            // A script whose interpreter is missing gives the same error as a missing script.
+            // A script with a missing interpreter gives the same error as a missing script.
             io::ErrorKind::NotFound if is_path && self.resolved().exists() => {
                 SpawnError::NotExecutable { program, source }
             }
@@ -106,43 +106,43 @@ impl Command {
 /// Why a program could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// Shells report this by 127.
+    /// Shells report this as 127.
     #[error("`{}` was not found", program.display())]
     NotFound {
-        /// As it was given.
+        /// As given.
         program: OsString,
     },
-    /// Shells report this by 126.
+    /// Shells report this as 126.
     #[error("`{}` cannot be executed", program.display())]
     NotExecutable {
-        /// As it was given.
+        /// As given.
         program: OsString,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The directory to run it in is none.
+    /// Its working directory is not a directory.
     #[error("`{}` is not a directory", directory.display())]
     NoDirectory {
-        /// As it was given.
+        /// As given.
         directory: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// No more processes, no memory, and the like.
+    /// Out of processes, out of memory, and the like.
     #[error("`{}` could not be started", program.display())]
     Other {
-        /// As it was given.
+        /// As given.
         program: OsString,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// Starts `command`, and returns once it has become the program. Its process ID is its group's as well. The descriptor `kept`
-/// stays open in it.
+/// Starts `command`, and returns once the exec has succeeded. Its process ID is also its group ID. The descriptor
+/// `kept` stays open in it.
 pub(super) fn spawn(
     command: &Command,
     inherited: &Inherited,
@@ -173,12 +173,11 @@ pub(super) fn spawn(
             unsafe { libc::fcntl(kept, libc::F_SETFD, 0) };
         }
         if let Some(device) = &device {
-            // If the terminal has gone meanwhile, the child goes without.
-            let _ = terminal::put_in_front(device);
+            // If the terminal is gone, the child runs without it.
+            let _ = terminal::put_in_foreground(device);
         }
         inherited.restore()?;
-        // Whoever finds tflock killed looks for its child by the environment that it has as the program, takes the lock
-        // over if there is none, and must not meet one afterwards.
+        // If tflock was killed, another run may already own the lock, because it found no child: do not exec.
         if Pid::parent() != tflock {
             return Err(Errno::ECANCELED.into());
         }
@@ -187,25 +186,25 @@ pub(super) fn spawn(
     // SAFETY: between fork and exec it makes system calls on what was prepared before: no allocation, no lock.
     unsafe { prepared.pre_exec(before_exec) };
 
-    // A signal that reaches the forked child must not run tflock's handlers there, which write into a pipe that both
-    // share and would swallow it. It waits until `restore` has put its effect right.
+    // A signal to the forked child must not run tflock's handlers, which would write into the shared pipe and swallow
+    // it. It stays pending until `restore` has reset its disposition.
     let held_back = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is where children are started"
+        reason = "the one place that starts the child"
     )]
     let spawned = prepared.spawn();
     if let Ok(mask) = held_back {
         let _ = mask.thread_set_mask();
     }
-    // `prepared` holds the child's ends of the pipes, and no reader would ever see their end.
+    // `prepared` holds the child's ends of the pipes; while they are open, no reader sees the end.
     drop(prepared);
 
     let child = spawned.map_err(|source| command.error(source))?;
     if let Some(terminal) = terminal {
         terminal.note_given();
     }
-    // `process::Child` does nothing when dropped. It is waited for by its ID, because std cannot tell of stops.
+    // `process::Child` does nothing when dropped. We wait by process ID, because std does not report stops.
     Ok(Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)))
 }
 
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_nowhere_is_not_found() {
+    fn a_missing_program_is_not_found() {
         let error = failure(&Command::new("tflock-has-no-such-program"));
         assert!(matches!(error, SpawnError::NotFound { .. }), "{error:?}");
         assert_eq!(
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_the_right_to_execute_is_not_executable() {
+    fn a_file_without_execute_permission_is_not_executable() {
         let error = failure(&Command::new("/etc/passwd"));
         assert!(
             matches!(error, SpawnError::NotExecutable { .. }),

@@ -1,8 +1,8 @@
-//! The controlling terminal: who is in front, and how jobs are suspended and brought back.
+//! The controlling terminal: which group is in the foreground, and how jobs are suspended and resumed.
 //!
-//! The child has a process group of its own, so that signals sent to tflock's group do not reach it a second time. Keys
-//! go to the foreground group, therefore the child's group is put in front whenever tflock's own group is there. Never
-//! take the terminal from anybody else: a shell that has put this job behind has it now.
+//! The child has a process group of its own, so that signals to tflock's group do not reach it twice. Keys go to the
+//! foreground group, so the child's group is put in the foreground whenever tflock's own group is. Never take the
+//! terminal from anyone else: if this job is in the background, the shell has it.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -18,13 +18,13 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// When the child is put in front.
+/// When to put the child in the foreground.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandOver {
     /// From the start.
     AtOnce,
-    /// Once the child is stopped for using the terminal from behind. So where others of our group may be reading the
-    /// keyboard, as always in a pipeline: `tflock plan | less`.
+    /// Once the child was stopped for using the terminal in the background. For cases in which others in our group may
+    /// read the keyboard, as in any pipeline: `tflock plan | less`.
     OnDemand,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Terminal {
     own: Pid,
     hand_over: HandOver,
     was_on_demand: bool,
-    /// The child's group was put in front by us, and has not been taken back.
+    /// Whether we put the child's group in the foreground, and have not taken the terminal back.
     given: bool,
     modes: Option<Termios>,
     watch: Option<AsyncFd<OwnedFd>>,
@@ -43,7 +43,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens the controlling terminal, wherever stdin and the others lead to. None if there is none.
+    /// Opens the controlling terminal, whatever stdin, stdout and stderr are. `None` if there is none.
     pub(super) fn open(hand_over: HandOver) -> Option<Self> {
         let device = OpenOptions::new()
             .read(true)
@@ -51,13 +51,13 @@ impl Terminal {
             .custom_flags(libc::O_NOCTTY)
             .open("/dev/tty")
             .ok()?;
-        // Only errors and hang-ups are wanted, not a wake-up for every key: epoll reports them in any case. macOS cannot
-        // watch /dev/tty at all, and does without.
+        // Watch only for errors and hang-ups, which epoll always reports, not for every key. macOS cannot watch
+        // /dev/tty, and goes without.
         let watch = device.try_clone().ok().and_then(|copy| {
             // SAFETY: the descriptor is owned by what watches it, is never taken out again or replaced.
             unsafe { AsyncFd::register_with_interest(OwnedFd::from(copy), Interest::ERROR) }.ok()
         });
-        // What tflock has to say must not stop it when it stands behind the child (`stty tostop`), nor must tcsetpgrp.
+        // Neither messages in the background (`stty tostop`) nor tcsetpgrp may stop tflock.
         let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
         // SAFETY: ignoring a signal runs no code of ours.
         let background_output = unsafe { sigaction(Signal::SIGTTOU, &ignore) }.ok()?;
@@ -74,33 +74,34 @@ impl Terminal {
         })
     }
 
-    /// Whether the child is to put itself in front before it becomes terraform. It does so itself, because between
-    /// its start and a call of ours Ctrl-C would reach nobody.
+    /// Whether the child should put itself in the foreground before its exec. It does so itself, because Ctrl-C between
+    /// its start and a call of ours would reach nobody.
     pub(super) fn gives_at_start(&self) -> bool {
         self.hand_over == HandOver::AtOnce && self.is_ours()
     }
 
-    /// Whether the child did not stand in front from the start.
+    /// Whether the child started in the background.
     pub(super) fn was_on_demand(&self) -> bool {
         self.was_on_demand
     }
 
-    /// The open terminal, for the forked child to call [`put_in_front`] with.
+    /// The open terminal, for [`put_in_foreground`] in the forked child.
     pub(super) fn device(&self) -> &File {
         &self.device
     }
 
-    /// Notes that the child has put itself in front.
+    /// Notes that the child has put itself in the foreground.
     pub(super) fn note_given(&mut self) {
         self.given = true;
     }
 
-    /// From now on the child stands in front whenever we do: it has shown that it wants to.
+    /// From now on the child is in the foreground whenever we would be: it has shown that it wants to.
     pub(super) fn want(&mut self) {
         self.hand_over = HandOver::AtOnce;
     }
 
-    /// Puts the child's group in front if our own is there and it is time. Tells whether the child is in front now.
+    /// Puts the child's group in the foreground if our own is there and it is time. Tells whether the child is in the
+    /// foreground now.
     pub(super) fn give_to(&mut self, child: Pid) -> bool {
         if self.hand_over == HandOver::AtOnce
             && self.is_ours()
@@ -108,21 +109,21 @@ impl Terminal {
         {
             self.given = true;
         }
-        self.is_in_front(child)
+        self.is_foreground(child)
     }
 
-    /// Puts our own group back in front, if it is the child's that stands there, or one that has died out.
+    /// Puts our own group back in the foreground, if the child's group or an extinct one is there.
     pub(super) fn take_back_from(&mut self, child: Pid) {
         if let Ok(front) = tcgetpgrp(&self.device)
             && (front == child || (self.given && killpg(front, None).is_err()))
         {
-            // Fails if the terminal is gone; then there is nothing left to take.
+            // Fails if the terminal is gone; then there is nothing to take back.
             let _ = tcsetpgrp(&self.device, self.own);
         }
         self.given = false;
     }
 
-    /// Sets the terminal as it was before the child, which died before it could do so.
+    /// Restores the terminal modes after a child that died without doing so.
     pub(super) fn restore_modes(&self) {
         if let Some(modes) = &self.modes
             && self.is_ours()
@@ -131,18 +132,18 @@ impl Terminal {
         }
     }
 
-    /// Whether the child's group stands in front.
-    pub(super) fn is_in_front(&self, child: Pid) -> bool {
+    /// Whether the child's group is in the foreground.
+    pub(super) fn is_foreground(&self, child: Pid) -> bool {
         tcgetpgrp(&self.device).is_ok_and(|front| front == child)
     }
 
-    /// A closed terminal means nothing to us: we run under nohup.
+    /// Ignores a closed terminal: we run under nohup.
     pub(super) fn ignore_hang_up(&mut self) {
         self.watch = None;
     }
 
-    /// Returns once the terminal is gone, if that concerns the child: a job that was put behind survives its terminal.
-    /// The kernel tells only the group in front, and not even that one if its job has handed on the terminal.
+    /// Returns once the terminal is gone, if that affects the child: a background job survives its terminal. The kernel
+    /// signals only the foreground group, and not even that if its job has handed on the terminal.
     pub(super) async fn hung_up(&mut self) {
         if let Some(watch) = &self.watch {
             while let Ok(mut ready) = watch.ready(Interest::ERROR).await {
@@ -179,25 +180,25 @@ fn is_hung_up(device: &OwnedFd) -> bool {
             .is_some_and(|events| events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR))
 }
 
-/// Puts the calling process, leader of its group, in front. For the forked child, with SIGTTOU blocked.
-pub(super) fn put_in_front(device: &File) -> nix::Result<()> {
+/// Puts the calling process, a group leader, in the foreground. For the forked child, with SIGTTOU blocked.
+pub(super) fn put_in_foreground(device: &File) -> nix::Result<()> {
     tcsetpgrp(device, getpgrp())
 }
 
-/// Suspends our own process group, the rest of a pipeline and the scripts around us included, as the key would have
-/// done had we all stood in front. Returns when somebody continues us; or at once, because a group that no shell looks
-/// after does not take such a signal.
+/// Suspends our whole process group, including the rest of a pipeline and the scripts around us, as the key would have
+/// done had we all been in the foreground. Returns when we are continued; or at once, because the signal does not stop
+/// an orphaned group.
 pub(super) fn suspend_group(signal: Signal) {
     with_action(signal, SigHandler::SigIgn, || {
         let _ = kill(Pid::from_raw(0), signal);
     });
     with_action(signal, SigHandler::SigDfl, || {
-        // To this very thread, so that the stop happens here and not after the handler is back.
+        // To this thread, so that the stop happens here and not after the handler is restored.
         let _ = raise(signal);
     });
 }
 
-/// Suspends tflock alone, which has caught a Ctrl-Z that everybody else in the group got as well.
+/// Suspends only tflock, which caught a Ctrl-Z that everyone else in the group got too.
 pub(super) fn suspend_self() {
     with_action(Signal::SIGTSTP, SigHandler::SigDfl, || {
         let _ = raise(Signal::SIGTSTP);

@@ -1,20 +1,20 @@
-//! The name under which a process is shown, and found by `pkill`.
+//! The name under which `ps` shows and `pkill` finds a process.
 
 use std::ffi::CStr;
 
 use crate::system::process::Stat;
 
-/// Where the arguments of this process are kept: address and length.
+/// Address and length of this process's arguments in memory.
 pub(super) type TitleArea = (usize, usize);
 
-/// That of this process.
+/// The area of this process.
 pub(super) fn title_area() -> Option<TitleArea> {
     let (start, end) = Stat::read(std::process::id()).ok()?.arguments;
     (start != 0 && end > start).then(|| (start, end - start))
 }
 
-/// Shows this process as `name`, instead of what stands in `area`. The forked witness calls it: it must make system calls
-/// only.
+/// Shows this process as `name` instead of the contents of `area`. The forked witness calls it: it must make only
+/// system calls.
 pub(super) fn rename(name: &CStr, area: Option<TitleArea>) {
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_name(name);
@@ -30,8 +30,8 @@ pub(super) fn rename(name: &CStr, area: Option<TitleArea>) {
     }
 }
 
-/// Shows this process as `name` instead of the `called`, by which it was called; its arguments stay. To be called when those
-/// have been read, before there are threads.
+/// Shows this process as `name` instead of `called`, its own first word; its arguments stay. Call it after reading
+/// those and before starting threads.
 pub fn rename_this_process(name: &CStr, called: &std::ffi::OsStr) {
     let zeroth = title_area()
         .filter(|(_, length)| !called.is_empty() && *length > called.len())

@@ -1,16 +1,16 @@
-//! A tiny process that lives in the child's process group, so that tflock learns what that group is sent.
+//! The witness: a tiny process in the child's process group that reports which signals that group gets.
 //!
-//! tflock stands outside of the group, and would otherwise not know that the terminal (Ctrl-C), systemd or Jenkins (who
-//! signal every process there is) have asked terraform to stop already; its own request would be the second, at which
-//! terraform drops the state. For the same reason the witness, and not `PR_SET_PDEATHSIG`, asks terraform to stop if tflock
-//! is killed: `timeout -k`, GitLab and Jenkins send SIGTERM and then SIGKILL, and the parent-death signal cannot be called
-//! off between the two. It also asks when tflock lets a time limit pass that it has set: it hangs, or was stopped.
+//! tflock is outside of the group. Without the witness it would not know that the terminal (Ctrl-C), systemd or Jenkins
+//! (which signal every process) have already asked terraform to stop; its own request would be the second, at which
+//! terraform drops the state. For the same reason the witness, not `PR_SET_PDEATHSIG`, asks terraform to stop if tflock
+//! is killed: `timeout -k`, GitLab and Jenkins send SIGTERM and then SIGKILL, and the parent-death signal cannot be
+//! cancelled in between. It also asks if tflock misses a deadline that it has set, because it hangs or was stopped.
 //!
-//! The witness stays until the lock has been given back. If tflock is killed before, it does that: it becomes tflock once
-//! more ([`super::bequest`]), waits until nobody holds the child's place any more, and gives the lock back.
+//! The witness stays until the lock is released. If tflock is killed before, the witness releases it: it execs tflock
+//! again ([`super::bequest`]), waits until no process holds the child's place, and releases the lock.
 //!
-//! Until then it is a fork. It must hold no descriptor but its socket, stderr, the pipes that it would have to look after, the
-//! trace of the run and what it inherits, make system calls only, and never outlive both tflock and its purpose.
+//! Until then it is a fork. It may hold no descriptors but its socket, stderr, the pipes that it may have to relay, the
+//! run file and what it inherits; it must make only system calls, and never outlive both tflock and its purpose.
 
 mod life;
 
@@ -36,26 +36,26 @@ use super::output::Relay;
 use super::signal::{Kind, Origin, Signal};
 use super::title::{TitleArea, title_area};
 
-/// A name of its own, so that `pkill tflock` and `pkill -f 'tflock apply'` mean tflock alone. If the witness were hit as
-/// well that would look as if terraform had got the signal.
+/// A name of its own, so that `pkill tflock` and `pkill -f 'tflock apply'` hit only tflock. A signal to the witness
+/// would look as if terraform had got it.
 pub(super) const NAME: &CStr = c"lock-witness";
 
-/// What a report looks like: the number of the signal, its `si_code` and the sender's process ID.
+/// The length of a report: signal number, `si_code` and the sender's process ID.
 const REPORT: usize = 12;
 
-/// What tflock sends where it has no limit to set; others are milliseconds.
+/// Sent by tflock to remove its deadline; other values are milliseconds.
 const NO_LIMIT: i32 = -1;
 
-/// What tflock sends to hear of everything that the group has got so far: the answer is a report of no signal.
-const TELL_ALL: i32 = -2;
+/// Sent by tflock to get all pending reports; the answer is a report without a signal.
+const REPORT_ALL: i32 = -2;
 
-/// What tflock sends when whoever held the child's place has ended: nobody is to be asked for anything any more.
+/// Sent by tflock when everything that held the child's place has ended: ask nothing of the group any more.
 const CHILD_ENDED: i32 = -3;
 
-/// How long that answer is waited for. The witness may be stopped, or the machine busy.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long to wait for that answer: the witness may be stopped, or the machine busy.
+const REPORT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The running witness, as tflock sees it.
+/// tflock's side of the running witness.
 #[derive(Debug)]
 pub struct Witness {
     id: Pid,
@@ -64,18 +64,18 @@ pub struct Witness {
     filled: usize,
 }
 
-/// What the witness needs to know.
+/// The witness's orders.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Duty {
-    /// The group to live in and to watch.
+    /// The group to join and watch.
     pub(super) group: Pid,
-    /// What asks the group to stop.
+    /// The signal that asks the group to stop.
     pub(super) stop: Number,
-    /// Whether a hang-up counts.
+    /// Whether to report hang-ups.
     pub(super) hang_up_counts: bool,
 }
 
-/// What it takes over if tflock is killed.
+/// What the witness takes over if tflock is killed.
 pub(super) struct Estate<'tflock> {
     pub(super) relays: &'tflock [Relay],
     pub(super) kept: Option<BorrowedFd<'tflock>>,
@@ -84,8 +84,8 @@ pub(super) struct Estate<'tflock> {
 }
 
 impl Witness {
-    /// Forks it into the child's group, which must exist. If tflock is killed it takes over the output, which is `relays`, and
-    /// then the `bequest`. `kept` is a descriptor that it holds open for as long as it lives.
+    /// Forks the witness into the child's group, which must exist. If tflock is killed it takes over the output in
+    /// `relays`, and then the `bequest`. It keeps the descriptor `kept` open as long as it lives.
     pub(super) fn start(
         duty: Duty,
         relays: &[Relay],
@@ -132,31 +132,31 @@ impl Witness {
         self.id
     }
 
-    /// Whether nobody else is left in the group: found out without looking through all processes of the machine.
+    /// Whether the group is otherwise empty; avoids looking through all processes of the machine.
     pub(super) fn is_alone_in(&self, group: Pid) -> bool {
         let stepped_aside = setpgid(self.id, self.id).is_ok();
         let alone = killpg(group, None) == Err(Errno::ESRCH);
         if stepped_aside && !alone {
-            // Fails if the last one has ended just now, which the next look will show.
+            // Fails if the last one has just ended, which the next look will show.
             let _ = setpgid(self.id, group);
         }
         alone
     }
 
-    /// From now on the witness asks the group to stop by itself, once, unless it hears of another limit within this one.
+    /// From now on the witness asks the group to stop, once, unless it gets another limit before this one passes.
     pub(super) fn set_limit(&self, limit: Option<Duration>) {
         self.tell(limit.map_or(NO_LIMIT, |limit| {
             i32::try_from(limit.as_millis()).unwrap_or(i32::MAX)
         }));
     }
 
-    /// From now on it asks nobody for anything. It stays, in case that tflock is killed before the lock is given back.
+    /// From now on it asks nothing of the group. It stays in case tflock is killed before the lock is released.
     pub(super) fn note_end(&self) {
         self.tell(CHILD_ENDED);
     }
 
     fn tell(&self, word: i32) {
-        // Fails if it has ended, or if it was stopped for long and with it its group.
+        // Fails if it has ended, or was stopped for long together with its group.
         let _ = send(
             self.socket.as_raw_fd(),
             &word.to_ne_bytes(),
@@ -164,10 +164,10 @@ impl Witness {
         );
     }
 
-    /// What the group got and was not told yet: a child that ends at once can be faster than the word of why.
+    /// The reports still pending: a child that ends at once can be faster than the report of why.
     pub(super) fn last_words(&mut self) -> Vec<Signal> {
-        self.tell(TELL_ALL);
-        let until = Instant::now() + LAST_WORDS;
+        self.tell(REPORT_ALL);
+        let until = Instant::now() + REPORT_PATIENCE;
         let mut signals = Vec::new();
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -193,7 +193,7 @@ impl Witness {
         }
     }
 
-    /// The next signal that the group got, or none if the witness has died. Nothing is lost if the future is dropped.
+    /// The next signal to the group; `None` if the witness has died. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Signal> {
         loop {
             match self.socket.try_read(&mut self.report[self.filled..]) {
@@ -213,9 +213,10 @@ impl Witness {
         }
     }
 
-    /// Ends it, without anything being asked of the group: the lock has been given back, or not, and that is said.
+    /// Ends the witness without asking anything of the group: the lock was released, or the user was told that it was
+    /// not.
     pub fn dismiss(self) {
-        // SIGKILL because it would not hear anything else if somebody had stopped it along with its group.
+        // SIGKILL, because it may be stopped together with its group.
         let _ = kill(self.id, Number::SIGKILL);
         let _ = waitpid(self.id, None);
     }

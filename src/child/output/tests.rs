@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::*;
 
-/// What a child writes to, and what its reader reads from.
+/// An output with one pipe: the child's end, and the reader's end.
 fn one_pipe() -> (Output, PipeWriter, PipeReader) {
     let (reader, theirs) = io::pipe().unwrap();
     let file = File::open("/dev/null").unwrap();
     let mut output = Output::between_these(theirs.as_fd(), file.as_fd()).unwrap();
-    assert!(output.stderr.is_none(), "what is no pipe is left alone");
+    assert!(output.stderr.is_none(), "only pipes are relayed");
     let child = output.stdout.take().unwrap();
     (output, child, reader)
 }
@@ -32,7 +32,7 @@ fn is_writable(descriptor: &impl AsFd) -> bool {
 }
 
 #[test]
-fn every_byte_arrives_in_order_however_much_it_is() {
+fn every_byte_arrives_in_order() {
     let (mut output, mut child, mut reader) = one_pipe();
     let bytes: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
     let sent = bytes.clone();
@@ -49,7 +49,7 @@ fn every_byte_arrives_in_order_however_much_it_is() {
 }
 
 #[test]
-fn one_pipe_for_both_keeps_the_order_of_both() {
+fn one_pipe_for_both_streams_keeps_their_order() {
     let (mut reader, theirs) = io::pipe().unwrap();
     let same = theirs.try_clone().unwrap();
     let mut output = Output::between_these(theirs.as_fd(), same.as_fd()).unwrap();
@@ -69,7 +69,7 @@ fn one_pipe_for_both_keeps_the_order_of_both() {
 }
 
 #[test]
-fn different_pipes_stay_apart() {
+fn different_pipes_stay_separate() {
     let (mut out_reader, out) = io::pipe().unwrap();
     let (mut err_reader, err) = io::pipe().unwrap();
     let mut output = Output::between_these(out.as_fd(), err.as_fd()).unwrap();
@@ -84,7 +84,7 @@ fn different_pipes_stay_apart() {
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_hold_up_the_child() {
+fn a_reader_that_goes_away_does_not_block_the_child() {
     let (output, mut child, mut reader) = one_pipe();
     child.write_all(b"first").unwrap();
     let mut first = [0; 5];
@@ -99,7 +99,7 @@ fn a_reader_that_goes_away_does_not_hold_up_the_child() {
 }
 
 #[test]
-fn what_is_in_the_pipe_at_the_childs_end_arrives_though_a_daemon_holds_it_open() {
+fn output_at_the_childs_end_arrives_although_a_daemon_holds_the_pipe_open() {
     let (mut output, mut child, mut reader) = one_pipe();
     let daemon = child.try_clone().unwrap();
     child.write_all(b"last words").unwrap();
@@ -113,7 +113,7 @@ fn what_is_in_the_pipe_at_the_childs_end_arrives_though_a_daemon_holds_it_open()
 }
 
 #[test]
-fn a_socket_that_somebody_made_non_blocking_gets_everything() {
+fn a_non_blocking_socket_gets_everything() {
     let (theirs, mut reader) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
     let theirs = OwnedFd::from(theirs);

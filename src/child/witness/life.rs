@@ -1,6 +1,6 @@
-//! What the forked witness does until it ends.
+//! The life of the forked witness.
 //!
-//! It must make system calls only: nothing that allocates or locks.
+//! It must make only system calls: no allocation, no locks.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,18 +14,18 @@ use nix::sys::signal::{
 };
 use nix::unistd::{Pid, dup2_stdin, read, setpgid, write};
 
-use super::{CHILD_ENDED, Duty, Estate, NAME, REPORT, TELL_ALL};
+use super::{CHILD_ENDED, Duty, Estate, NAME, REPORT, REPORT_ALL};
 use crate::child::bequest::{Child, Ready};
 use crate::child::output::Relay;
 use crate::child::title::rename;
 use crate::child::{inherited, orphaned};
 
-/// Whether the group was asked to stop: by anybody, tflock included.
+/// Whether anyone, including tflock, has asked the group to stop.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// The witness's whole life.
+/// Runs the witness until its end.
 pub(super) fn keep_watch(socket: &OwnedFd, duty: Duty, estate: &Estate<'_>) -> ! {
-    // Both sides do it, so that neither has to wait for the other. On failure tflock ends us.
+    // Both sides call it, so that neither has to wait. On failure tflock ends us.
     let _ = setpgid(Pid::from_raw(0), duty.group);
     let ready = dup2_stdin(socket.as_fd()).is_ok() && install(duty).is_ok();
     if ready {
@@ -43,7 +43,7 @@ pub(super) fn keep_watch(socket: &OwnedFd, duty: Duty, estate: &Estate<'_>) -> !
 }
 
 fn install(duty: Duty) -> nix::Result<()> {
-    // Whole reports only: no handler interrupts another.
+    // No handler interrupts another, so reports stay whole.
     let note = SigAction::new(
         SigHandler::SigAction(report),
         SaFlags::SA_RESTART,
@@ -53,7 +53,7 @@ fn install(duty: Duty) -> nix::Result<()> {
         // SAFETY: `report` is async-signal-safe.
         unsafe { sigaction(signal, &note) }?;
     }
-    // It must neither stop nor die with its group; the leader's death by SIGQUIT is seen elsewhere.
+    // It must neither stop nor die with its group; a leader that dies of SIGQUIT is noticed elsewhere.
     for signal in [
         Number::SIGHUP,
         Number::SIGQUIT,
@@ -95,8 +95,8 @@ use libc::__errno_location as errno_location;
 #[cfg(not(target_os = "linux"))]
 use libc::__error as errno_location;
 
-/// What tflock would do next: passes on the output, and gives back the lock. Each in a process of its own, because a reader or
-/// a daemon may keep the output waiting for ever.
+/// Does what tflock would do next: relays the output and releases the lock. Each in a process of its own, because a
+/// reader or a daemon may block the output forever.
 fn take_over(estate: &Estate<'_>, child: Child) {
     let Some(bequest) = &estate.bequest else {
         return orphaned::pass_on(estate.relays);
@@ -119,7 +119,7 @@ fn take_over(estate: &Estate<'_>, child: Child) {
     bequest.carry_out(child);
 }
 
-/// Whoever gives back the lock keeps the place, and looks who else does.
+/// The process that releases the lock keeps the place, and looks who else has one.
 fn release_place(estate: &Estate<'_>) {
     if let Some(kept) = &estate.kept {
         // SAFETY: a system call that takes a number; nothing in this process uses it any more.
@@ -127,7 +127,7 @@ fn release_place(estate: &Estate<'_>) {
     }
 }
 
-/// Returns when tflock has ended, and the socket with it. Until then asks if a limit passes.
+/// Returns when tflock has ended, which closes the socket. Until then asks the group to stop if a limit passes.
 fn outlast_tflock(duty: Duty) -> Child {
     // SAFETY: the socket was put there, and stays open until this process ends.
     let socket = unsafe { BorrowedFd::borrow_raw(libc::STDIN_FILENO) };
@@ -141,7 +141,7 @@ fn outlast_tflock(duty: Duty) -> Child {
             continue;
         }
         let timeout = left.map_or(PollTimeout::NONE, |left| {
-            // Rounded up, or it would not have passed.
+            // Rounded up: the limit must have passed by then.
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         });
         match poll(&mut [PollFd::new(socket, PollFlags::POLLIN)], timeout) {
@@ -155,8 +155,8 @@ fn outlast_tflock(duty: Duty) -> Child {
             Ok(_) if i32::from_ne_bytes(milliseconds) == CHILD_ENDED => {
                 (child, limit) = (Child::Ended, None);
             }
-            Ok(_) if i32::from_ne_bytes(milliseconds) == TELL_ALL => {
-                // Whatever signal was waiting has been reported: its handler has run by now.
+            Ok(_) if i32::from_ne_bytes(milliseconds) == REPORT_ALL => {
+                // Every pending signal has been reported: its handler has run by now.
                 let _ = write(socket, &[0; REPORT]);
             }
             Ok(_) => {
@@ -171,25 +171,24 @@ fn outlast_tflock(duty: Duty) -> Child {
     }
 }
 
-/// Asks the group to stop, unless somebody has.
+/// Asks the group to stop, unless it was asked already.
 fn ask(duty: Duty) {
     if !ASKED.load(Ordering::SeqCst) {
         let _ = killpg(duty.group, duty.stop);
     }
 }
 
-/// Locked files, connections and other pipes of tflock's must not stay open because of the witness.
+/// The witness must not keep tflock's locked files, connections and other pipes open.
 fn close_all_but_stdin_and(estate: &Estate<'_>) {
     let ends = |relay: &Relay| [relay.source.as_raw_fd(), relay.target.as_raw_fd()];
     let mut first: RawFd = 1;
-    // There are eight at the most: looking for the next one costs less than a sorted list, which would have to live
-    // somewhere.
+    // There are at most eight: searching for the next one costs less than a sorted list, which would need memory.
     while let Some(kept) = estate
         .relays
         .iter()
         .flat_map(ends)
         .chain(estate.kept.map(|kept| kept.as_raw_fd()))
-        // For the words of whoever gives back the lock.
+        // For the messages of the process that releases the lock.
         .chain(estate.bequest.iter().map(|_| libc::STDERR_FILENO))
         .chain(estate.bequest.iter().flat_map(Ready::descriptors))
         .filter(|&one| one >= first)
@@ -201,7 +200,7 @@ fn close_all_but_stdin_and(estate: &Estate<'_>) {
     close_range(first, RawFd::MAX);
 }
 
-/// Closes these descriptors, both ends included, and all between them.
+/// Closes all descriptors from `first` to `last`.
 fn close_range(first: RawFd, last: RawFd) {
     if first > last {
         return;
