@@ -2,17 +2,22 @@
 //!
 //! A failed look is an error, never an absence: a proof that a process has ended depends on the difference.
 
+mod environment;
+mod stat;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+
+pub use self::environment::{Carries, carries};
+pub use self::stat::Stat;
 
 /// A process, distinct from any later one with the same ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,104 +81,6 @@ fn unseen(pid: u32) -> Existence {
     }
 }
 
-/// A process's line of `proc_pid_stat(5)`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stat {
-    /// Its process ID, as requested.
-    pub pid: u32,
-    /// Its name as the kernel knows it: at most 15 bytes.
-    pub name: String,
-    /// Field 3: for `Z` and `X` the process, or its first thread, has ended.
-    pub state: char,
-    /// Field 4: its parent process.
-    pub parent: u32,
-    /// Field 5.
-    pub group: i32,
-    /// Field 6.
-    pub session: i32,
-    /// From field 9: kernel threads have neither arguments nor environment.
-    pub is_kernel_thread: bool,
-    /// Field 22, in clock ticks since boot.
-    pub start_time: u64,
-    /// Fields 48 and 49: where the arguments begin and end.
-    pub arguments: (usize, usize),
-    /// Fields 50 and 51: where the environment begins and ends. Both are 0 in the middle of an exec.
-    pub environment: (usize, usize),
-}
-
-impl Stat {
-    /// `PF_KTHREAD` of the Linux source.
-    const KERNEL_THREAD: u64 = 0x0020_0000;
-
-    /// Reads the line of process `pid`.
-    ///
-    /// # Errors
-    /// There is no such process, or we may not look at it.
-    pub fn read(pid: u32) -> io::Result<Self> {
-        Self::read_from(pid, &format!("/proc/{pid}/stat"))
-    }
-
-    fn read_from(pid: u32, path: &str) -> io::Result<Self> {
-        // A name need not be UTF-8.
-        let line = std::fs::read(path)?;
-        Self::parse(pid, &String::from_utf8_lossy(&line))
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a line of /proc"))
-    }
-
-    /// The name is in parentheses and can hold any character, including parentheses and blanks.
-    fn parse(pid: u32, line: &str) -> Option<Self> {
-        let (start, rest) = line.rsplit_once(')')?;
-        let (_, name) = start.split_once('(')?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3).copied();
-        let number = |at: usize| field(at)?.parse::<u64>().ok();
-        // Missing before Linux 3.5.
-        let address = |at: usize| {
-            let value = number(at).and_then(|value| usize::try_from(value).ok());
-            value.unwrap_or_default()
-        };
-        Some(Self {
-            pid,
-            name: name.to_owned(),
-            state: field(3)?.chars().next()?,
-            parent: field(4)?.parse().ok()?,
-            group: field(5)?.parse().ok()?,
-            session: field(6)?.parse().ok()?,
-            is_kernel_thread: number(9)? & Self::KERNEL_THREAD != 0,
-            start_time: number(22)?,
-            arguments: (address(48), address(49)),
-            environment: (address(50), address(51)),
-        })
-    }
-
-    /// Whether it has ended completely: other threads can outlive the first one.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        match self.state {
-            'X' | 'x' => true,
-            'Z' => !has_living_threads(self.pid),
-            _ => false,
-        }
-    }
-
-    /// Whether its environment is empty for good, and not only because it is in the middle of an exec.
-    fn has_no_environment(&self) -> bool {
-        let (start, end) = self.environment;
-        self.is_kernel_thread || (start == end && start != 0)
-    }
-}
-
-fn has_living_threads(pid: u32) -> bool {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
-        return false;
-    };
-    threads
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter_map(|thread| Stat::read_from(pid, &format!("/proc/{pid}/task/{thread}/stat")).ok())
-        .any(|stat| !matches!(stat.state, 'Z' | 'X' | 'x'))
-}
-
 /// The IDs of all visible processes.
 ///
 /// # Errors
@@ -191,56 +98,6 @@ pub fn all() -> io::Result<Vec<u32>> {
 #[must_use]
 pub fn are_hidden() -> bool {
     Stat::read(1).is_err()
-}
-
-/// Whether a process carries a text in its environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carries {
-    /// It does.
-    Yes,
-    /// It does not.
-    No,
-    /// Unknown: its environment is unreadable, or it is in the middle of an exec.
-    Hidden,
-}
-
-/// How often, and at which interval, to look again at a process in the middle of an exec or of its end: both take
-/// microseconds.
-const ATTEMPTS: u32 = 20;
-const ATTEMPT_INTERVAL: Duration = Duration::from_micros(250);
-
-/// Whether `text` is in the environment of a process that has not ended.
-#[must_use]
-pub fn carries(pid: u32, text: &[u8]) -> Carries {
-    for _ in 0..ATTEMPTS {
-        match try_carries(pid, text) {
-            Some(carries) => return carries,
-            None => std::thread::sleep(ATTEMPT_INTERVAL),
-        }
-    }
-    Carries::Hidden
-}
-
-/// `None` in the middle of an exec, or of its end.
-fn try_carries(pid: u32, text: &[u8]) -> Option<Carries> {
-    Some(match std::fs::read(format!("/proc/{pid}/environ")) {
-        // Look again: it may have exec'd in between.
-        Ok(environment) if environment.is_empty() => match Stat::read(pid) {
-            Ok(now) if !now.has_no_environment() && !now.has_ended() => return None,
-            _ => Carries::No,
-        },
-        Ok(environment) if environment.windows(text.len()).any(|part| part == text) => Carries::Yes,
-        Err(error) if is_failed_look(&error) => Carries::Hidden,
-        Ok(_) | Err(_) => Carries::No,
-    })
-}
-
-/// Whether the look itself failed, rather than the process being gone.
-fn is_failed_look(error: &io::Error) -> bool {
-    !matches!(
-        error.raw_os_error().map(Errno::from_raw),
-        Some(Errno::ENOENT | Errno::ESRCH)
-    )
 }
 
 /// A process as shown to people.

@@ -7,13 +7,14 @@
 //! The file holds no secrets: arguments are stored as a hash.
 
 pub mod lent;
+mod traces;
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _};
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
@@ -21,11 +22,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::own_directory::{OwnDirectory, Sharing};
-use super::process::{self, Carries, Existence, ProcessIdentity, Stat};
+use super::process::{self, ProcessIdentity, Stat};
 use super::{hex, machine};
 
-/// Larger than any run file.
-const LARGEST: u64 = 64 * 1024;
+pub use self::traces::{Traces, traces_of};
 
 /// What is known of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -278,139 +278,6 @@ fn for_this_user_alone(directory: &OwnDirectory) -> io::Result<()> {
             io::ErrorKind::PermissionDenied,
             "others can write this directory",
         )),
-    }
-}
-
-/// What the traces of a run prove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Traces {
-    /// Someone still works under its lock, or may.
-    Living,
-    /// All agree that it has ended, in this boot.
-    Ended,
-    /// All agree that it ended in an earlier boot, or this is a copy of the disk that it ran on.
-    EndedBeforeBoot,
-    /// There are no traces, they disagree, or a look failed.
-    Inconclusive,
-}
-
-/// Examines what the run with the lock `lock_id` left in `directory` and among the processes of this machine. `claimed`
-/// is the process that the lock's record names.
-#[must_use]
-pub fn traces_of(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> Traces {
-    // A failed look proves nothing.
-    look(directory, lock_id, claimed).unwrap_or(Traces::Inconclusive)
-}
-
-fn look(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> io::Result<Traces> {
-    let path = path_of(directory, lock_id)?;
-    match OwnDirectory::open(directory).map_err(io::Error::other)? {
-        Some(directory) => for_this_user_alone(&directory)?,
-        None => return Ok(Traces::Inconclusive),
-    }
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(&path)?;
-    let status = file.metadata()?;
-    let own = nix::unistd::geteuid().as_raw();
-    if !status.is_file() || status.uid() != own || status.len() > LARGEST {
-        return Ok(Traces::Inconclusive);
-    }
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Traces::Living),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    let mut text = Vec::new();
-    (&file).take(LARGEST).read_to_end(&mut text)?;
-    let run: Run = serde_json::from_slice(&text)?;
-    if run.lock_id != lock_id
-        || run.tflock != claimed
-        || run.uid != own
-        || run.is_of_another_machine()
-    {
-        return Ok(Traces::Inconclusive);
-    }
-    if run.sighting == Sighting::Unseen {
-        return Ok(Traces::Inconclusive);
-    }
-    if machine::boot_id().as_ref() != Some(&run.boot_id) {
-        // A container's directory may come from another host.
-        return Ok(match run.machine {
-            Some(_) => Traces::EndedBeforeBoot,
-            None => Traces::Inconclusive,
-        });
-    }
-    run.look_at_processes()
-}
-
-impl Run {
-    /// Every trace of a machine can be copied: equal ones prove nothing, different ones refute.
-    fn is_of_another_machine(&self) -> bool {
-        self.machine != machine::identity()
-    }
-
-    fn look_at_processes(&self) -> io::Result<Traces> {
-        let elsewhere = machine::pid_namespace() != Some(self.pid_namespace)
-            || machine::time_namespace() != self.time_namespace;
-        if elsewhere || process::are_hidden() {
-            return Ok(Traces::Inconclusive);
-        }
-        for named in [Some(self.tflock), self.child].into_iter().flatten() {
-            match named.existence() {
-                Existence::Exists => return Ok(Traces::Living),
-                Existence::Hidden => return Ok(Traces::Inconclusive),
-                Existence::Absent => {}
-            }
-        }
-        for pid in process::all()? {
-            if pid != std::process::id() && self.may_belong(pid)? {
-                return Ok(Traces::Inconclusive);
-            }
-        }
-        Ok(Traces::Ended)
-    }
-
-    /// Whether a process may work under the lock: it carries the lock's ID, has the child's arguments and directory, or
-    /// hides both and could belong to the run.
-    fn may_belong(&self, pid: u32) -> io::Result<bool> {
-        let stat = match Stat::read(pid) {
-            Ok(stat) => stat,
-            // Ended since the list was made.
-            Err(_) if process::existence_of(pid) == Existence::Absent => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        // The run's processes started after tflock. That excludes the many old processes with unreadable environments,
-        // such as an ssh-agent.
-        if stat.has_ended() || stat.is_kernel_thread || stat.start_time < self.tflock.start_time {
-            return Ok(false);
-        }
-        match process::carries(pid, self.lock_id.as_bytes()) {
-            Carries::Yes => return Ok(true),
-            Carries::Hidden => {
-                let same_user = process::owner(pid).is_ok_and(|owner| owner == self.uid);
-                if same_user || stat.session == self.session {
-                    return Ok(true);
-                }
-            }
-            Carries::No => {}
-        }
-        let Ok(words) = process::command_line(pid) else {
-            return Ok(process::existence_of(pid) != Existence::Absent);
-        };
-        let Some((_, arguments)) = words.split_first() else {
-            return Ok(false);
-        };
-        // Another tflock waiting for this very lock has the same arguments.
-        let is_same = self.arguments.as_ref() == Some(&hash_of(arguments));
-        if !is_same || process::is_same_program(pid) {
-            return Ok(false);
-        }
-        // Its directory may be unreadable, as for another user's process.
-        Ok(process::directory(pid).map_or(true, |directory| {
-            self.directories.contains(&text_of(&directory))
-        }))
     }
 }
 

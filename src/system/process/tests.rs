@@ -1,3 +1,4 @@
+use super::stat::has_living_threads;
 use super::*;
 
 fn words(text: &str) -> Vec<OsString> {
