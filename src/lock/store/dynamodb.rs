@@ -4,7 +4,8 @@
 //! conditional on every attribute last seen, and a refusal returns the holder. The `-md5` item is terraform's and never
 //! touched.
 
-use std::collections::HashMap;
+mod condition;
+mod item;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -13,22 +14,12 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeyType, ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
 };
-use serde_json::{Map, Number, Value};
 
+use self::condition::Condition;
+use self::item::{Item, LOCK_ID, foreign, item, stored};
 use super::aws::{self, AwsAccess, Connection, Wire};
-use super::{
-    Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
-};
-use crate::lock::record::{ATTRIBUTES, Lease, Record};
-
-type Item = HashMap<String, AttributeValue>;
-
-/// The table's only key.
-const LOCK_ID: &str = "LockID";
-/// terraform's JSON.
-const INFO: &str = "Info";
-/// How many attributes to compare of an item that is not a terraform lock.
-const MOST_COMPARED: usize = 40;
+use super::{Answer, Heartbeats, Identity, Store, StoreError, StoreErrorKind, Stored, Swap};
+use crate::lock::record::Record;
 
 /// One item of a table.
 #[derive(Debug)]
@@ -253,132 +244,6 @@ fn creation_of(table: &str) -> String {
          --attribute-definitions AttributeName=LockID,AttributeType=S \
          --key-schema AttributeName=LockID,KeyType=HASH --billing-mode PAY_PER_REQUEST`"
     )
-}
-
-/// A condition that only the item last seen satisfies.
-struct Condition {
-    expression: String,
-    names: Option<HashMap<String, String>>,
-    values: Option<HashMap<String, AttributeValue>>,
-}
-
-impl Condition {
-    fn new(expected: Option<&Stored>) -> Self {
-        let Some(Revision::Item(item)) = expected.map(|stored| &stored.revision) else {
-            return Self {
-                expression: format!("attribute_not_exists({LOCK_ID})"),
-                names: None,
-                values: None,
-            };
-        };
-        let mut terms = vec![format!("attribute_exists({LOCK_ID})")];
-        let mut names = HashMap::new();
-        let mut values = HashMap::new();
-        let mut seen: Vec<_> = item.iter().filter(|(name, _)| *name != LOCK_ID).collect();
-        seen.sort_by_key(|(name, _)| *name);
-        // An expression is limited to 4 kB. Foreign attributes do not tell whose lock it is, unless there is nothing
-        // else.
-        if item.get(INFO).is_some_and(AttributeValue::is_s) {
-            seen.retain(|(name, _)| ATTRIBUTES.contains(&name.as_str()));
-        } else {
-            seen.truncate(MOST_COMPARED);
-        }
-        for (index, (name, value)) in seen.into_iter().enumerate() {
-            terms.push(format!("#a{index} = :a{index}"));
-            names.insert(format!("#a{index}"), name.clone());
-            values.insert(format!(":a{index}"), value.clone());
-        }
-        for (index, name) in ATTRIBUTES
-            .into_iter()
-            .filter(|name| !item.contains_key(*name))
-            .enumerate()
-        {
-            terms.push(format!("attribute_not_exists(#n{index})"));
-            names.insert(format!("#n{index}"), name.to_owned());
-        }
-        Self {
-            expression: terms.join(" AND "),
-            names: Some(names).filter(|names| !names.is_empty()),
-            values: Some(values).filter(|values| !values.is_empty()),
-        }
-    }
-}
-
-/// The attributes of a record that are neither terraform's nor tflock's.
-fn foreign(stored: &Stored) -> Item {
-    let Revision::Item(item) = &stored.revision else {
-        return Item::new();
-    };
-    item.iter()
-        .filter(|(name, _)| *name != LOCK_ID && !ATTRIBUTES.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
-}
-
-fn stored(item: Item) -> Stored {
-    Stored {
-        record: record(&item),
-        revision: Revision::Item(item),
-    }
-}
-
-fn record(item: &Item) -> Record {
-    let info = item.get(INFO).and_then(|value| value.as_s().ok()).cloned();
-    let attributes: Map<String, Value> = item
-        .iter()
-        .filter(|(name, _)| ATTRIBUTES[1..].contains(&name.as_str()))
-        .filter_map(|(name, value)| Some((name.clone(), json(value)?)))
-        .collect();
-    Record {
-        info,
-        lease: serde_json::from_value::<Lease>(Value::Object(attributes)).ok(),
-    }
-}
-
-fn item(key: &str, record: &Record) -> Item {
-    let mut item = Item::from([(LOCK_ID.to_owned(), AttributeValue::S(key.to_owned()))]);
-    if let Some(info) = &record.info {
-        item.insert(INFO.to_owned(), AttributeValue::S(info.clone()));
-    }
-    if let Some(Ok(Value::Object(attributes))) = record.lease.as_ref().map(serde_json::to_value) {
-        for (name, value) in attributes {
-            if let Some(value) = attribute(value) {
-                item.insert(name, value);
-            }
-        }
-    }
-    item
-}
-
-/// A JSON value in DynamoDB's native type; nulls and lists do not occur in a lease.
-fn attribute(value: Value) -> Option<AttributeValue> {
-    match value {
-        Value::String(text) => Some(AttributeValue::S(text)),
-        Value::Number(number) => Some(AttributeValue::N(number.to_string())),
-        Value::Bool(flag) => Some(AttributeValue::Bool(flag)),
-        Value::Object(fields) => Some(AttributeValue::M(
-            fields
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, attribute(value)?)))
-                .collect(),
-        )),
-        Value::Null | Value::Array(_) => None,
-    }
-}
-
-fn json(value: &AttributeValue) -> Option<Value> {
-    match value {
-        AttributeValue::S(text) => Some(Value::String(text.clone())),
-        AttributeValue::N(number) => number.parse::<Number>().ok().map(Value::Number),
-        AttributeValue::Bool(flag) => Some(Value::Bool(*flag)),
-        AttributeValue::M(fields) => Some(Value::Object(
-            fields
-                .iter()
-                .filter_map(|(name, value)| Some((name.clone(), json(value)?)))
-                .collect(),
-        )),
-        _ => None,
-    }
 }
 
 impl Store for DynamoDbStore {

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use super::item::{self, INFO};
 use super::*;
-use crate::lock::record::{HolderProcess, LockInfo, ProcessIdentity};
+use crate::lock::record::{ATTRIBUTES, HolderProcess, Lease, LockInfo, ProcessIdentity};
 
 #[test]
 fn a_record_survives_the_round_trip_through_an_item() {
@@ -35,7 +36,7 @@ fn a_record_survives_the_round_trip_through_an_item() {
     let item = item("key", &record);
     assert_eq!(item["Heartbeat"], AttributeValue::N("3".into()));
     assert_eq!(item["ExpireAfterSeconds"], AttributeValue::N("60".into()));
-    assert_eq!(super::record(&item), record);
+    assert_eq!(item::record(&item), record);
 }
 
 #[test]
