@@ -8,7 +8,8 @@
 //! The last line of a terminal can be a progress line or a question. It is kept as a wanted state instead of being
 //! queued, so that a terminal that resumes after an hour shows the present, with the messages above it.
 
-use std::collections::VecDeque;
+mod state;
+
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -19,25 +20,16 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
+pub(super) use self::state::Importance;
+use self::state::{Entry, Reader, State, Thread};
 use super::bottom::{Bottom, Progress, Screen};
 
 /// How long to wait for a message to be written while the reader keeps up.
 const MOMENT: Duration = Duration::from_millis(100);
-/// How many bytes to queue before messages are dropped.
-const CAPACITY: usize = 64 * 1024;
 /// How often the progress line is redrawn.
 const TICK: Duration = Duration::from_millis(120);
 /// Enough to compose and write.
 const STACK: usize = 256 * 1024;
-
-/// What to drop first when nothing is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Importance {
-    /// What tflock does and why.
-    Detail,
-    /// What the user must know.
-    Message,
-}
 
 /// A stream with its queue.
 #[derive(Debug)]
@@ -51,41 +43,6 @@ struct Shared {
     changed: Condvar,
     /// A duplicate of the stream's descriptor; `None` if there is no reader.
     stream: Option<File>,
-}
-
-#[derive(Debug)]
-struct State {
-    queue: VecDeque<Entry>,
-    dropped: usize,
-    bottom: Bottom,
-    screen: Screen,
-    thread: Thread,
-    reader: Reader,
-    /// The number of changes requested, and how many of them are on screen.
-    requested: u64,
-    written: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    text: String,
-    importance: Importance,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Thread {
-    NotStarted,
-    Runs,
-    /// The system cannot start one.
-    None,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reader {
-    Reads,
-    /// Has not read for [`MOMENT`].
-    Stalled,
-    Gone,
 }
 
 impl Writer {
@@ -106,16 +63,7 @@ impl Writer {
         };
         Self {
             shared: Arc::new(Shared {
-                state: Mutex::new(State {
-                    queue: VecDeque::new(),
-                    dropped: 0,
-                    bottom: Bottom::Empty,
-                    screen: Screen::Clean,
-                    thread: Thread::NotStarted,
-                    reader,
-                    requested: 0,
-                    written: 0,
-                }),
+                state: Mutex::new(State::new(reader)),
                 changed: Condvar::new(),
                 stream,
             }),
@@ -287,44 +235,6 @@ impl Shared {
                 };
             }
         }
-    }
-}
-
-impl State {
-    fn is_settled(&self) -> bool {
-        self.written == self.requested || self.reader == Reader::Gone
-    }
-
-    fn push(&mut self, entry: Entry) {
-        self.queue.push_back(entry);
-        let mut bytes: usize = self.queue.iter().map(|entry| entry.text.len()).sum();
-        while bytes > CAPACITY && self.queue.len() > 1 {
-            let detail = |entry: &Entry| entry.importance == Importance::Detail;
-            let place = self.queue.iter().position(detail).unwrap_or(0);
-            if let Some(entry) = self.queue.remove(place) {
-                bytes -= entry.text.len();
-                self.dropped += entry.text.lines().count();
-            }
-        }
-    }
-
-    /// The bytes that bring the screen up to date; `None` if it is.
-    fn compose(&mut self, is_tick: bool) -> Option<Vec<u8>> {
-        let mut words = String::new();
-        if self.dropped > 0 {
-            let count = std::mem::take(&mut self.dropped);
-            words = format!("tflock: {count} lines dropped here: nothing was read for too long\n");
-        }
-        words.extend(self.queue.drain(..).map(|entry| entry.text));
-        self.screen
-            .change_to(&mut self.bottom, &words, is_tick)
-            .map(String::into_bytes)
-    }
-
-    fn lose_reader(&mut self) {
-        self.reader = Reader::Gone;
-        self.queue.clear();
-        self.bottom = Bottom::Empty;
     }
 }
 

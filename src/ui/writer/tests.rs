@@ -1,6 +1,7 @@
 use std::io::{PipeReader, Read as _};
 use std::os::fd::OwnedFd;
 
+use super::state::CAPACITY;
 use super::*;
 
 fn pipe() -> (PipeReader, Writer) {
