@@ -1,0 +1,49 @@
+//! `status --json`.
+
+use serde_json::{Value, json};
+
+use super::{LockStatus, ObservedPart, status, where_it_is};
+use crate::lock::liveness::Assessment;
+use crate::lock::store::{Revision, Stored};
+
+/// The whole lock as one object.
+pub(super) fn as_json(parts: &[ObservedPart]) -> Value {
+    json!({
+        "status": status(parts).word(),
+        "locks": parts.iter().map(part_as_json).collect::<Vec<_>>(),
+    })
+}
+
+fn part_as_json(part: &ObservedPart) -> Value {
+    json!({
+        "status": LockStatus::of(part).word(),
+        "lock_id": part.store.key(),
+        "store": match (&part.held, &part.unspoken) {
+            (None, Some(own)) => &own.backend,
+            _ => part.store.kind(),
+        },
+        "place": where_it_is(part),
+        "holder": part.held.as_ref().map(|(stored, assessment)| holder_as_json(stored, assessment)),
+    })
+}
+
+fn holder_as_json(stored: &Stored, assessment: &Assessment) -> Value {
+    let info = stored.record.lock_info();
+    let lease = stored.record.lease.as_ref();
+    json!({
+        "liveness": assessment.liveness.word(),
+        "process": process(stored),
+        "silent_for_seconds": assessment.silence.map(|silence| silence.as_secs()),
+        "info": info.as_ref().map(|info| json!(info)),
+        "raw_info": stored.record.info.as_ref().filter(|_| info.is_none()),
+        "tflock": lease.map(|lease| json!(lease)),
+    })
+}
+
+/// The process with the lock, if the kernel tells.
+fn process(stored: &Stored) -> Option<u32> {
+    match stored.revision {
+        Revision::KernelLock { process } => process,
+        _ => None,
+    }
+}
