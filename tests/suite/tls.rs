@@ -1,5 +1,7 @@
 //! Secure connections: the authority that a run is told to trust is trusted, and no other.
 
+mod as_terraform;
+
 use std::fs;
 
 use serde_json::{Value, json};

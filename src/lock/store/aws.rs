@@ -51,8 +51,6 @@ pub use self::settings::{AwsSettings, Role, StaticKeys, Variables, WebIdentity, 
 pub(super) use self::wire::{Server, Wire};
 use super::{SET_UP, StoreError, StoreErrorKind};
 
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one request may take; lock requests take milliseconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -284,7 +282,6 @@ fn sdk_config(
         .retry_config(RetryConfig::standard())
         .timeout_config(
             TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
                 .operation_attempt_timeout(ATTEMPT_TIMEOUT)
                 .build(),
         )

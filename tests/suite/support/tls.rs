@@ -1,5 +1,5 @@
-//! A loopback TLS endpoint before a plain engine, with a certificate authority of its own that nobody else
-//! knows. It must never be reachable without that authority's certificate.
+//! A loopback TLS endpoint before a plain engine, with certificates of its own that nobody else knows. It must never be
+//! reachable without them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,18 +28,35 @@ pub struct TlsEndpoint {
     _server: Server,
 }
 
+/// What a server shows, and what its clients are told to trust.
+#[derive(Debug)]
+pub struct Certificates {
+    /// PEM.
+    pub bundle: String,
+    /// The server's own, and what leads from it to an authority.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Of the server's own.
+    pub key: KeyPair,
+}
+
 impl TlsEndpoint {
     /// TLS before the engine (or the proxy) at that `http://` URL.
     pub fn before(url: &str) -> Self {
+        Self::with(certificates(), url)
+    }
+
+    /// The same with these certificates.
+    pub fn with(certificates: Certificates, url: &str) -> Self {
         let upstream = http::authority(url).to_owned();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let (authority, leaf, key) = certificates();
-        fs::write(directory.path().join("ca.pem"), authority).expect("the CA is written");
+        let Certificates { bundle, chain, key } = certificates;
+        fs::write(directory.path().join("ca.pem"), bundle).expect("the CA is written");
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring speaks the default protocol versions")
             .with_no_client_auth()
-            .with_single_cert(vec![leaf], key)
+            .with_single_cert(chain, key)
             .expect("the key belongs to the certificate");
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (listener, address) = loopback_listener();
@@ -94,8 +111,8 @@ async fn relay(acceptor: TlsAcceptor, client: TcpStream, upstream: String) {
     let _ = copy_bidirectional(&mut client, &mut engine).await;
 }
 
-/// The authority as PEM, and a leaf that it signed, with the leaf's key.
-fn certificates() -> (String, CertificateDer<'static>, PrivateKeyDer<'static>) {
+/// An authority, and a leaf that it signed.
+fn certificates() -> Certificates {
     let authority_key = KeyPair::generate().expect("a key");
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -106,14 +123,15 @@ fn certificates() -> (String, CertificateDer<'static>, PrivateKeyDer<'static>) {
         .self_signed(&authority_key)
         .expect("a CA certificate");
 
-    let leaf_key = KeyPair::generate().expect("a key");
+    let key = KeyPair::generate().expect("a key");
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let mut leaf = CertificateParams::new(names).expect("names for a certificate");
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let issuer = Issuer::new(authority, authority_key);
-    let leaf = leaf
-        .signed_by(&leaf_key, &issuer)
-        .expect("a signed certificate");
-    let key = PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into());
-    (authority_certificate.pem(), leaf.der().clone(), key)
+    let leaf = leaf.signed_by(&key, &issuer).expect("a signed certificate");
+    Certificates {
+        bundle: authority_certificate.pem(),
+        chain: vec![leaf.der().clone()],
+        key,
+    }
 }

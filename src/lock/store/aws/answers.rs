@@ -3,9 +3,7 @@
 
 use std::time::SystemTime;
 
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector as _, HttpConnectorFuture, SharedHttpConnector,
-};
+use aws_smithy_runtime_api::client::http::HttpConnectorFuture;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::DateTime;
@@ -72,11 +70,14 @@ pub(super) struct ServerClock {
 
 /// Sends a request, and accepts only a complete answer of the service.
 pub(super) fn bounded(
-    connector: &SharedHttpConnector,
     request: HttpRequest,
+    send: impl FnOnce(HttpRequest) -> Result<HttpConnectorFuture, ConnectorError>,
 ) -> HttpConnectorFuture {
     let asked = Asked::of(&request);
-    let answer = connector.call(request);
+    let answer = match send(request) {
+        Ok(answer) => answer,
+        Err(error) => return HttpConnectorFuture::ready(Err(error)),
+    };
     HttpConnectorFuture::new(async move {
         let whole = async { asked.whole(answer.await?).await };
         match tokio::time::timeout(ATTEMPT_TIMEOUT, whole).await {

@@ -101,12 +101,7 @@ async fn once(client: &SharedHttpClient, request: &Request) -> Result<Answer, Id
         .endpoint_url(&origin)
         .no_auth()
         .no_retry()
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(PATIENCE)
-                .operation_timeout(PATIENCE)
-                .build(),
-        )
+        .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
         .serializer(|request: HttpRequest| Ok(request))
         .deserializer(|response: &HttpResponse| {
             let body = response.body().bytes().unwrap_or_default().to_vec();

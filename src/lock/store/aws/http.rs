@@ -1,199 +1,128 @@
-//! How AWS is reached: connections, proxies, and trusted certificates.
+//! How AWS is reached: connections, proxies, and whose certificates are trusted. The SDK's own client takes no verifier
+//! of certificates, and so refuses some that terraform accepts.
 
-use std::fmt::Write as _;
+mod certificate;
+mod road;
+mod trust;
+
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder};
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
+use http::header::PROXY_AUTHORIZATION;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use self::road::{NoConnection, Road};
+use self::trust::Trust;
+use super::answers;
+use super::classify::find_cause;
 use super::proxies::Proxies;
-use super::{answers, settings_error};
-use crate::lock::store::{StoreError, StoreErrorKind};
+use crate::lock::store::StoreError;
 
-/// An HTTP client that loads certificates for the first secure connection: reading the system's takes longer than the
-/// rest of the start-up, and an `http` endpoint needs none.
-#[derive(Clone, Debug)]
-pub(super) struct ConnectOnDemand(Arc<Clients>);
+pub(super) use self::road::is_address;
 
-struct Clients {
-    /// Without TLS: direct and by proxy.
-    plain: [OnceLock<SharedHttpClient>; 2],
-    /// With TLS: direct and by proxy.
-    secure: [OnceLock<SharedHttpClient>; 2],
-    proxies: Proxies,
-    ca_bundle: Option<Vec<u8>>,
+/// An HTTP client that reads the machine's certificates when the first secure connection is made: that takes longer
+/// than all else that a start does, and an `http` endpoint needs none.
+#[derive(Clone)]
+pub(super) struct ConnectOnDemand {
+    road: Road,
+    client: Client<Road, SdkBody>,
 }
 
-impl std::fmt::Debug for Clients {
+impl std::fmt::Debug for ConnectOnDemand {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Clients").finish_non_exhaustive()
+        formatter
+            .debug_struct("ConnectOnDemand")
+            .finish_non_exhaustive()
     }
 }
 
 impl ConnectOnDemand {
     pub(super) fn new(proxies: Proxies, ca_bundle: Option<&Path>) -> Result<Self, StoreError> {
-        Ok(Self(Arc::new(Clients {
-            plain: Default::default(),
-            secure: Default::default(),
-            proxies,
-            ca_bundle: ca_bundle.map(read_ca_bundle).transpose()?,
-        })))
+        let road = Road::new(proxies, Trust::new(ca_bundle)?);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(road.clone());
+        Ok(Self { road, client })
+    }
+
+    /// Sends a request, once all that is wrong with it has been seen.
+    fn send(&self, request: HttpRequest) -> Result<HttpConnectorFuture, ConnectorError> {
+        let user = |error| ConnectorError::user(error);
+        let mut request = request
+            .try_into_http1x()
+            .map_err(|error| user(error.into()))?;
+        let proxy = self.road.proxy(request.uri());
+        let proxy = proxy.map_err(|error| user(error.into()))?;
+        // A secure one is told who we are when the tunnel is dug.
+        if request.uri().scheme() == Some(&http::uri::Scheme::HTTP)
+            && let Some(authorization) = proxy.as_ref().and_then(|proxy| proxy.basic_auth())
+        {
+            let headers = request.headers_mut();
+            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        let connection = capture_connection(&mut request);
+        if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
+            capture.set_connection_retriever(move || metadata(&connection));
+        }
+        let answer = self.client.request(request);
+        Ok(HttpConnectorFuture::new(async {
+            let answer = answer.await.map_err(connector_error)?;
+            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        }))
     }
 }
 
-/// Whether that could be a proxy's address, even of an unsupported kind.
-pub(super) fn is_address(proxy: &str) -> bool {
-    let rest = proxy.split_once("://").map_or(proxy, |(_, rest)| rest);
-    ProxyConfig::all(format!("http://{rest}")).is_ok()
-}
-
-impl Clients {
-    fn for_uri(&self, uri: &str) -> Result<&SharedHttpClient, ConnectorError> {
-        let secure = !uri.starts_with("http:");
-        let proxy = self.proxy(uri, secure)?;
-        let by = usize::from(!proxy.is_disabled());
-        if !secure {
-            return Ok(self.plain[by].get_or_init(|| {
-                Builder::new().build_with_connector_fn(move |settings, components| {
-                    connector(settings, components, &proxy).build_http()
-                })
-            }));
-        }
-        if let Some(known) = self.secure[by].get() {
-            return Ok(known);
-        }
-        let trust = match &self.ca_bundle {
-            Some(pem) => TrustStore::empty().with_pem_certificate(pem.as_slice()),
-            None => TrustStore::default(),
-        };
-        let context = TlsContext::builder()
-            .with_trust_store(trust)
-            .build()
-            .map_err(|error| ConnectorError::user(error.into()))?;
-        let client = Builder::new().build_with_connector_fn(move |settings, components| {
-            connector(settings, components, &proxy)
-                .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                .tls_context(context.clone())
-                .build()
+/// How the SDK gives up a connection that has failed once.
+fn metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
+    let is_proxied = connection.connection_metadata().as_ref()?.is_proxied();
+    let connection = connection.clone();
+    let metadata = ConnectionMetadata::builder()
+        .proxied(is_proxied)
+        .poison_fn(move || {
+            if let Some(connected) = connection.connection_metadata().as_ref() {
+                connected.poison();
+            }
         });
-        Ok(self.secure[by].get_or_init(|| client))
-    }
-
-    /// The proxy for that request. Its value may contain a password, and is not shown.
-    fn proxy(&self, uri: &str, secure: bool) -> Result<ProxyConfig, ConnectorError> {
-        let proxy = self.proxies.both()[usize::from(secure)];
-        let authority = uri.split("://").nth(1).unwrap_or_default();
-        let authority = authority.split(['/', '?']).next().unwrap_or_default();
-        let default = if secure { "443" } else { "80" };
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port),
-            _ => (authority, default),
-        };
-        let Some(proxy) = proxy.filter(|_| self.proxies.apply_to(host, port)) else {
-            return Ok(ProxyConfig::disabled());
-        };
-        ProxyConfig::all(proxy.to_owned())
-            .map_err(|_| ConnectorError::user(Box::new(UnknownProxy { secure })))
-    }
+    Some(metadata.build())
 }
 
-/// A proxy of an unsupported kind.
-#[derive(Debug, thiserror::Error)]
-#[error("the proxy for `{}` is not an `http` or `https` URL: see {} and the backend's `{}`",
-    .secure.then_some("https").unwrap_or("http"),
-    .secure.then_some("HTTPS_PROXY").unwrap_or("HTTP_PROXY"),
-    .secure.then_some("https_proxy").unwrap_or("http_proxy"))]
-struct UnknownProxy {
-    secure: bool,
+/// What the SDK has to know of a failure: whether it is worth another try.
+fn connector_error(error: hyper_util::client::legacy::Error) -> ConnectorError {
+    let of_http = find_cause::<hyper::Error>(&error);
+    if find_cause::<NoConnection>(&error).is_some() {
+        ConnectorError::timeout(error.into())
+    } else if of_http.is_some_and(hyper::Error::is_user) {
+        ConnectorError::user(error.into())
+    } else if of_http.is_some_and(hyper::Error::is_incomplete_message) {
+        ConnectorError::other(error.into(), Some(ErrorKind::TransientError))
+    } else {
+        ConnectorError::io(error.into())
+    }
 }
 
 impl HttpClient for ConnectOnDemand {
     fn http_connector(
         &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(OnDemandConnector {
-            clients: Arc::clone(&self.0),
-            settings: settings.clone(),
-            components: components.clone(),
-        })
+        SharedHttpConnector::new(self.clone())
     }
 }
 
-#[derive(Debug)]
-struct OnDemandConnector {
-    clients: Arc<Clients>,
-    settings: HttpConnectorSettings,
-    components: RuntimeComponents,
-}
-
-impl HttpConnector for OnDemandConnector {
+impl HttpConnector for ConnectOnDemand {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        match self.clients.for_uri(request.uri()) {
-            Ok(client) => {
-                let connector = client.http_connector(&self.settings, &self.components);
-                answers::bounded(&connector, request)
-            }
-            Err(error) => HttpConnectorFuture::ready(Err(error)),
-        }
+        answers::bounded(request, |request| self.send(request))
     }
-}
-
-fn connector(
-    settings: Option<&HttpConnectorSettings>,
-    components: Option<&RuntimeComponents>,
-    proxy: &ProxyConfig,
-) -> ConnectorBuilder {
-    let mut builder = Connector::builder()
-        .enable_tcp_nodelay(true)
-        .proxy_config(proxy.clone());
-    builder.set_connector_settings(settings.cloned());
-    builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-    builder
-}
-
-/// The usable certificates of a bundle. Go silently skips the others, on which our client panics.
-fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, StoreError> {
-    let unusable = |reason: String| {
-        StoreError {
-            remedy: Some(
-                "set `custom_ca_bundle` in the backend or AWS_CA_BUNDLE to a PEM file with certificates"
-                    .to_owned(),
-            ),
-            ..settings_error(
-                StoreErrorKind::Unsuitable,
-                format!("the CA bundle `{}` {reason}", path.display()),
-            )
-        }
-    };
-    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    let mut known = RootCertStore::empty();
-    let mut usable = String::new();
-    for certificate in CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok) {
-        let base64 = aws_smithy_types::base64::encode(&certificate);
-        if known.add(certificate).is_ok() {
-            let _ = writeln!(
-                usable,
-                "-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----"
-            );
-        }
-    }
-    if usable.is_empty() {
-        return Err(unusable("has no PEM certificate".to_owned()));
-    }
-    Ok(usable.into_bytes())
 }
