@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("exit_code", ""),
     ("system", ""),
     ("text", ""),
-    ("ci", "environment"),
+    ("ci", "environment text"),
     ("state_directory", "environment"),
     // These three know nothing of each other.
     ("terraform", "environment system text"),

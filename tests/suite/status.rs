@@ -4,3 +4,4 @@ mod at_a_terminal;
 mod foreign;
 mod holders;
 mod json;
+mod run_addresses;

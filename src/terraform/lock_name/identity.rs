@@ -7,6 +7,7 @@ use super::LockNameError;
 use super::postgres;
 use crate::terraform::backend::{Attributes, Backend};
 use crate::terraform::workspace::Workspace;
+use crate::text::Address;
 
 /// The identity of a workspace's state: the backend type, its distinguishing attributes, the workspace.
 pub(super) fn of(backend: &Backend, workspace: &Workspace) -> Result<String, LockNameError> {
@@ -23,7 +24,7 @@ pub(super) fn of(backend: &Backend, workspace: &Workspace) -> Result<String, Loc
             workspace,
         ],
         "consul" => {
-            let address = Address::of(&this.needed("address")?);
+            let address = address(&this.needed("address")?);
             vec![address.host, this.needed("path")?, workspace]
         }
         "cos" | "oss" => vec![
@@ -39,11 +40,11 @@ pub(super) fn of(backend: &Backend, workspace: &Workspace) -> Result<String, Loc
         ],
         // The http backend has only the default workspace.
         "http" => {
-            let address = Address::of(&this.needed("address")?);
+            let address = address(&this.needed("address")?);
             vec![address.host, address.path]
         }
         "kubernetes" => vec![
-            Address::of(&this.or_default("host", "")?).host,
+            address(&this.or_default("host", "")?).host,
             this.or_default("namespace", "default")?,
             this.needed("secret_suffix")?,
             workspace,
@@ -94,6 +95,15 @@ pub(super) fn of(backend: &Backend, workspace: &Workspace) -> Result<String, Loc
     Ok(name)
 }
 
+/// A host is the same in capitals.
+fn address(url: &str) -> Address {
+    let address = Address::of(url);
+    Address {
+        host: address.host.to_ascii_lowercase(),
+        ..address
+    }
+}
+
 struct Identity<'a> {
     type_name: &'a str,
     attributes: Attributes<'a>,
@@ -124,29 +134,6 @@ impl Identity<'_> {
         }
         let prefix = workspaces.text("prefix")?;
         Ok(prefix.unwrap_or_default() + &selected)
-    }
-}
-
-/// The harmless parts of a URL.
-struct Address {
-    /// Host and port, in lower case.
-    host: String,
-    path: String,
-}
-
-impl Address {
-    fn of(url: &str) -> Self {
-        let without_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let end = without_scheme.find(['?', '#']);
-        let bare = &without_scheme[..end.unwrap_or(without_scheme.len())];
-        let (authority, path) = bare.split_once('/').unwrap_or((bare, ""));
-        let host = authority
-            .rsplit_once('@')
-            .map_or(authority, |(_, host)| host);
-        Self {
-            host: host.to_ascii_lowercase(),
-            path: path.to_owned(),
-        }
     }
 }
 
