@@ -7,6 +7,7 @@ use crate::lock::record::LockId;
 use crate::lock::store::{SET_UP, StoreError, StoreErrorKind};
 use crate::terraform::backend::{AttributeError, BackendRecordError};
 use crate::terraform::command::CommandError;
+use crate::terraform::configuration::RecordError;
 use crate::terraform::lock_name::LockNameError;
 use crate::terraform::plan_file::PlanFileError;
 use crate::terraform::program::ProgramError;
@@ -103,6 +104,7 @@ configuration_failures!(
     BackendRecordError,
     LockNameError,
     PlanFileError,
+    RecordError,
     WorkspaceError
 );
 

@@ -5,6 +5,7 @@
 
 pub mod machine;
 pub mod own_directory;
+pub mod plain_file;
 pub mod process;
 pub mod run_file;
 

@@ -10,7 +10,7 @@ use super::{LockRequest, ResolvedLock};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::terraform::backend::{Backend, BackendRecordError, read_record};
-use crate::terraform::configuration::declared_backend;
+use crate::terraform::configuration::Declared;
 use crate::terraform::plan_file::{PlanFileError, PlannedBackend, read_plan_file};
 use crate::terraform::workspace::{Workspace, selected_workspace};
 
@@ -66,7 +66,7 @@ impl Reading {
             Err(error) => return Err(error.into()),
         };
         let Some(record) = record else {
-            if let Some(declared) = declared_backend(&self.directory)
+            if let Some(declared) = Declared::by(&self.directory).type_name()
                 && declared != "local"
                 && !self.is_named
             {
@@ -85,6 +85,7 @@ impl Reading {
                 version: None,
             });
         };
+        Declared::by(&self.directory).confirm(&record)?;
         Ok(StateRef {
             backend: record.backend,
             workspace,

@@ -85,6 +85,11 @@ impl Backend {
         }))
     }
 
+    /// Its attributes as they are recorded. They may be secrets.
+    pub(super) fn config(&self) -> &Map<String, Value> {
+        &self.config
+    }
+
     pub(super) fn attributes(&self) -> Attributes<'_> {
         Attributes::new(&self.config)
     }

@@ -1,60 +1,199 @@
 //! Which backend the configuration files of a directory declare.
 //!
-//! Only for directories without a backend record, to tell "run init first" from the implied local backend. Never a
-//! source of backend settings, which come from more than these files. Files that do not parse are left for terraform to
-//! report.
+//! To tell "run init first" from the implied local backend, and whether what `terraform init` has recorded is still asked
+//! for: a checkout brings its record along, and terraform believes none that its files do not ask for. Never a source of
+//! settings, since those come from more than these files.
 
-use std::path::Path;
+mod block;
+mod json;
+mod native;
 
-use hcl_edit::structure::Body;
-use serde_json::Value;
+use std::path::{Path, PathBuf};
 
-/// The type of backend that the files of `directory` declare, such as `s3`; `cloud` for a `cloud` block, and
-/// `state_store` for a state store. `None` if none is declared or the directory cannot be read.
-///
-/// As in terraform, a declaration in an override file (`override.tf`, `*_override.tf`) replaces the others.
-#[must_use]
-pub fn declared_backend(directory: &Path) -> Option<String> {
-    let entries = std::fs::read_dir(directory).ok()?.flatten();
-    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-    names.sort();
-    let mut declared = None;
-    let mut overriding = None;
-    for name in names {
-        let Some(file) = name.to_str().and_then(ConfigurationFile::named) else {
-            continue;
-        };
-        let Ok(content) = std::fs::read_to_string(directory.join(&name)) else {
-            continue;
-        };
-        let Some(backend) = file.syntax.backend_in(&content) else {
-            continue;
-        };
-        match file.role {
-            Role::Primary => declared = Some(backend),
-            Role::Override => overriding = Some(backend),
-        }
-    }
-    overriding.or(declared)
-}
+use self::block::Block;
+use super::backend::BackendRecord;
+use crate::system::plain_file::{self, Link};
 
 /// The blocks in `terraform` that configure where the state is kept.
 const CLOUD: &str = "cloud";
 const BACKEND: &str = "backend";
 const STATE_STORE: &str = "state_store";
 
-struct ConfigurationFile {
-    syntax: Syntax,
-    role: Role,
+/// The longest configuration file that is read. Those that people write have a thousandth of it.
+const LONGEST_FILE: u64 = 8 << 20;
+
+/// What the files of a directory say of where states are kept.
+#[derive(Debug, Default)]
+pub struct Declared {
+    files: Vec<ConfigurationFile>,
+    unreadable: Option<Unreadable>,
 }
 
-#[derive(Clone, Copy)]
+/// Why a record is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// A file that may say more cannot be read.
+    #[error("whether `{}` asks for the recorded backend `{type_name}` cannot be told: {reason}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is recorded.
+        type_name: String,
+        /// Where and why.
+        reason: String,
+    },
+    /// No block, or another.
+    #[error("the backend `{recorded}` was initialised here, but the configuration asks for {}",
+        .declared.as_ref().map_or("none".to_owned(), |name| format!("`{name}`")))]
+    AnotherType {
+        /// What is recorded.
+        recorded: String,
+        /// What is declared.
+        declared: Option<String>,
+    },
+    /// The same with other settings.
+    #[error("the `{type_name}` backend's settings have changed since it was initialised")]
+    OtherSettings {
+        /// Its type.
+        type_name: String,
+    },
+}
+
+impl RecordError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => "mend it (`tflock validate` says more)".to_owned(),
+            Self::AnotherType { .. } | Self::OtherSettings { .. } => "run `tflock init`".to_owned(),
+        }
+    }
+}
+
+/// A file that may say more.
+#[derive(Debug)]
+struct Unreadable {
+    path: PathBuf,
+    reason: String,
+}
+
+impl Declared {
+    /// Reads the files of a directory; one that cannot be read declares nothing.
+    #[must_use]
+    pub fn by(directory: &Path) -> Self {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        let mut declared = Self::default();
+        for name in names {
+            let Some(mut file) = ConfigurationFile::named(&name) else {
+                continue;
+            };
+            let path = directory.join(name);
+            match file.syntax.blocks_in(&path) {
+                Ok(blocks) => file.blocks = blocks,
+                Err(reason) => declared.unreadable = Some(Unreadable { path, reason }),
+            }
+            declared.files.push(file);
+        }
+        declared
+    }
+
+    /// The type of the backend that is declared, such as `s3`; `cloud` for a `cloud` block, and `state_store` for a state
+    /// store.
+    #[must_use]
+    pub fn type_name(&self) -> Option<&str> {
+        let mut blocks = self.blocks().into_iter().flatten();
+        blocks.next().map(|block| block.type_name.as_str())
+    }
+
+    /// Whether the record is what the files still ask for, to terraform or to OpenTofu.
+    ///
+    /// # Errors
+    /// When it is not, or cannot be told.
+    pub fn confirm(&self, record: &BackendRecord) -> Result<(), RecordError> {
+        let blocks = self.blocks();
+        if blocks.iter().flatten().any(|block| block.asks_for(record)) {
+            return Ok(());
+        }
+        let recorded = record.backend.type_name().to_owned();
+        if let Some(Unreadable { path, reason }) = &self.unreadable {
+            return Err(RecordError::Unreadable {
+                path: path.clone(),
+                type_name: recorded,
+                reason: reason.clone(),
+            });
+        }
+        let declared = self.type_name().map(str::to_owned);
+        if declared.as_deref() == Some(recorded.as_str()) {
+            return Err(RecordError::OtherSettings {
+                type_name: recorded,
+            });
+        }
+        Err(RecordError::AnotherType { recorded, declared })
+    }
+
+    /// The block that counts for terraform and that for OpenTofu, which reads `x.tofu` instead of `x.tf`.
+    fn blocks(&self) -> [Option<&Block>; 2] {
+        let of_tofu = |file: &&ConfigurationFile| file.program == Program::Tofu;
+        let shadowed = |file: &ConfigurationFile| {
+            let mut others = self.files.iter().filter(of_tofu);
+            others.any(|other| (&other.stem, other.syntax) == (&file.stem, file.syntax))
+        };
+        [
+            block_of(self.files.iter().filter(|file| !of_tofu(file))),
+            block_of(
+                self.files
+                    .iter()
+                    .filter(|file| of_tofu(file) || !shadowed(file)),
+            ),
+        ]
+    }
+}
+
+/// An override file replaces what the others declare, the last one counts. Two blocks in the others are none: terraform
+/// refuses them.
+fn block_of<'a>(files: impl Iterator<Item = &'a ConfigurationFile>) -> Option<&'a Block> {
+    let (overriding, primary): (Vec<_>, Vec<_>) =
+        files.partition(|file| file.role == Role::Override);
+    let blocks = |files: Vec<&'a ConfigurationFile>| {
+        files
+            .into_iter()
+            .flat_map(|file| &file.blocks)
+            .collect::<Vec<_>>()
+    };
+    match (blocks(overriding).pop(), blocks(primary).as_slice()) {
+        (_, [_, _, ..]) => None,
+        (Some(block), _) => Some(block),
+        (None, primary) => primary.first().copied(),
+    }
+}
+
+#[derive(Debug)]
+struct ConfigurationFile {
+    stem: String,
+    syntax: Syntax,
+    program: Program,
+    role: Role,
+    blocks: Vec<Block>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Syntax {
     Native,
     Json,
 }
 
-#[derive(Clone, Copy)]
+/// Who reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    Both,
+    Tofu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Primary,
     Override,
@@ -69,78 +208,50 @@ impl ConfigurationFile {
         if is_of_an_editor {
             return None;
         }
-        let (stem, syntax) = [
-            (".tf.json", Syntax::Json),
-            (".tofu.json", Syntax::Json),
-            (".tf", Syntax::Native),
-            (".tofu", Syntax::Native),
+        let (stem, syntax, program) = [
+            (".tf.json", Syntax::Json, Program::Both),
+            (".tofu.json", Syntax::Json, Program::Tofu),
+            (".tf", Syntax::Native, Program::Both),
+            (".tofu", Syntax::Native, Program::Tofu),
         ]
         .into_iter()
-        .find_map(|(suffix, syntax)| Some((name.strip_suffix(suffix)?, syntax)))?;
+        .find_map(|(suffix, syntax, program)| {
+            Some((name.strip_suffix(suffix)?, syntax, program))
+        })?;
         let role = if stem == "override" || stem.ends_with("_override") {
             Role::Override
         } else {
             Role::Primary
         };
-        Some(Self { syntax, role })
+        Some(Self {
+            stem: stem.to_owned(),
+            syntax,
+            program,
+            role,
+            blocks: Vec::new(),
+        })
     }
 }
 
 impl Syntax {
-    fn backend_in(self, content: &str) -> Option<String> {
-        // Parsing hundreds of files would be slow, and few have such a block.
+    /// The blocks of a file; on failure where and why.
+    fn blocks_in(self, path: &Path) -> Result<Vec<Block>, String> {
+        let content = plain_file::read(path, Link::Followed, LONGEST_FILE);
+        let content = content.map_err(|error| error.to_string())?;
+        let content = String::from_utf8_lossy(&content);
+        // Parsing hundreds of files would be slow, and hardly any has such a block.
         let may_declare = [CLOUD, BACKEND, STATE_STORE]
             .iter()
             .any(|word| content.contains(word));
         if !may_declare {
-            return None;
+            return Ok(Vec::new());
         }
-        match self {
-            Self::Native => in_native(&content.parse().ok()?),
-            Self::Json => in_json(&serde_json::from_str(content).ok()?),
-        }
+        let blocks = match self {
+            Self::Native => native::blocks(&content),
+            Self::Json => json::blocks(&content),
+        };
+        blocks.map_err(|line| format!("line {line} is not understood"))
     }
-}
-
-fn in_native(body: &Body) -> Option<String> {
-    body.get_blocks("terraform").find_map(|terraform| {
-        let inner = &terraform.body;
-        if let Some(backend) = inner.get_blocks(BACKEND).next() {
-            return backend
-                .labels
-                .first()
-                .map(|label| label.as_str().to_owned());
-        }
-        [CLOUD, STATE_STORE]
-            .into_iter()
-            .find(|word| inner.has_blocks(word))
-            .map(str::to_owned)
-    })
-}
-
-fn in_json(root: &Value) -> Option<String> {
-    one_or_many(root.get("terraform")?).find_map(|terraform| {
-        if let Some(backend) = terraform.get(BACKEND) {
-            return one_or_many(backend)
-                .filter_map(Value::as_object)
-                .flat_map(|labels| labels.keys())
-                // The key `//` is a comment in terraform's JSON.
-                .find(|label| *label != "//")
-                .cloned();
-        }
-        [CLOUD, STATE_STORE]
-            .into_iter()
-            .find(|word| terraform.get(word).is_some_and(|block| !block.is_null()))
-            .map(str::to_owned)
-    })
-}
-
-/// In JSON a block is an object, or an array of them.
-fn one_or_many(value: &Value) -> impl Iterator<Item = &Value> {
-    value
-        .as_array()
-        .map_or(std::slice::from_ref(value), Vec::as_slice)
-        .iter()
 }
 
 #[cfg(test)]
@@ -152,7 +263,9 @@ mod tests {
         for (name, content) in files {
             std::fs::write(directory.path().join(name), content).unwrap();
         }
-        declared_backend(directory.path())
+        Declared::by(directory.path())
+            .type_name()
+            .map(str::to_owned)
     }
 
     const S3: &str = r#"
@@ -233,7 +346,10 @@ mod tests {
         ] {
             assert_eq!(declared(&[(name, S3)]), None, "{name}");
         }
-        assert_eq!(declared_backend(Path::new("/no/such/directory")), None);
+        assert_eq!(
+            Declared::by(Path::new("/no/such/directory")).type_name(),
+            None
+        );
     }
 
     #[test]

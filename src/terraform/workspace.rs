@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::data_directory;
 use crate::environment::{Environment, non_empty};
+use crate::system::plain_file::{self, Link};
 
 const DEFAULT: &str = "default";
+
+/// The longest file of the selection that is read.
+const LONGEST_NAME: u64 = 4096;
 
 /// The name of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +68,13 @@ pub enum WorkspaceError {
         /// Its value.
         name: OsString,
     },
-    /// The file with the selection exists but cannot be read.
+    /// The file that records the selection holds something else. It is not shown: it may be anybody's.
+    #[error("what `{}` holds is not a workspace name", .path.display())]
+    NoName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file that records the selection exists and cannot be read.
     #[error("the selected workspace cannot be read from `{}`", .path.display())]
     Unreadable {
         /// The file.
@@ -83,7 +93,7 @@ impl WorkspaceError {
             Self::InvalidName { .. } => {
                 "set `TF_WORKSPACE` to one of `tflock workspace list`, or unset it".to_owned()
             }
-            Self::Unreadable { .. } => {
+            Self::NoName { .. } | Self::Unreadable { .. } => {
                 "select it again with `tflock workspace select NAME`, or set `TF_WORKSPACE`"
                     .to_owned()
             }
@@ -93,12 +103,13 @@ impl WorkspaceError {
 
 /// The workspace that terraform would work on in `working_directory` (the `-chdir` directory, else the current one).
 ///
-/// `TF_WORKSPACE` beats the file `environment` in the data directory; with neither it is `default`. As in terraform,
-/// only the variable is validated, not the file (`internal/command/meta.go`).
+/// `TF_WORKSPACE` beats the file `environment` of the data directory; neither means `default`. terraform takes the file at
+/// its word (`internal/command/meta.go`); here it must be a plain one that holds a name, because a checkout may bring a link
+/// to somebody's secrets in its place.
 ///
 /// # Errors
 ///
-/// `TF_WORKSPACE` is not a workspace name, or the file exists but cannot be read.
+/// When `TF_WORKSPACE` is no workspace name, or the file is there and unreadable, or holds none.
 pub fn selected_workspace(
     working_directory: &Path,
     environment: Environment<'_>,
@@ -110,8 +121,15 @@ pub fn selected_workspace(
         };
     }
     let path = data_directory(working_directory, environment).join("environment");
-    match std::fs::read_to_string(&path) {
-        Ok(content) => Ok(Workspace::new(content.trim())),
+    match plain_file::read(&path, Link::Refused, LONGEST_NAME) {
+        Ok(content) => {
+            let content = String::from_utf8_lossy(&content);
+            match content.trim() {
+                "" => Ok(Workspace::default()),
+                name if is_valid_name(name) => Ok(Workspace::new(name)),
+                _ => Err(WorkspaceError::NoName { path }),
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Workspace::default()),
         Err(source) => Err(WorkspaceError::Unreadable { path, source }),
     }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::support::backend::STATE_KEY;
 use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::process::{Finished, Invocation, Status};
+use crate::support::recorded::ask_for;
 use crate::support::s3::BUCKET;
 use crate::support::scene::local_locks;
 use crate::support::workspace::Workspace;
@@ -64,6 +65,7 @@ impl Bench {
 
     /// Any text as the backend's record.
     fn record(self, text: &str) -> Self {
+        ask_for(&self.workspace, "s3");
         self.workspace.write(".terraform/terraform.tfstate", text);
         self
     }

@@ -2,11 +2,13 @@
 
 mod by_options;
 mod by_workspace;
+mod committed;
 mod elsewhere;
 mod lock_tags;
 mod lockfile;
 mod new_workspaces;
 mod plan_file;
 mod selection_changed;
+mod still_asked_for;
 mod terraforms_own;
 mod without_aws;

@@ -10,12 +10,16 @@ use serde_json::{Map, Value};
 
 use super::Backend;
 use crate::environment::{Environment, non_empty};
+use crate::system::plain_file::{self, Link};
 
 /// The format version: that of states before terraform 0.12, unchanged since.
 const RECORD_VERSION: u64 = 3;
 
-/// Terraform's data directory for `working_directory`: `TF_DATA_DIR`, relative to that directory (the one of `-chdir`,
-/// else the current one), or `.terraform` in it.
+/// The longest record that is read. A real one has a few kB.
+const LONGEST_RECORD: u64 = 1 << 20;
+
+/// Terraform's data directory of `working_directory`: `TF_DATA_DIR`, which is relative to that directory (the one of
+/// `-chdir`, else the current one), or `.terraform` in it.
 #[must_use]
 pub fn data_directory(working_directory: &Path, environment: Environment<'_>) -> PathBuf {
     let name = non_empty(environment, "TF_DATA_DIR").unwrap_or_else(|| ".terraform".into());
@@ -27,7 +31,9 @@ pub fn data_directory(working_directory: &Path, environment: Environment<'_>) ->
 pub struct BackendRecord {
     /// The backend.
     pub backend: Backend,
-    /// The version of the terraform that wrote the record, for a lock's `Version` without starting terraform.
+    /// What terraform made of the block that it came from.
+    pub hash: Option<u64>,
+    /// The version of the terraform that wrote the record: what a lock's `Version` can say without starting it.
     pub recorded_version: Option<String>,
     /// The file it was read from.
     pub path: PathBuf,
@@ -108,7 +114,7 @@ pub fn read_record(
     environment: Environment<'_>,
 ) -> Result<Option<BackendRecord>, BackendRecordError> {
     let path = data_directory(working_directory, environment).join("terraform.tfstate");
-    let content = match std::fs::read(&path) {
+    let content = match plain_file::read(&path, Link::Followed, LONGEST_RECORD) {
         Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(BackendRecordError::Unreadable { path, source }),
@@ -151,6 +157,7 @@ pub fn read_record(
         Some(Value::String(type_name)) => type_name.clone(),
         Some(_) => return Err(malformed("backend.type")),
     };
+    let hash = backend.get("hash").and_then(Value::as_u64);
     let config = match backend.remove("config") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(config)) => config,
@@ -158,6 +165,7 @@ pub fn read_record(
     };
     Ok(Some(BackendRecord {
         backend: Backend::new(type_name, config),
+        hash,
         recorded_version,
         path,
     }))

@@ -13,12 +13,27 @@ pub fn s3_workspace(config: &Value) -> Workspace {
     for (name, value) in settings {
         whole[name] = value.clone();
     }
+    let workspace = Workspace::new();
+    record(&workspace, "s3", &whole);
+    workspace
+}
+
+/// Writes the record of that backend, and the file that asks for it; all of its settings came from elsewhere.
+pub fn record(workspace: &Workspace, type_name: &str, config: &Value) {
+    ask_for(workspace, type_name);
     let record = json!({
         "version": 3,
         "terraform_version": "1.11.4",
-        "backend": { "type": "s3", "config": whole, "hash": 1 },
+        "backend": { "type": type_name, "config": config, "hash": 1 },
     });
-    let workspace = Workspace::new();
     workspace.write(".terraform/terraform.tfstate", &record.to_string());
-    workspace
+}
+
+/// Writes a file that asks for such a backend.
+pub fn ask_for(workspace: &Workspace, type_name: &str) {
+    let block = match type_name {
+        "cloud" => "cloud {}".to_owned(),
+        other => format!("backend {other:?} {{}}"),
+    };
+    workspace.write("main.tf", &format!("terraform {{\n  {block}\n}}\n"));
 }

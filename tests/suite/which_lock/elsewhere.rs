@@ -7,6 +7,7 @@ use crate::support::dynamodb::Table;
 use crate::support::fake_terraform::FakeTerraform;
 use crate::support::mid_run::{look_during, stopping_script};
 use crate::support::process::Invocation;
+use crate::support::recorded::record;
 use crate::support::workspace::Workspace;
 
 /// Backends as `terraform init` records them, each with the name of its lock in the workspace `default`. None of
@@ -41,12 +42,7 @@ fn checkout(remote: &Remote, type_name: &str, config: &Value) -> (Workspace, Fak
     let workspace = Workspace::new()
         .env("AWS_ENDPOINT_URL_DYNAMODB", remote.dynamodb.url())
         .env("AWS_REGION", "eu-central-1");
-    let record = json!({
-        "version": 3,
-        "terraform_version": "1.11.4",
-        "backend": { "type": type_name, "config": config, "hash": 1 },
-    });
-    workspace.write(".terraform/terraform.tfstate", &record.to_string());
+    record(&workspace, type_name, config);
     let fake = stopping_script().install(workspace.home().join("fake"));
     (workspace, fake)
 }

@@ -6,6 +6,7 @@ use crate::support::backend::{LockMode, Remote};
 use crate::support::configuration::Configuration;
 use crate::support::mid_run::{look_during, stopping_script};
 use crate::support::process::{Finished, Status};
+use crate::support::recorded::record;
 use crate::support::scene::local_locks;
 use crate::support::workspace::Workspace;
 
@@ -77,11 +78,7 @@ fn a_backend_that_was_never_initialised_says_what_to_type() {
 #[test]
 fn a_shared_backend_without_a_table_is_locked_on_this_machine_and_that_is_said() {
     let workspace = Workspace::new();
-    let record = json!({
-        "version": 3,
-        "backend": { "type": "gcs", "config": { "bucket": "acme" }, "hash": 1 },
-    });
-    workspace.write(".terraform/terraform.tfstate", &record.to_string());
+    record(&workspace, "gcs", &json!({ "bucket": "acme" }));
     let fake = stopping_script().install(workspace.home().join("fake"));
     let run = workspace.tflock(["apply"]).first_on_path(fake.directory());
     let (locks, finished) = look_during(&workspace, run, |_| local_locks(&workspace));
