@@ -1,7 +1,7 @@
 //! The lock protocol: one record in a store that changes only by compare-and-swap.
 //!
-//! Written once, above [`store::Store`] and [`host::Host`], so that the same code runs against DynamoDB, S3,
-//! local files and a simulation. It knows neither terraform's command line nor child processes nor terminals.
+//! Written once, above [`store::Store`] and [`host::Host`], so that the same code runs against DynamoDB, S3, local
+//! files and a simulation. It knows nothing of terraform's command line, child processes or terminals.
 
 pub mod acquire;
 pub mod evict;

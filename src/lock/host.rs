@@ -1,7 +1,7 @@
 //! The machine that the protocol runs on: its clocks, its randomness and its processes.
 //!
-//! The protocol sees them only through [`Host`], so that a simulation can stand in. This is the one place
-//! that reads a clock.
+//! The protocol uses them only through [`Host`], so that a simulation can replace them. This is the only place that
+//! reads a clock.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -18,54 +18,54 @@ use crate::system::run_file::{Traces, traces_of};
 
 pub use crate::system::hex;
 
-/// Time on this machine since some fixed moment, suspend included. Not comparable between machines.
+/// Time on this machine since some fixed moment, including suspend. Not comparable between machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(pub Duration);
 
 impl Instant {
-    /// How long ago `earlier` was; zero if it was not.
+    /// The time since `earlier`; zero if that is later.
     #[must_use]
     pub fn since(self, earlier: Instant) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// What is known of a holder that says it runs on some machine.
+/// What is known about a holder's processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessFate {
-    /// Somebody who works under its lock exists on this machine.
+    /// A process that works under its lock exists on this machine.
     Running,
-    /// It ran on this machine, in this boot, and everybody who worked under its lock has ended.
+    /// It ran on this machine, in this boot, and every process that worked under its lock has ended.
     Ended,
-    /// It ran on this machine before the last boot, or on one whose disk was copied.
+    /// It ran on this machine before the last boot, or this is a copy of its machine's disk.
     Rebooted,
-    /// It runs elsewhere, or cannot be told.
+    /// It runs elsewhere, or its fate is unknown.
     Elsewhere,
 }
 
 /// Clock, randomness and processes, as the protocol needs them.
 pub trait Host {
-    /// Time that goes on while the machine is suspended.
+    /// The time, including suspend.
     fn now(&self) -> Instant;
-    /// The wall clock: for people and for `Created`, never compared between machines without a margin.
+    /// The wall clock: for people and for `Created`. Never compare it between machines without a margin.
     fn wall(&self) -> DateTime<Utc>;
     /// Ends after `duration`.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>>;
     /// Random bytes.
     fn random(&self) -> [u8; 16];
 
-    /// Bytes that no other holder draws: from more than randomness, because machines that woke from one memory image can be
-    /// given the same random bytes. Clocks, process and machine go into them as well.
+    /// Bytes that no other holder gets. They depend on clocks, process and machine too, because machines resumed from
+    /// one memory image can get the same random bytes.
     fn unique(&self) -> [u8; 16] {
         self.random()
     }
-    /// This process, as it is written into a record; `None` where the system does not tell.
+    /// This process for the record; `None` if the system does not tell.
     fn this_process(&self) -> Option<HolderProcess>;
-    /// What became of the process that a record names, and of all that it started under the lock `id`: by the traces that it
-    /// left on this machine, never by what the record says alone.
+    /// The fate of the process that a record names and of everything it started under the lock `id`: from the traces on
+    /// this machine, never from the record alone.
     fn fate_of(&self, holder: &HolderProcess, id: &LockId) -> ProcessFate;
 
-    /// `duration`, shortened at random by up to a third, so that a crowd does not move in step.
+    /// `duration`, randomly shortened by up to a third, so that many waiters do not move in step.
     fn jittered(&self, duration: Duration) -> Duration {
         let [byte, ..] = self.random();
         duration.mul_f64(1.0 - f64::from(byte) / 765.0)
@@ -75,13 +75,13 @@ pub trait Host {
 /// The real machine.
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
-    /// Where the runs of this user leave their traces; without it nothing is proven.
+    /// The directory of this user's run files; without it nothing is proven.
     pub runs: Option<PathBuf>,
 }
 
 impl Host for Machine {
     fn now(&self) -> Instant {
-        // CLOCK_MONOTONIC stands still while Linux is suspended; on other systems it is what there is.
+        // CLOCK_MONOTONIC stops while Linux is suspended; other systems have nothing better.
         #[cfg(target_os = "linux")]
         let clock = nix::time::ClockId::CLOCK_BOOTTIME;
         #[cfg(not(target_os = "linux"))]

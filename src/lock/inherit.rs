@@ -1,4 +1,4 @@
-//! Finding a lock again that a process of ours took which was killed, to give it back in its place.
+//! Finds the lock of a killed run again, to release it on its behalf.
 
 use std::rc::Rc;
 
@@ -8,18 +8,18 @@ use super::outage::Outage;
 use super::record::LockId;
 use super::store::{Store, StoreError, Stored};
 
-/// What stands in the lock's place.
+/// The current record, from the killed run's point of view.
 pub enum Inherited {
-    /// The lock of that process.
+    /// The lock of that run.
     Ours(Held),
-    /// Another one, or none: it is to be left alone.
+    /// Another lock, or none: leave it alone.
     NotOurs(Option<Stored>),
 }
 
-/// Looks for the lock of that ID, as patiently as one is released; `retrying` hears of each failure.
+/// Looks for the lock with that ID, as patiently as a release; `retrying` is called for each failure.
 ///
 /// # Errors
-/// The store's last failure, after a minute, or at once if it will not pass.
+/// The store's last failure: after a minute, or at once if it is permanent.
 pub async fn inherit(
     store: Rc<dyn Store>,
     host: Rc<dyn Host>,
@@ -64,8 +64,8 @@ mod tests {
     use crate::lock::store::StoreErrorKind;
     use crate::lock::store::memory::{Fault, MemoryStore};
 
-    /// What comes of giving back the lock of a killed run; `change` is what happens to it before.
-    fn give_back(
+    /// Releases the lock of a killed run; `change` is applied to it before.
+    fn release_after(
         faults: &[Fault],
         change: impl FnOnce(&MemoryStore, &Record),
     ) -> (Result<Option<Release>, StoreError>, MemoryStore, Duration) {
@@ -89,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_is_given_back_whatever_its_last_heartbeat_was_and_through_what_passes() {
+    fn the_lock_is_released_whatever_its_heartbeat_and_despite_transient_errors() {
         let faults = [
             Fault::Refused(StoreErrorKind::Throttled),
             Fault::Refused(StoreErrorKind::CredentialsRejected),
             Fault::RequestLost,
         ];
-        let (released, store, _) = give_back(&faults, |store, ours| {
+        let (released, store, _) = release_after(&faults, |store, ours| {
             store.overwrite(Some(ours.renewed(chrono::Utc::now())));
         });
         assert_eq!(released.unwrap(), Some(Release::Released));
@@ -103,8 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn another_s_lock_is_left_alone() {
-        let (released, store, _) = give_back(&[], |store, ours| {
+    fn another_runs_lock_is_left_alone() {
+        let (released, store, _) = release_after(&[], |store, ours| {
             let mut info = ours.lock_info().expect("a lock info");
             info.id = LockId("4db125df".to_owned());
             let others = Record {
@@ -118,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_stays_away_is_given_up_after_a_minute() {
-        let (released, store, elapsed) = give_back(&[Fault::RequestLost; 200], |_, _| {});
+    fn an_unreachable_store_is_given_up_after_a_minute() {
+        let (released, store, elapsed) = release_after(&[Fault::RequestLost; 200], |_, _| {});
         assert_eq!(released.unwrap_err().kind, StoreErrorKind::Unreachable);
         let longest = RELEASE_PATIENCE + Duration::from_secs(2);
         assert!(

@@ -1,5 +1,5 @@
-//! Patience with a store that fails: how long one attempt may take, how long to pause after a failure, and when to
-//! give up.
+//! Patience with a failing store: how long one attempt may take, how long to pause after a failure, and when to give
+//! up.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::store::{Store, StoreError, StoreErrorKind};
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest pause after a failure.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-/// What an attempt gets even if the patience is all but over: a healthy store needs less.
+/// The minimum for an attempt even if the patience is almost over: a healthy store needs less.
 pub(super) const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// Failures in a row.
@@ -23,11 +23,11 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    /// Makes one attempt, and gives it up after seven tenths of `patience` or what is left of it: a connection that
-    /// has died without a word then leaves time for another.
+    /// Makes one attempt, limited to seven tenths of `patience` or what is left of it: a silently dead connection then
+    /// leaves time for another.
     ///
     /// # Errors
-    /// The store's failure, or that no answer came: the failure before, if it tells more and nothing was sent.
+    /// The store's failure, or that there was no answer; the earlier failure if it says more and nothing was sent.
     pub(super) async fn attempt<T>(
         &mut self,
         host: &dyn Host,

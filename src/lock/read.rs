@@ -1,4 +1,4 @@
-//! Looking at a lock, patiently: one request that is throttled, cut off or refused for a moment is no answer.
+//! Reads a lock, retrying transient errors: one throttled, lost or rejected request is no answer.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use super::host::Host;
 use super::outage::Outage;
 use super::store::{Store, StoreError, Stored};
 
-/// How long a store may fail before a look is given up.
+/// How long a store may fail before the read gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What stands in the store now.
+/// Reads the current record.
 ///
 /// # Errors
-/// What will not pass, at once; what may, after ten seconds of it.
+/// Permanent errors at once, transient ones after ten seconds.
 pub async fn read(store: &dyn Store, host: &dyn Host) -> Result<Option<Stored>, StoreError> {
     let mut outage = Outage::default();
     loop {
