@@ -205,7 +205,6 @@ impl Context {
     }
 }
 
-/// PATH without the shims of any `exec`.
 fn search_path_outside() -> OsString {
     let path = non_empty(&variable, "PATH").unwrap_or_default();
     shim::path_without(&path)

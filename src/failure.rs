@@ -70,7 +70,6 @@ impl Failure {
     }
 }
 
-/// An error and its causes on one line.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

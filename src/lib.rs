@@ -76,7 +76,6 @@ fn reporting_bugs(work: impl FnOnce() -> Outcome + UnwindSafe) -> Outcome {
     })
 }
 
-/// For failures before the options are known.
 fn plain_ui() -> ui::Ui {
     ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Refused, true)
 }
@@ -123,7 +122,6 @@ fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
     outcome.unwrap_or_else(|error| report_failure(error, &context.ui))
 }
 
-/// Reports a failure, and says how to end.
 fn report_failure(error: anyhow::Error, ui: &ui::Ui) -> Outcome {
     let error = match error.downcast::<NotPrinted>() {
         // Like any program whose reader has gone away.

@@ -219,7 +219,6 @@ impl Ui {
         Some(reply.trim().to_owned())
     }
 
-    /// Shows a question, leaving the cursor after it.
     fn show_question(&self, question: &str) {
         let question = Style::new().for_stderr().bold().apply_to(question);
         self.writer.show_question(question.to_string());

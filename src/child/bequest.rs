@@ -135,7 +135,6 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// The descriptors to keep open.
     pub(super) fn descriptors(&self) -> [RawFd; 2] {
         let Bequest {
             executable,

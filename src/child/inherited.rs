@@ -96,7 +96,6 @@ pub(super) fn restore_closed_streams() {
     }
 }
 
-/// Ignores a signal or resets it to the default.
 pub(super) fn set(signal: Signal, handler: SigHandler) -> nix::Result<()> {
     // SAFETY: only called with `SigIgn` and `SigDfl`, which run no code of ours.
     unsafe {

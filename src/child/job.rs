@@ -31,7 +31,6 @@ pub(super) struct Job {
     child: Pid,
     terminal: Option<Terminal>,
     hand_over: HandOver,
-    /// When to continue a child that was left stopped.
     pub(super) continue_at: Option<Instant>,
 }
 
@@ -72,7 +71,6 @@ impl Job {
         }
     }
 
-    /// Continues the child.
     pub(super) fn continue_child(&mut self) {
         self.continue_at = None;
         self.send(Number::SIGCONT);

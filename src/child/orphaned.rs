@@ -14,7 +14,6 @@ use nix::libc;
 
 use super::output::{Relay, deliver};
 
-/// stdout and stderr.
 const STREAMS: usize = 2;
 
 /// poll(2) ignores entries with this descriptor.

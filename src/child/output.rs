@@ -28,7 +28,6 @@ pub struct Output {
     progress: Arc<AtomicU64>,
 }
 
-/// The source and target of a relay.
 #[derive(Debug, Clone)]
 pub(super) struct Relay {
     pub(super) source: Arc<PipeReader>,
@@ -91,7 +90,6 @@ impl Output {
         self.stderr.take().map(Stdio::from)
     }
 
-    /// The relays, for the witness to continue if tflock is killed.
     pub(super) fn relays(&self) -> &[Relay] {
         &self.relays
     }
@@ -105,7 +103,6 @@ impl Output {
         }
     }
 
-    /// The number of bytes that the reader has taken.
     pub(super) fn progress(&self) -> u64 {
         self.progress.load(Ordering::Relaxed)
     }

@@ -29,7 +29,6 @@ impl Request {
         }
     }
 
-    /// When to pass it on, if nothing else happens.
     pub(super) fn due(self) -> Option<Instant> {
         match self {
             Self::Settling { until, .. } => Some(until),

@@ -70,7 +70,6 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// From a sender's process ID.
     pub(super) fn process(pid: i32) -> Self {
         if u32::try_from(pid) == Ok(std::process::id()) {
             Self::Tflock

@@ -102,7 +102,6 @@ impl Signals {
         None
     }
 
-    /// Collects the signals that the handlers have recorded so far.
     fn collect(&mut self) {
         // Drain the bytes first: a signal in between leaves a new byte, and is found now or next time.
         let mut bytes = [0; 64];
@@ -117,13 +116,11 @@ impl Signals {
         }
     }
 
-    /// Whether a signal of this kind is waiting.
     pub(super) fn has_recorded(&mut self, kind: Kind) -> bool {
         self.collect();
         self.noted.iter().any(|signal| signal.kind == kind)
     }
 
-    /// The inherited signal settings.
     pub(super) fn inherited(&self) -> &Inherited {
         &self.inherited
     }

@@ -69,7 +69,6 @@ impl Command {
         command
     }
 
-    /// Classifies a system error for this command.
     pub(super) fn error(&self, source: io::Error) -> SpawnError {
         if let Some(directory) = &self.directory
             && !directory.is_dir()

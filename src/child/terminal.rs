@@ -28,7 +28,6 @@ pub enum HandOver {
     OnDemand,
 }
 
-/// The controlling terminal while a child runs.
 #[derive(Debug)]
 pub(super) struct Terminal {
     device: File,
@@ -90,7 +89,6 @@ impl Terminal {
         &self.device
     }
 
-    /// Notes that the child has put itself in the foreground.
     pub(super) fn note_given(&mut self) {
         self.given = true;
     }
@@ -132,7 +130,6 @@ impl Terminal {
         }
     }
 
-    /// Whether the child's group is in the foreground.
     pub(super) fn is_foreground(&self, child: Pid) -> bool {
         tcgetpgrp(&self.device).is_ok_and(|front| front == child)
     }

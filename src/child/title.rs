@@ -7,7 +7,6 @@ use crate::system::process::Stat;
 /// Address and length of this process's arguments in memory.
 pub(super) type TitleArea = (usize, usize);
 
-/// The area of this process.
 pub(super) fn title_area() -> Option<TitleArea> {
     let (start, end) = Stat::read(std::process::id()).ok()?.arguments;
     (start != 0 && end > start).then(|| (start, end - start))

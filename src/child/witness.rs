@@ -64,10 +64,8 @@ pub struct Witness {
     filled: usize,
 }
 
-/// The witness's orders.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Duty {
-    /// The group to join and watch.
     pub(super) group: Pid,
     /// The signal that asks the group to stop.
     pub(super) stop: Number,

@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use super::typed::Typed;
 use crate::terraform::command::parse_switch;
 
-/// A command line, split.
 #[derive(Debug, Default)]
 pub(super) struct Argv {
     /// For clap: tflock's options, and its own command with its arguments.

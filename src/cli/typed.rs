@@ -10,9 +10,7 @@ use crate::text::quoted_words;
 pub struct Typed {
     /// tflock's options, each with its value.
     options: Vec<Vec<OsString>>,
-    /// The command and its arguments.
     command: Vec<OsString>,
-    /// Whether `--wait` was given.
     has_wait: bool,
 }
 
@@ -36,7 +34,6 @@ impl Typed {
         }
     }
 
-    /// The first word of the command.
     pub(super) fn command_name(&self) -> &str {
         let first = self.command.first().and_then(|word| word.to_str());
         first.unwrap_or_default()

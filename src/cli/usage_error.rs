@@ -7,7 +7,6 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// What is wrong, and how to fix it.
 pub(super) struct UsageError {
     pub message: String,
     pub hint: String,

@@ -101,7 +101,6 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
     Ok(Outcome::Exit(0))
 }
 
-/// Checks whether this lock may be removed at all.
 fn permit(
     context: &Context,
     arguments: &ForceUnlockArguments,

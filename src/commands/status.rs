@@ -42,7 +42,6 @@ pub(super) struct ObservedPart {
     pub unspoken: Option<OwnLock>,
 }
 
-/// The status of the whole lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum LockStatus {
     Free,
@@ -125,7 +124,6 @@ async fn look_at(
     Ok(None)
 }
 
-/// Reads every part of the lock.
 pub(super) async fn look(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
     let directory = context.working_directory();
     let resolved = resolve::find(LockRequest {

@@ -20,7 +20,6 @@ use crate::ui::Prompts;
 /// How long without a heartbeat until a plan's lock expires: it writes no state.
 const PLAN_EXPIRY: std::time::Duration = std::time::Duration::from_mins(1);
 
-/// The wait that hints suggest after a timeout.
 const LONGER_WAIT: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// Runs terraform with `arguments`.

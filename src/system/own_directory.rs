@@ -204,7 +204,6 @@ impl OwnDirectory {
         }
     }
 
-    /// Admits only plain files of a size that we would write.
     fn admit(&self, name: &str, found: &FileStat) -> Result<(), FileError> {
         match kind_of(found) {
             SFlag::S_IFLNK => Err(self.link(name)),

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-/// Larger than any description.
 const LARGEST_DESCRIPTION: u64 = 64 * 1024;
 
 /// A lock on a state file that a terraform holds now.

@@ -182,7 +182,6 @@ fn candidate(path: &Path, caller: Caller<'_>) -> Candidate {
     }
 }
 
-/// Whether two files are the same, or copies of each other.
 fn is_same_program(one: &Path, other: &Path) -> io::Result<bool> {
     let (of_one, of_other) = (one.metadata()?, other.metadata()?);
     if (of_one.dev(), of_one.ino()) == (of_other.dev(), of_other.ino()) {

@@ -2,7 +2,6 @@
 
 use console::{Term, measure_text_width, truncate_str};
 
-/// What the last line should show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Bottom {
     /// Nothing; the cursor is at the start of the line.
@@ -23,7 +22,6 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// A line whose spinner has not turned yet.
     pub(super) fn new(lines: impl Into<Vec<String>>) -> Self {
         Self {
             lines: lines.into(),
@@ -45,7 +43,6 @@ impl Progress {
     }
 }
 
-/// What the last line shows now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Screen {
     Clean,

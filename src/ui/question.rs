@@ -19,7 +19,6 @@ pub(super) struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// Whether the user can answer now.
     pub(super) fn can_be_asked(ui: &Ui) -> bool {
         // With stdout in a pipe, the keys may go to a pager.
         ui.can_ask()
@@ -78,7 +77,6 @@ fn discard_input() {
     let _ = tcflush(std::io::stdin(), FlushArg::TCIFLUSH);
 }
 
-/// Whether this process gets the keyboard input.
 fn is_foreground() -> bool {
     tcgetpgrp(std::io::stdin()).is_ok_and(|foreground| foreground == getpgrp())
 }

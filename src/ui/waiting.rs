@@ -17,7 +17,6 @@ use crate::text::printable;
 
 /// When to print the second plain line; each later interval is twice as long.
 const SECOND_LINE: Duration = Duration::from_secs(30);
-/// The longest interval between plain lines.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// How long the store must fail before it is worth a message.
 const SHORTEST_OUTAGE: TimeDelta = TimeDelta::seconds(3);
@@ -53,7 +52,6 @@ pub struct Waiting<'a> {
     outage: Outage,
 }
 
-/// Whether the user knows that the store does not answer.
 #[derive(PartialEq)]
 enum Outage {
     NotReported,
@@ -116,7 +114,6 @@ impl<'a> Waiting<'a> {
         Decision::Wait
     }
 
-    /// Introduces a new holder, or says what changed about a known one.
     fn meet(&mut self, observed: &Observed, now: DateTime<Utc>) {
         self.answered = now;
         self.outage = Outage::NotReported;

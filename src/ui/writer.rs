@@ -26,12 +26,10 @@ use super::bottom::{Bottom, Progress, Screen};
 
 /// How long to wait for a message to be written while the reader keeps up.
 const MOMENT: Duration = Duration::from_millis(100);
-/// How often the progress line is redrawn.
 const TICK: Duration = Duration::from_millis(120);
 /// Enough to compose and write.
 const STACK: usize = 256 * 1024;
 
-/// A stream with its queue.
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -46,7 +44,6 @@ struct Shared {
 }
 
 impl Writer {
-    /// The writer of this process's stderr.
     pub(super) fn stderr() -> &'static Self {
         static STDERR: OnceLock<Writer> = OnceLock::new();
         STDERR.get_or_init(|| {
@@ -86,7 +83,6 @@ impl Writer {
         self.shared.wake_thread(&mut state);
     }
 
-    /// Shows a question in the last line.
     pub(super) fn show_question(&self, question: String) {
         self.request(|state| state.bottom = Bottom::Question(question));
     }
@@ -105,7 +101,6 @@ impl Writer {
         state.screen = Screen::Clean;
     }
 
-    /// Whether every message has been written.
     pub(super) fn is_settled(&self) -> bool {
         self.shared.lock().is_settled()
     }

@@ -23,7 +23,6 @@ use crate::child::{inherited, orphaned};
 /// Whether anyone, including tflock, has asked the group to stop.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Runs the witness until its end.
 pub(super) fn keep_watch(socket: &OwnedFd, duty: Duty, estate: &Estate<'_>) -> ! {
     // Both sides call it, so that neither has to wait. On failure tflock ends us.
     let _ = setpgid(Pid::from_raw(0), duty.group);
@@ -200,7 +199,6 @@ fn close_all_but_stdin_and(estate: &Estate<'_>) {
     close_range(first, RawFd::MAX);
 }
 
-/// Closes all descriptors from `first` to `last`.
 fn close_range(first: RawFd, last: RawFd) {
     if first > last {
         return;

@@ -6,7 +6,6 @@ use super::{LockStatus, ObservedPart, status, where_it_is};
 use crate::lock::liveness::Assessment;
 use crate::lock::store::{Revision, Stored};
 
-/// The whole lock as one object.
 pub(super) fn as_json(parts: &[ObservedPart]) -> Value {
     json!({
         "status": status(parts).word(),

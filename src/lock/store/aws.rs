@@ -131,12 +131,10 @@ impl AwsAccess {
         }
     }
 
-    /// What is known about its requests.
     pub(super) fn wire(&self) -> &Wire {
         &self.wire
     }
 
-    /// Credentials for the next request.
     async fn credentials(&self) -> Outcome {
         self.identity.credentials().await
     }

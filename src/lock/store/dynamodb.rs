@@ -237,7 +237,6 @@ impl DynamoDbStore {
     }
 }
 
-/// The command that creates a lock table.
 fn creation_of(table: &str) -> String {
     format!(
         "`aws dynamodb create-table --table-name {table} \

@@ -25,10 +25,8 @@ use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
 const GUARD_PATIENCE: Duration = Duration::from_secs(5);
 /// How long another user may take to open a new file to the group.
 const MAKING_PATIENCE: Duration = Duration::from_millis(500);
-/// The interval between attempts.
 const GUARD_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A record in its file.
 #[derive(Serialize, Deserialize)]
 struct RecordFile {
     #[serde(rename = "LockID")]

@@ -49,7 +49,6 @@ impl<'a> Attributes<'a> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// A string, possibly empty.
     pub(in crate::terraform) fn possibly_empty_text(
         self,
         name: &'static str,
@@ -58,7 +57,6 @@ impl<'a> Attributes<'a> {
         self.typed(name, "a string", text)
     }
 
-    /// A non-empty string.
     pub(in crate::terraform) fn text(
         self,
         name: &'static str,
@@ -68,7 +66,6 @@ impl<'a> Attributes<'a> {
             .filter(|text| !text.is_empty()))
     }
 
-    /// A required non-empty string.
     pub(in crate::terraform) fn required_text(
         self,
         name: &'static str,
@@ -98,7 +95,6 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// A non-negative whole number.
     pub(super) fn whole_number(self, name: &'static str) -> Result<Option<u64>, AttributeError> {
         self.typed(name, "a whole number", |value| match value {
             Value::Number(number) => number.as_u64(),

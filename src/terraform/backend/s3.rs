@@ -9,7 +9,6 @@ use super::role::{AssumeRole, AssumeRoleWithWebIdentity};
 use super::secret::Secret;
 use super::tags;
 
-/// The default workspace prefix.
 const DEFAULT_WORKSPACE_KEY_PREFIX: &str = "env:";
 
 /// The settings of an S3 backend. Fields without a comment are terraform's attributes of the same name.

@@ -30,18 +30,15 @@ const TAKES_A_VALUE: [&str; 19] = [
     "var-file",
 ];
 
-/// One flag as written.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Flag<'a> {
     /// Its name without dashes.
     pub(super) name: &'a [u8],
     /// Its value; `None` for a switch without one.
     pub(super) value: Option<&'a OsStr>,
-    /// The one or two arguments it consists of.
     pub(super) place: Range<usize>,
 }
 
-/// Where the flags end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// At the end: all arguments are flags.

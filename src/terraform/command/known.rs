@@ -4,7 +4,6 @@
 
 use super::{Effect, StateFlagScope};
 
-/// The facts of one locking command.
 pub(super) struct Known {
     pub(super) name: &'static str,
     pub(super) operation: &'static str,

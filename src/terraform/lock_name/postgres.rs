@@ -8,7 +8,6 @@ const DEFAULT_PORT: &str = "5432";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Database {
-    /// Host and port, in lower case.
     pub(super) host: String,
     pub(super) name: String,
 }

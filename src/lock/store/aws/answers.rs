@@ -19,39 +19,26 @@ use super::wire::host_and_port_of;
 /// a few kB.
 const LONGEST_ANSWER: usize = 4 << 20;
 
-/// Not an answer of the service.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoAnswer {
-    /// Something else answered.
     #[error(
         "something else answers at {endpoint}: {what} (HTTP status {status}), not {service}; a login page of the \
          network or of a proxy?"
     )]
     Another {
-        /// Scheme, host and port that were asked.
         endpoint: String,
-        /// `a web page`.
         what: &'static str,
-        /// HTTP status.
         status: u16,
-        /// The expected service.
         service: &'static str,
     },
-    /// The proxy wants a login.
     #[error("the proxy on the way to {endpoint} wants a user and password (HTTP status 407)")]
-    Proxy {
-        /// Scheme, host and port that were asked.
-        endpoint: String,
-    },
-    /// It exceeds the limit.
+    Proxy { endpoint: String },
     #[error(
         "the answer of {endpoint} is longer than {} MB; is that really {service}?",
         LONGEST_ANSWER >> 20
     )]
     TooLong {
-        /// Scheme, host and port that were asked.
         endpoint: String,
-        /// The expected service.
         service: &'static str,
     },
     /// It did not arrive completely in time.
@@ -87,7 +74,6 @@ pub(super) fn bounded(
     })
 }
 
-/// Where the request went, and when.
 struct Asked {
     endpoint: String,
     service: &'static str,

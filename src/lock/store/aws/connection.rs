@@ -48,7 +48,6 @@ impl<Client: Clone> Connection<Client> {
         client
     }
 
-    /// Records how a request failed.
     pub(in crate::lock::store) fn failed(&self, kind: StoreErrorKind) {
         if kind.is_about_credentials() {
             self.refused.set(true);
@@ -56,7 +55,6 @@ impl<Client: Clone> Connection<Client> {
     }
 }
 
-/// Hides the keys.
 impl<Client> std::fmt::Debug for Connection<Client> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Connection").finish_non_exhaustive()

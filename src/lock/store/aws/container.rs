@@ -10,7 +10,6 @@ use super::json_keys;
 use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 
-/// Fetches them.
 pub(super) async fn credentials(
     fetch: &Fetch,
     container: &Container,

@@ -28,7 +28,6 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 pub(super) type Outcome = Result<Credentials, IdentityRefused>;
 
-/// The credentials of a run.
 #[derive(Clone)]
 pub(super) struct SharedIdentity(Arc<Shared>);
 
@@ -79,7 +78,6 @@ impl SharedIdentity {
         }
     }
 
-    /// Credentials for the next request.
     pub(super) async fn credentials(&self) -> Outcome {
         let mut answer = {
             let mut state = self.0.state();

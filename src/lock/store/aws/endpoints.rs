@@ -8,7 +8,6 @@ use aws_config::SdkConfig;
 use super::profile::Profile;
 use super::settings::AwsSettings;
 
-/// An AWS service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     Dynamodb,
@@ -50,7 +49,6 @@ pub(super) enum Asker {
 }
 
 impl Endpoint {
-    /// Its URL.
     pub(super) fn url(&self) -> &str {
         match self {
             Self::Own(url) | Self::Configured(url) => url,

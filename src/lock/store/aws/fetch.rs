@@ -30,7 +30,6 @@ pub(super) struct Fetch {
     pub(super) by_environment: SharedHttpClient,
 }
 
-/// A request.
 #[derive(Clone)]
 pub(super) struct Request {
     pub(super) method: &'static str,
@@ -122,14 +121,12 @@ async fn once(client: &SharedHttpClient, request: &Request) -> Result<Answer, Id
     })
 }
 
-/// Scheme, host and port of a URL.
 pub(super) fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     format!("{scheme}://{}", &rest[..end])
 }
 
-/// Path and query of a URL.
 fn path(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let start = rest.find(['/', '?']).unwrap_or(rest.len());

@@ -21,7 +21,6 @@ pub(super) struct Identity {
     pub(super) roles: Vec<Assumed<Role>>,
 }
 
-/// The source of the first credentials.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     Keys(StaticKeys),
@@ -41,7 +40,6 @@ pub(super) struct Assumed<T> {
     pub(super) region: Option<String>,
 }
 
-/// A role of IAM Identity Center.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SingleSignOn {
     pub(super) profile: String,
@@ -58,16 +56,13 @@ pub(super) struct SingleSignOn {
     pub(super) cache: Option<PathBuf>,
 }
 
-/// A program that prints credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) profile: String,
     pub(super) command: String,
-    /// The directory to start it in.
     pub(super) directory: PathBuf,
 }
 
-/// An endpoint for container credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Container {
     pub(super) url: String,
@@ -76,7 +71,6 @@ pub(super) struct Container {
     pub(super) authorization_file: Option<PathBuf>,
 }
 
-/// Hides the authorization.
 impl std::fmt::Debug for Container {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = formatter.debug_struct("Container");
@@ -84,7 +78,6 @@ impl std::fmt::Debug for Container {
     }
 }
 
-/// The EC2 instance metadata service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InstanceMetadata {
     pub(super) endpoint: String,

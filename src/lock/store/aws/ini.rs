@@ -11,7 +11,6 @@ pub(super) type Sections = BTreeMap<String, Section>;
 /// The properties of one section by name; names are in lower case.
 pub(super) type Section = BTreeMap<String, Property>;
 
-/// One property.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Property {
     /// Its value; empty if it has nested properties.
@@ -30,7 +29,6 @@ enum Line<'a> {
     Continuation(&'a str),
 }
 
-/// The sections of a file.
 pub(super) fn parse(text: &str) -> Sections {
     let mut sections = Sections::new();
     let mut section: Option<String> = None;

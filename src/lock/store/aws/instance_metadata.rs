@@ -13,7 +13,6 @@ use crate::lock::store::StoreErrorKind;
 
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 
-/// Fetches the credentials of the instance's first role.
 pub(super) async fn credentials(
     fetch: &Fetch,
     service: &InstanceMetadata,

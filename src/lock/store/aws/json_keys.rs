@@ -33,7 +33,6 @@ pub(super) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&
     })
 }
 
-/// Parses a JSON object.
 pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(text).ok()
 }

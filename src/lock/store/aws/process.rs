@@ -16,7 +16,6 @@ use crate::lock::store::StoreErrorKind;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Runs the command and reads what it prints.
 pub(super) async fn run(process: &Process) -> Result<Credentials, IdentityRefused> {
     let failed = |reason: String| {
         let profile = &process.profile;

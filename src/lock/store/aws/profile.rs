@@ -59,7 +59,6 @@ fn place(file: &Path, line: usize) -> String {
     format!("`{}`, line {line}", file.display())
 }
 
-/// All profiles of a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Profiles {
     sections: BTreeMap<String, Merged>,
@@ -90,7 +89,6 @@ impl Profiles {
         })
     }
 
-    /// The profile of that name.
     pub(super) fn get(&self, name: &str) -> Result<Profile, ProfileError> {
         let merged = self
             .sections
@@ -123,14 +121,12 @@ impl Profiles {
     }
 }
 
-/// An `sso-session` section.
 pub(super) struct SsoSession {
     pub(super) region: String,
     pub(super) start_url: String,
 }
 
 impl Profile {
-    /// A non-empty setting.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         let property = self.merged.properties.get(key)?;
         Some(property.value.as_str()).filter(|value| !value.is_empty())
@@ -176,7 +172,6 @@ impl Profile {
         Err(self.unusable(there, &format!("has `{there}` without `{missing}`")))
     }
 
-    /// An error about one of its settings.
     pub(super) fn unusable(&self, key: &str, reason: &str) -> ProfileError {
         ProfileError::Unusable {
             name: self.name.clone(),

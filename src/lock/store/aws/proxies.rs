@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use super::settings::{AwsSettings, Variables};
 
-/// The proxies of a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Proxies {
     http: Option<String>,
@@ -15,7 +14,6 @@ pub(super) struct Proxies {
     is_cgi: bool,
 }
 
-/// Hosts to reach without a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Exception {
     All,
@@ -71,7 +69,6 @@ impl Proxies {
         proxies
     }
 
-    /// The proxies for `http` and for `https`.
     pub(super) fn both(&self) -> [Option<&str>; 2] {
         let http = self.http.as_deref().filter(|_| !self.is_cgi);
         [http, self.https.as_deref()]

@@ -5,7 +5,6 @@ use aws_credential_types::provider::error::CredentialsError;
 use super::identity::IdentityError;
 use crate::lock::store::StoreErrorKind;
 
-/// Why there are no credentials, at least for now.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct IdentityRefused {

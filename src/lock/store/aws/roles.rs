@@ -56,7 +56,6 @@ pub(super) async fn assume(
     keys(answer.credentials)
 }
 
-/// Assumes a role with a token.
 pub(super) async fn assume_with_web_identity(
     config: &SdkConfig,
     assumed: &Assumed<WebIdentity>,

@@ -170,7 +170,6 @@ impl AwsSettings {
         user.ok().flatten().map(|user| user.dir)
     }
 
-    /// A path as terraform resolves it.
     pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.directory.join(path)
     }

@@ -20,7 +20,6 @@ use super::refused::IdentityRefused;
 use crate::lock::store::StoreErrorKind;
 use crate::text::quoted_for_shell;
 
-/// A token from the cache.
 struct Token {
     file: PathBuf,
     fields: Map<String, Value>,
@@ -35,7 +34,6 @@ pub(super) fn check(role: &SingleSignOn) -> Result<(), IdentityRefused> {
     Ok(())
 }
 
-/// Fetches the role's credentials.
 pub(super) async fn credentials(
     config: &SdkConfig,
     role: &SingleSignOn,

@@ -65,7 +65,6 @@ struct Known {
     last: Last,
 }
 
-/// The last request.
 #[derive(Debug, Default)]
 enum Last {
     /// A read, or no request at all.
@@ -73,12 +72,10 @@ enum Last {
     Harmless,
     /// A write without an answer yet, with what is known of its connection.
     Write(CaptureSmithyConnection),
-    /// An answered write.
     Answered,
 }
 
 impl Wire {
-    /// Forgets the previous request.
     pub(in crate::lock::store) fn begin(&self) {
         self.known().last = Last::Harmless;
     }

@@ -10,7 +10,6 @@ use crate::lock::store::{Revision, Stored};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The table's only key.
 pub(super) const LOCK_ID: &str = "LockID";
 /// terraform's JSON.
 pub(super) const INFO: &str = "Info";

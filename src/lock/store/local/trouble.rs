@@ -5,7 +5,6 @@ use std::io;
 use crate::lock::store::StoreErrorKind;
 use crate::system::own_directory::FileError;
 
-/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
     #[error("there is no directory for local locks: {0}")]

@@ -11,7 +11,6 @@ use crate::lock::record::{Lease, Record};
 use crate::lock::store::aws;
 use crate::lock::store::{Revision, SET_UP, Store as _, StoreError, StoreErrorKind, Stored};
 
-/// The result of a conditional request.
 pub(super) enum Condition<T> {
     Held(T),
     Failed,

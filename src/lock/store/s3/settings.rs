@@ -43,7 +43,6 @@ impl fmt::Debug for Encryption {
     }
 }
 
-/// An SSE-C key for its three headers.
 pub(super) struct CustomerKey {
     pub(super) key: String,
     pub(super) md5: String,

@@ -30,7 +30,6 @@ fn profile_name(settings: &AwsSettings) -> &str {
         .unwrap_or("default")
 }
 
-/// Resolves terraform's choice.
 pub(in super::super) fn resolve(
     settings: &AwsSettings,
     profiles: &Profiles,
@@ -48,7 +47,6 @@ pub(in super::super) fn resolve(
     Ok(identity)
 }
 
-/// The inputs of the choice.
 pub(super) struct Resolving<'a> {
     pub(super) settings: &'a AwsSettings,
     pub(super) profiles: &'a Profiles,

@@ -68,7 +68,6 @@ impl Variables {
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// The first of these variables that is set.
     pub(in super::super) fn first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.get(name))
     }
