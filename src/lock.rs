@@ -11,6 +11,7 @@ pub mod inherit;
 pub mod keeper;
 pub mod liveness;
 mod outage;
+pub mod own;
 #[cfg(test)]
 mod proof;
 pub mod read;

@@ -37,6 +37,7 @@ use crate::failure::Failure;
 use crate::lock::acquire::{Claim, Patience, PatienceSaid};
 use crate::lock::host::{Host, Instant};
 use crate::lock::keeper::{Keeper, Released};
+use crate::lock::own::Own;
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
 use crate::resolve::{
@@ -242,6 +243,7 @@ fn claim(context: &Context, resolved: &ResolvedLock, spec: &RunSpec, host: &dyn 
             expire_after: spec.expire_after,
             holder: host.this_process(),
         },
+        own: Own::default(),
     }
 }
 

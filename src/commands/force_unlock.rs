@@ -160,13 +160,12 @@ async fn remove_shown(
     shown: &Stored,
     arguments: &ForceUnlockArguments,
 ) -> Result<(), Failure> {
-    let id = shown.record.lock_id();
     let mut shown = shown.clone();
     loop {
         match remove(store, &context.machine(), &shown).await? {
             Removal::Removed | Removal::Changed(None) => return Ok(()),
             Removal::Changed(Some(now))
-                if arguments.force && id.is_some() && now.record.lock_id() == id =>
+                if arguments.force && now.record.is_same_lock_as(&shown.record) =>
             {
                 shown = now;
             }

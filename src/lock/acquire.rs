@@ -1,8 +1,8 @@
 //! Taking the lock: one conditional write while it is free, and patient repetition while it is held.
 //!
-//! A write whose answer was lost may have been carried out. Each attempt therefore bears the same lock ID, a
-//! refusal that brings that ID back is the lost answer, and whoever gives up first makes sure that nothing of
-//! its own stays behind.
+//! A write whose answer was lost may have been carried out. Each attempt is therefore kept until its answer has come
+//! ([`super::own`]): a refusal that brings one of them back is the lost answer, and whoever gives up first makes sure that
+//! nothing of its own stays behind.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use super::held::Held;
 use super::host::{Host, Instant};
 use super::liveness::{Assessment, Observer, Replacement};
 use super::outage::Outage;
+use super::own::{Own, OwnRecords};
 use super::record::{Lease, LockId, LockInfo, Record, go_time};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
@@ -38,6 +39,15 @@ pub enum Patience {
     Forever,
 }
 
+impl Patience {
+    fn left_after(self, waited: Duration) -> Duration {
+        match self {
+            Self::Forever => Duration::MAX,
+            Self::For(limit) => limit.saturating_sub(waited),
+        }
+    }
+}
+
 /// Who was told how long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatienceSaid {
@@ -54,6 +64,8 @@ pub struct Claim {
     pub info: LockInfo,
     /// tflock's part; heartbeats are filled in with each attempt.
     pub lease: Lease,
+    /// What was sent for it so far, and is its own wherever it is found. Another run has another, whatever else is equal.
+    pub own: Own,
 }
 
 impl Claim {
@@ -146,33 +158,34 @@ pub async fn acquire(
     let started = host.now();
     let mut observer = Observer::default();
     let mut replacing: Option<Observed> = None;
-    // Since when a record of ours may stand there without our knowing.
+    let own = claim.own.in_place_of(store.as_ref());
+    let withdrawal = Withdrawal::of(claim, &own, store.as_ref(), host.as_ref());
+    // Since when a record that this acquisition has sent may stand there without our knowing.
     let mut unanswered: Option<Instant> = None;
     let mut outage = Outage::default();
     let mut vanishing = Outage::default();
     loop {
         if *stop.borrow() {
-            let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE);
-            withdrawal.carry_out(store.as_ref(), host.as_ref()).await?;
-            return Ok(Acquisition::Stopped);
+            return withdrawal.after_stop(WITHDRAWAL_PATIENCE).await;
         }
         let asked = host.now();
         let record = claim.record(host.as_ref(), store.heartbeats());
         let expected = replacing.as_ref().map(|observed| &observed.stored);
+        own.sends(&record, asked);
         let request = store.swap(expected, Some(&record));
         let attempt = outage.attempt(host.as_ref(), OUTAGE_PATIENCE, store.as_ref(), request);
         let Some(answer) = unless_stopped(host.as_ref(), attempt, &mut stop).await else {
-            if store.may_have_arrived() {
-                unanswered.get_or_insert(asked);
+            if !store.may_have_arrived() {
+                own.hears_of(&record);
             }
-            let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE - LAST_WORD);
-            withdrawal.carry_out(store.as_ref(), host.as_ref()).await?;
-            return Ok(Acquisition::Stopped);
+            let patience = WITHDRAWAL_PATIENCE - LAST_WORD;
+            return withdrawal.after_stop(patience).await;
         };
         let refused = match answer {
             Ok(Swap::Done(Some(stored))) => {
+                own.hears_of(&record);
                 return Ok(Acquisition::Held {
-                    held: Held::new(store, host, claim.info.id.clone(), stored, asked),
+                    held: Held::new(store, host, claim.info.id.clone(), own, stored, asked),
                     replaced: replacing,
                 });
             }
@@ -181,6 +194,8 @@ pub async fn acquire(
             Err(error) => {
                 if error.kind.may_have_been_applied() {
                     unanswered.get_or_insert(asked);
+                } else {
+                    own.hears_of(&record);
                 }
                 match outage.pause(host.as_ref(), OUTAGE_PATIENCE) {
                     Some(pause) if error.kind.is_transient() => {
@@ -188,14 +203,16 @@ pub async fn acquire(
                         sleep_or_stop(host.as_ref(), pause, &mut stop).await;
                         continue;
                     }
-                    _ => {
-                        let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE);
-                        return Err(withdrawal.after(error, store.as_ref(), host.as_ref()).await);
-                    }
+                    _ => return Err(withdrawal.after(error).await),
                 }
             }
         };
         outage = Outage::default();
+        // This attempt as well: the network may have repeated it, and an answer to the copy tells nothing of the first.
+        let is_own = refused
+            .as_ref()
+            .is_some_and(|stored| own.have(&stored.record));
+        own.hears_of(&record);
         let own_since = unanswered;
         // Whatever else stands there now: one of ours that is still under way has not come before this.
         unanswered = unanswered.map(|_| asked);
@@ -204,18 +221,17 @@ pub async fn acquire(
             replacing = None;
             let Some(pause) = vanishing.pause(host.as_ref(), OUTAGE_PATIENCE) else {
                 let error = refuses_without_reason(store.as_ref());
-                let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE);
-                return Err(withdrawal.after(error, store.as_ref(), host.as_ref()).await);
+                return Err(withdrawal.after(error).await);
             };
             sleep_or_stop(host.as_ref(), pause, &mut stop).await;
             continue;
         };
         vanishing = Outage::default();
-        if stored.record.lock_id().as_ref() == Some(&claim.info.id) {
+        if is_own {
             // Others may have seen it since the first attempt that could have written it.
             let confirmed = own_since.unwrap_or(LONG_AGO);
             return Ok(Acquisition::Held {
-                held: Held::new(store, host, claim.info.id.clone(), stored, confirmed),
+                held: Held::new(store, host, claim.info.id.clone(), own, stored, confirmed),
                 replaced: replacing,
             });
         }
@@ -228,13 +244,9 @@ pub async fn acquire(
             replacing = Some(seen);
             continue;
         }
-        let remaining = match patience {
-            Patience::Forever => Duration::MAX,
-            Patience::For(limit) => limit.saturating_sub(seen.waited),
-        };
+        let remaining = patience.left_after(seen.waited);
         if remaining.is_zero() {
-            let withdrawal = Withdrawal::of(claim, unanswered, WITHDRAWAL_PATIENCE);
-            withdrawal.carry_out(store.as_ref(), host.as_ref()).await?;
+            withdrawal.carry_out(WITHDRAWAL_PATIENCE).await?;
             return Ok(Acquisition::TimedOut(Box::new(seen)));
         }
         if progress(Progress::HeldBy(&seen)) == Decision::TakeOver {
@@ -295,33 +307,35 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// The end of an acquisition that got no lock: whatever its attempts may have left is removed.
 struct Withdrawal<'a> {
     id: &'a LockId,
-    unanswered: bool,
-    patience: Duration,
+    own: &'a OwnRecords,
+    store: &'a dyn Store,
+    host: &'a dyn Host,
 }
 
 impl<'a> Withdrawal<'a> {
-    fn of(claim: &'a Claim, unanswered: Option<Instant>, patience: Duration) -> Self {
+    fn of(claim: &'a Claim, own: &'a OwnRecords, store: &'a dyn Store, host: &'a dyn Host) -> Self {
         Self {
             id: &claim.info.id,
-            unanswered: unanswered.is_some(),
-            patience,
+            own,
+            store,
+            host,
         }
     }
 
     /// Removes the record of an attempt whose answer never came, if it was carried out after all.
-    async fn carry_out(&self, store: &dyn Store, host: &dyn Host) -> Result<(), AcquireError> {
-        if !self.unanswered {
+    async fn carry_out(&self, patience: Duration) -> Result<(), AcquireError> {
+        if self.own.are_gone() {
             return Ok(());
         }
         let mut outage = Outage::default();
         loop {
-            let removal = remove_own(store, self.id);
-            let attempt = outage.attempt(host, self.patience, store, removal);
+            let removal = remove_own(self.store, self.own);
+            let attempt = outage.attempt(self.host, patience, self.store, removal);
             let Err(error) = attempt.await else {
                 return Ok(());
             };
-            match outage.pause(host, self.patience) {
-                Some(pause) if error.kind.is_transient() => host.sleep(pause).await,
+            match outage.pause(self.host, patience) {
+                Some(pause) if error.kind.is_transient() => self.host.sleep(pause).await,
                 _ => {
                     return Err(AcquireError {
                         error,
@@ -332,9 +346,15 @@ impl<'a> Withdrawal<'a> {
         }
     }
 
+    /// The same where a stop was asked for.
+    async fn after_stop(&self, patience: Duration) -> Result<Acquisition, AcquireError> {
+        self.carry_out(patience).await?;
+        Ok(Acquisition::Stopped)
+    }
+
     /// The same where it was `error` that ended the acquisition.
-    async fn after(&self, error: StoreError, store: &dyn Store, host: &dyn Host) -> AcquireError {
-        let withdrawn = self.carry_out(store, host).await;
+    async fn after(&self, error: StoreError) -> AcquireError {
+        let withdrawn = self.carry_out(WITHDRAWAL_PATIENCE).await;
         AcquireError {
             error,
             maybe_left: withdrawn.err().and_then(|error| error.maybe_left),
@@ -342,15 +362,18 @@ impl<'a> Withdrawal<'a> {
     }
 }
 
-async fn remove_own(store: &dyn Store, id: &LockId) -> Result<(), StoreError> {
+async fn remove_own(store: &dyn Store, own: &OwnRecords) -> Result<(), StoreError> {
     while let Some(stored) = store.read().await? {
-        if stored.record.lock_id().as_ref() != Some(id) {
+        if !own.have(&stored.record) {
             break;
         }
         if let Swap::Done(_) = store.swap(Some(&stored), None).await? {
+            own.hears_of(&stored.record);
             break;
         }
     }
+    // What was held, and could not be given back, is not there any more.
+    own.holds_no_more();
     Ok(())
 }
 

@@ -52,7 +52,10 @@ pub async fn remove(
 }
 
 fn is_same_lock(shown: &Stored, other: Option<&Stored>) -> bool {
-    other.is_some_and(|other| other.record.lock_id() == shown.record.lock_id())
+    other.is_some_and(|other| {
+        let nothing_tells = shown.record.info.is_none() && other.record.info.is_none();
+        nothing_tells || other.record.is_same_lock_as(&shown.record)
+    })
 }
 
 #[cfg(test)]
@@ -142,6 +145,21 @@ mod tests {
         let scene = Scene::new();
         scene.store.inject([Fault::ReplyLost]);
         let next = other_record(&scene.host);
+        let removal = scene.remove_while(|| scene.store.overwrite(Some(next.clone())));
+        assert_eq!(removal.unwrap(), Removal::Removed);
+        assert_eq!(scene.store.current().unwrap().record, next);
+    }
+
+    #[test]
+    fn a_removal_whose_reply_was_lost_is_told_from_the_next_holder_even_if_that_has_the_same_id() {
+        let scene = Scene::new();
+        scene.store.inject([Fault::ReplyLost]);
+        let mut info = scene.shown.record.lock_info().unwrap();
+        info.created = "2026-01-01T00:00:00.000000001Z".into();
+        let next = Record {
+            info: Some(info.to_go_json()),
+            ..scene.shown.record.clone()
+        };
         let removal = scene.remove_while(|| scene.store.overwrite(Some(next.clone())));
         assert_eq!(removal.unwrap(), Removal::Removed);
         assert_eq!(scene.store.current().unwrap().record, next);

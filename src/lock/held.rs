@@ -1,7 +1,7 @@
 //! A lock that is held: renewing it, and giving it back.
 //!
-//! Every write compares the exact record last seen. A refusal that brings our own lock ID back is an earlier
-//! write of ours whose answer was lost: it is adopted, and the write is made anew.
+//! Every write compares the exact record last seen. A refusal that brings a record of our own back ([`super::own`]) is an
+//! earlier write whose answer was lost: it is adopted, and the write is made anew.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::host::{Host, Instant};
 use super::liveness::interval;
 use super::outage::Outage;
+use super::own::OwnRecords;
 use super::record::{LockId, ProcessIdentity};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
@@ -27,6 +28,7 @@ pub struct Held {
     store: Rc<dyn Store>,
     host: Rc<dyn Host>,
     id: LockId,
+    own: OwnRecords,
     current: Stored,
     /// When the last write that is known to have succeeded was sent.
     confirmed: Instant,
@@ -67,13 +69,16 @@ impl Held {
         store: Rc<dyn Store>,
         host: Rc<dyn Host>,
         id: LockId,
+        own: OwnRecords,
         current: Stored,
         confirmed: Instant,
     ) -> Self {
+        own.holds(&current.record);
         let mut held = Self {
             store,
             host,
             id,
+            own,
             current,
             confirmed,
             next_renewal: None,
@@ -89,6 +94,12 @@ impl Held {
     #[must_use]
     pub fn id(&self) -> &LockId {
         &self.id
+    }
+
+    /// What is its run's own in its place.
+    #[must_use]
+    pub fn own(&self) -> &OwnRecords {
+        &self.own
     }
 
     /// Where it is held.
@@ -171,12 +182,12 @@ impl Held {
             let (asked, answer) = self.ask().await;
             match answer? {
                 Swap::Done(Some(stored)) => return Ok(self.renewed(stored, asked)),
-                Swap::Done(None) => return Ok(Renewal::Lost(None)),
-                Swap::Refused(Some(stored)) if self.is_own(&stored) => {
+                Swap::Done(None) => return Ok(self.lost(None)),
+                Swap::Refused(Some(stored)) if self.own.have(&stored.record) => {
                     adopted.count(self.store.as_ref())?;
-                    self.current = stored;
+                    self.adopt(stored);
                 }
-                Swap::Refused(other) => return Ok(Renewal::Lost(other)),
+                Swap::Refused(other) => return Ok(self.lost(other)),
             }
         }
     }
@@ -199,13 +210,11 @@ impl Held {
         let asked = self.begin_renewal();
         let store = Rc::clone(&self.store);
         if store.heartbeats() == Heartbeats::None {
-            let id = self.id.clone();
+            let own = self.own.clone();
             let look = async move {
                 let found = store.read().await?;
                 Ok(match &found {
-                    Some(stored) if stored.record.lock_id().as_ref() == Some(&id) => {
-                        Swap::Done(found)
-                    }
+                    Some(stored) if own.have(&stored.record) => Swap::Done(found),
                     _ => Swap::Refused(found),
                 })
             };
@@ -238,10 +247,20 @@ impl Held {
     }
 
     fn renewed(&mut self, stored: Stored, asked: Instant) -> Renewal {
-        self.current = stored;
+        self.adopt(stored);
         self.confirmed = asked;
         self.schedule();
         Renewal::Renewed
+    }
+
+    fn lost(&mut self, other: Option<Stored>) -> Renewal {
+        self.own.holds_no_more();
+        Renewal::Lost(other)
+    }
+
+    fn adopt(&mut self, stored: Stored) {
+        self.own.holds(&stored.record);
+        self.current = stored;
     }
 
     /// Gives the lock back, repeating through what may pass; `retrying` hears of each failure.
@@ -249,6 +268,18 @@ impl Held {
     /// # Errors
     /// The last failure, once `patience` has run out or at once if it will not pass.
     pub async fn release(
+        &mut self,
+        patience: Duration,
+        retrying: impl FnMut(&StoreError),
+    ) -> Result<Release, StoreError> {
+        let released = self.give_back(patience, retrying).await;
+        if released.is_ok() {
+            self.own.holds_no_more();
+        }
+        released
+    }
+
+    async fn give_back(
         &mut self,
         patience: Duration,
         mut retrying: impl FnMut(&StoreError),
@@ -260,9 +291,9 @@ impl Held {
         loop {
             match self.store.swap(Some(&self.current), None).await {
                 Ok(Swap::Done(_)) => return Ok(Release::Released),
-                Ok(Swap::Refused(Some(stored))) if self.is_own(&stored) => {
+                Ok(Swap::Refused(Some(stored))) if self.own.have(&stored.record) => {
                     adopted.count(self.store.as_ref())?;
-                    self.current = stored;
+                    self.adopt(stored);
                 }
                 Ok(Swap::Refused(_)) if unanswered => return Ok(Release::Released),
                 Ok(Swap::Refused(other)) => return Ok(Release::Lost(other)),
@@ -301,10 +332,6 @@ impl Held {
     fn promise(&self) -> Option<Duration> {
         let lease = self.current.record.lease.as_ref()?;
         lease.expire_after
-    }
-
-    fn is_own(&self, stored: &Stored) -> bool {
-        stored.record.lock_id().as_ref() == Some(&self.id)
     }
 
     /// The longest time between two heartbeats.

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::record::{HolderProcess, LockId};
@@ -19,7 +20,7 @@ use crate::system::run_file::{Traces, traces_of};
 pub use crate::system::hex;
 
 /// Time on this machine since some fixed moment, including suspend. Not comparable between machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Instant(pub Duration);
 
 impl Instant {

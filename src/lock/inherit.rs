@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::held::{Held, RELEASE_PATIENCE};
 use super::host::Host;
 use super::outage::Outage;
+use super::own::OwnRecords;
 use super::record::LockId;
 use super::store::{Store, StoreError, Stored};
 
@@ -16,7 +17,7 @@ pub enum Inherited {
     NotOurs(Option<Stored>),
 }
 
-/// Looks for the lock with that ID, as patiently as a release; `retrying` is called for each failure.
+/// Looks for the lock `id`, one of that run's own, as patiently as a release; `retrying` is called for each failure.
 ///
 /// # Errors
 /// The store's last failure: after a minute, or at once if it is permanent.
@@ -24,6 +25,7 @@ pub async fn inherit(
     store: Rc<dyn Store>,
     host: Rc<dyn Host>,
     id: LockId,
+    own: OwnRecords,
     mut retrying: impl FnMut(&StoreError),
 ) -> Result<Inherited, StoreError> {
     let mut outage = Outage::default();
@@ -36,8 +38,9 @@ pub async fn inherit(
             store.read(),
         );
         let error = match read.await {
-            Ok(Some(stored)) if stored.record.lock_id().as_ref() == Some(&id) => {
-                return Ok(Inherited::Ours(Held::new(store, host, id, stored, now)));
+            Ok(Some(stored)) if own.have(&stored.record) => {
+                let held = Held::new(store, host, id, own, stored, now);
+                return Ok(Inherited::Ours(held));
             }
             Ok(other) => return Ok(Inherited::NotOurs(other)),
             Err(error) => error,
@@ -59,7 +62,7 @@ mod tests {
 
     use super::*;
     use crate::lock::held::Release;
-    use crate::lock::record::Record;
+    use crate::lock::record::{LockInfo, Record};
     use crate::lock::simulation::Simulation;
     use crate::lock::store::StoreErrorKind;
     use crate::lock::store::memory::{Fault, MemoryStore};
@@ -80,7 +83,9 @@ mod tests {
         let released = simulation.run(async {
             let place: Rc<dyn Store> = Rc::new(store.clone());
             let host: Rc<dyn Host> = Rc::new(host);
-            match inherit(place, host, claim.info.id, |_| {}).await? {
+            let own = OwnRecords::default();
+            own.holds(&ours);
+            match inherit(place, host, claim.info.id, own, |_| {}).await? {
                 Inherited::Ours(mut held) => held.release(RELEASE_PATIENCE, |_| {}).await.map(Some),
                 Inherited::NotOurs(_) => Ok(None),
             }
@@ -103,18 +108,24 @@ mod tests {
     }
 
     #[test]
-    fn another_runs_lock_is_left_alone() {
-        let (released, store, _) = release_after(&[], |store, ours| {
-            let mut info = ours.lock_info().expect("a lock info");
-            info.id = LockId("4db125df".to_owned());
-            let others = Record {
-                info: Some(info.to_go_json()),
-                ..ours.clone()
-            };
-            store.overwrite(Some(others));
-        });
-        assert_eq!(released.unwrap(), None);
-        assert!(store.current().is_some());
+    fn another_s_lock_is_left_alone_even_if_it_bears_our_id() {
+        let changes: [fn(&mut LockInfo); 2] = [
+            |info| info.id = LockId("4db125df".to_owned()),
+            |info| info.created = "2026-01-01T00:00:00.000000001Z".to_owned(),
+        ];
+        for change in changes {
+            let (released, store, _) = release_after(&[], |store, ours| {
+                let mut info = ours.lock_info().expect("a lock info");
+                change(&mut info);
+                let others = Record {
+                    info: Some(info.to_go_json()),
+                    ..ours.clone()
+                };
+                store.overwrite(Some(others));
+            });
+            assert_eq!(released.unwrap(), None);
+            assert!(store.current().is_some());
+        }
     }
 
     #[test]

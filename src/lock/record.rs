@@ -237,7 +237,7 @@ mod seconds {
 }
 
 /// One record of a store: what terraform wrote or would write, and tflock's lease where tflock wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The `Info` exactly as it stands in the store; `None` for an item that has no such string.
     pub info: Option<String>,
@@ -267,6 +267,41 @@ impl Record {
         self.lock_info()
             .map(|info| info.id)
             .filter(|id| !id.0.is_empty())
+    }
+
+    /// Whether this, as it came back from a store, is exactly what was `sent`. Some stores keep no reason beside the one in
+    /// `Info`, and some servers keep no lease at all.
+    #[must_use]
+    pub fn is_exactly(&self, sent: &Self) -> bool {
+        let kept = |lease: &Lease| Lease {
+            reason: None,
+            ..lease.clone()
+        };
+        let has_its_lease = match (&self.lease, &sent.lease) {
+            (Some(own), Some(sent)) => kept(own) == kept(sent),
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        self.info.is_some() && self.info == sent.info && has_its_lease
+    }
+
+    /// Whether both are of one lock, however often it was renewed: terraform's part is the same byte for byte, which tells who
+    /// and, to the nanosecond, since when; and so is the process, where both name one. Equal IDs are not enough: machines that
+    /// woke from one memory image can draw the same random bytes.
+    #[must_use]
+    pub fn is_same_lock_as(&self, other: &Self) -> bool {
+        let process = |record: &Self| {
+            let holder = record.lease.as_ref()?.holder.clone()?;
+            Some(HolderProcess {
+                child: None,
+                ..holder
+            })
+        };
+        let is_one_process = match (process(self), process(other)) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        };
+        self.info.is_some() && self.info == other.info && is_one_process
     }
 
     /// The same record with one more heartbeat, made at `wall` by the holder's clock.
@@ -346,6 +381,86 @@ mod tests {
             .0,
             "62d1ec43-aa57-55e6-d9b5-0461699f1699"
         );
+    }
+
+    fn written(info: &LockInfo, process: u32, heartbeat: u64) -> Record {
+        let process = ProcessIdentity {
+            pid: process,
+            start_time: 1,
+        };
+        let lease = Lease {
+            tflock_version: "0".into(),
+            command: "apply".into(),
+            reason: Some("why".into()),
+            run_url: None,
+            heartbeat: Some(heartbeat),
+            heartbeat_at: None,
+            expire_after: None,
+            holder: Some(HolderProcess {
+                machine: None,
+                boot_id: "boot".into(),
+                pid_namespace: 1,
+                uid: 0,
+                session: None,
+                process,
+                child: None,
+            }),
+        };
+        Record::new(info, lease)
+    }
+
+    #[test]
+    fn an_id_alone_does_not_make_two_records_one_lock() {
+        let own = written(&info(), 5, 0);
+        let later = LockInfo {
+            created: "2026-11-22T19:36:57.306409177Z".into(),
+            ..info()
+        };
+        let of_another = LockInfo {
+            who: "root@other".into(),
+            ..info()
+        };
+        let others = [
+            written(&later, 5, 0),
+            written(&of_another, 5, 0),
+            written(&info(), 6, 0),
+        ];
+        for other in others {
+            assert_eq!(other.lock_id(), own.lock_id());
+            assert!(!other.is_same_lock_as(&own) && !other.is_exactly(&own));
+        }
+        let nothing = Record {
+            info: None,
+            lease: None,
+        };
+        assert!(!nothing.is_same_lock_as(&nothing) && !nothing.is_exactly(&nothing));
+    }
+
+    #[test]
+    fn a_renewed_lock_is_the_same_one_but_not_exactly_what_was_sent() {
+        let sent = written(&info(), 5, 0);
+        let mut renewed = sent.renewed(Utc::now());
+        if let Some(holder) = renewed
+            .lease
+            .as_mut()
+            .and_then(|lease| lease.holder.as_mut())
+        {
+            holder.child = Some(holder.process);
+        }
+        assert!(renewed.is_same_lock_as(&sent) && !renewed.is_exactly(&sent));
+        assert!(sent.is_same_lock_as(&sent) && sent.is_exactly(&sent));
+    }
+
+    #[test]
+    fn what_a_store_does_not_keep_makes_no_difference() {
+        let sent = written(&info(), 5, 0);
+        let mut kept = sent.clone();
+        if let Some(lease) = &mut kept.lease {
+            lease.reason = None;
+        }
+        assert!(kept.is_exactly(&sent));
+        kept.lease = None;
+        assert!(kept.is_exactly(&sent) && !sent.is_exactly(&kept));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! any more, then give it back.
 //!
 //! The lock is found again by the words and the environment of the killed tflock, credentials anew, for the state that it
-//! worked on, whatever has been selected since. It is given back if it is where it was and bears our ID.
+//! worked on, whatever has been selected since. It is given back if it is where it was and is the very lock that was taken.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -22,10 +22,11 @@ use crate::context::{Context, block_on};
 use crate::environment::{command_line, variable};
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::held::RELEASE_PATIENCE;
+use crate::lock::held::{Held, RELEASE_PATIENCE};
 use crate::lock::host::Host;
 use crate::lock::inherit::{Inherited, inherit};
 use crate::lock::keeper::{Keeper, NotReleased};
+use crate::lock::own::{OwnRecords, Records};
 use crate::lock::record::LockId;
 use crate::lock::store::{Identity, Store, StoreError};
 use crate::resolve::{self, LockRequest, ResolvedLock, StateRef};
@@ -47,9 +48,16 @@ struct Will {
     words: Vec<Vec<u8>>,
     state: StateRef,
     lock_id: LockId,
-    places: Vec<Identity>,
+    places: Vec<Left>,
     /// Whether all that the child started has to end.
     waits_for_all: bool,
+}
+
+/// What is left in one place.
+#[derive(Serialize, Deserialize)]
+struct Left {
+    place: Identity,
+    own: Records,
 }
 
 impl Session<'_> {
@@ -60,7 +68,7 @@ impl Session<'_> {
             words: command_line().map(OsString::into_vec).collect(),
             state: self.state.clone()?,
             lock_id: self.claim.info.id.clone(),
-            places: keeper.held().map(|held| held.store().identity()).collect(),
+            places: keeper.held().map(Left::in_place_of).collect(),
             waits_for_all: wait_for == WaitFor::All,
         };
         if will.places.is_empty() {
@@ -72,6 +80,15 @@ impl Session<'_> {
         prepared
             .inspect_err(|error| self.tell(SessionEvent::WithoutBequest(error)))
             .ok()
+    }
+}
+
+impl Left {
+    fn in_place_of(held: &Held) -> Self {
+        Self {
+            place: held.store().identity(),
+            own: held.own().now(),
+        }
     }
 }
 
@@ -227,20 +244,23 @@ async fn release_places(
     let found: Vec<Rc<dyn Store>> = turn.into_iter().chain(resolved.stores).collect();
     let (mut held, mut failed, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     let mut retrying = |_: &StoreError| {};
-    for place in &will.places {
-        let Some(store) = found.iter().find(|store| store.identity() == *place) else {
+    for left in &will.places {
+        let is_there = |store: &&Rc<dyn Store>| store.identity() == left.place;
+        let Some(store) = found.iter().find(is_there) else {
             return Err(Failure::new(
                 exit_code::NOT_RELEASED,
                 "the environment or the AWS files lead to another place by now",
             ));
         };
         let host = Rc::clone(host);
-        match inherit(Rc::clone(store), host, will.lock_id.clone(), &mut retrying).await {
+        let (store, own) = (Rc::clone(store), OwnRecords::from(left.own.clone()));
+        let key = store.key().to_owned();
+        match inherit(store, host, will.lock_id.clone(), own, &mut retrying).await {
             Ok(Inherited::Ours(ours)) => held.push(ours),
             Ok(Inherited::NotOurs(None)) => {}
-            Ok(Inherited::NotOurs(Some(_))) => lost.push(store.key().to_owned()),
+            Ok(Inherited::NotOurs(Some(_))) => lost.push(key),
             Err(error) => failed.push(NotReleased {
-                key: store.key().to_owned(),
+                key,
                 id: will.lock_id.clone(),
                 error,
             }),

@@ -209,6 +209,7 @@ fn claim() -> Claim {
             expire_after: None,
             holder: Machine::default().this_process(),
         },
+        own: Own::default(),
     }
 }
 

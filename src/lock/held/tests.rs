@@ -34,7 +34,14 @@ impl Scene {
         let current = store.current().unwrap();
         let (shared, asked) = (Rc::new(store.clone()), host.now());
         Self {
-            held: Held::new(shared, host.shared(), claim.info.id, current, asked),
+            held: Held::new(
+                shared,
+                host.shared(),
+                claim.info.id,
+                OwnRecords::default(),
+                current,
+                asked,
+            ),
             simulation,
             host,
             store,

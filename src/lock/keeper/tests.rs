@@ -1,6 +1,7 @@
 //! Keeping two places at once, in simulated time.
 
 use super::*;
+use crate::lock::own::OwnRecords;
 use crate::lock::record::Record;
 use crate::lock::simulation::{SimulatedHost, Simulation};
 use crate::lock::store::memory::MemoryStore;
@@ -37,6 +38,7 @@ impl Scene {
                 shared,
                 self.host.shared(),
                 claim.info.id,
+                OwnRecords::default(),
                 current,
                 self.host.now(),
             )
@@ -138,7 +140,14 @@ fn flooded(store: MemoryStore, mut also: impl FnMut(&mut Keeper) + 'static) -> V
         store,
         host: host.clone(),
     });
-    let held = Held::new(far, host.shared(), claim.info.id, current, host.now());
+    let held = Held::new(
+        far,
+        host.shared(),
+        claim.info.id,
+        OwnRecords::default(),
+        current,
+        host.now(),
+    );
     let mut keeper = Keeper::new(vec![held], host.shared());
     let keeping = async move {
         let mut news = Vec::new();
@@ -184,7 +193,14 @@ fn a_renewal_that_was_sent_before_the_doubt_does_not_settle_it() {
     });
     let current = scene.item.current().unwrap();
     let id = current.record.lock_id().unwrap();
-    let held = Held::new(far, scene.host.shared(), id, current, scene.host.now());
+    let held = Held::new(
+        far,
+        scene.host.shared(),
+        id,
+        OwnRecords::default(),
+        current,
+        scene.host.now(),
+    );
     keeper.places[0].held = held;
     keeper.renew_now();
     let looks_away = scene.simulation.run(async {

@@ -137,7 +137,7 @@ impl Store for Client {
     }
 
     fn identity(&self) -> Identity {
-        Identity::of(&[self.kind()])
+        Identity::of(&[self.kind(), &self.wire.server().place.to_string()])
     }
 
     fn place(&self) -> String {

@@ -153,12 +153,12 @@ impl Person {
 
     /// As `commands/force_unlock.rs` has it.
     async fn remove(&self, client: &Client, mut shown: Stored) -> &'static str {
-        let id = shown.record.lock_id();
         loop {
             match remove(client, &self.host, &shown).await {
                 Ok(Removal::Removed) => return "removed",
                 Ok(Removal::Changed(Some(now)))
-                    if self.insistence == Insistence::Forced && now.record.lock_id() == id =>
+                    if self.insistence == Insistence::Forced
+                        && now.record.is_same_lock_as(&shown.record) =>
                 {
                     shown = now;
                 }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::{Clock, Random, Simulation, Sleep, TaskId};
 use crate::lock::acquire::Claim;
 use crate::lock::host::{Host, Instant, ProcessFate};
+use crate::lock::own::Own;
 use crate::lock::record::{HolderProcess, Lease, LockId, LockInfo, ProcessIdentity};
 
 /// A machine: its clocks and its processes. Clones are the same machine.
@@ -238,6 +239,7 @@ impl SimulatedHost {
                 expire_after,
                 holder: self.this_process(),
             },
+            own: Own::default(),
         }
     }
 }

@@ -143,7 +143,7 @@ impl Store for BesideForeigners {
 }
 
 fn is_of_same_holder(expected: Option<&Stored>, new: &Record) -> bool {
-    expected.is_some_and(|expected| expected.record.lock_id() == new.lock_id())
+    expected.is_some_and(|expected| new.is_same_lock_as(&expected.record))
 }
 
 #[cfg(test)]
@@ -260,6 +260,24 @@ mod tests {
             Swap::Refused(Some(scene.both.foreigner().unwrap()))
         );
         assert_eq!(scene.ours.current(), Some(dead));
+    }
+
+    #[test]
+    fn an_equal_lock_id_makes_a_take_over_no_renewal() {
+        let scene = Scene::new();
+        let dead = scene.record();
+        scene.swap(None, Some(&dead)).unwrap();
+        let before = scene.ours.current().unwrap();
+        scene.is_locked.set(true);
+        let mut info = dead.lock_info().unwrap();
+        info.created = "2026-01-01T00:00:00.000000001Z".to_owned();
+        let heir = Record {
+            info: Some(info.to_go_json()),
+            ..dead
+        };
+        let refused = scene.swap(Some(&before), Some(&heir)).unwrap();
+        assert!(matches!(refused, Swap::Refused(Some(_))));
+        assert_eq!(scene.ours.current(), Some(before));
     }
 
     #[test]

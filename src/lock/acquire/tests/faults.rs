@@ -1,7 +1,7 @@
 //! Requests and replies that are lost: the end must be as if they had arrived.
 
 use super::*;
-use crate::lock::held::{Release, Renewal};
+use crate::lock::held::{RELEASE_PATIENCE, Release, Renewal};
 use crate::lock::outage::FIRST_BACKOFF;
 use crate::lock::store::memory::Fault;
 
@@ -44,7 +44,7 @@ async fn renewed(held: &mut Held) -> Renewal {
 }
 
 #[test]
-fn a_lost_reply_is_recognised_by_the_own_lock_id_with_one_more_request() {
+fn a_lost_reply_is_recognised_by_the_own_record_with_one_more_request() {
     let scene = Scene::new();
     scene.store.inject([Fault::ReplyLost]);
     let (held, replaced) = scene.simulation.run(scene.held());
@@ -274,4 +274,107 @@ fn a_store_that_refuses_every_write_without_a_lock_is_not_asked_for_ever() {
     assert_eq!(error.error.kind, StoreErrorKind::Unsuitable);
     assert_eq!(error.maybe_left, None);
     assert!(scene.store.requests() < 30, "{}", scene.store.requests());
+}
+
+/// Two machines that woke from one memory image, and drew the same lock ID.
+fn clones() -> (Scene, Scene) {
+    let scene = Scene::new();
+    let mut clone = scene.rival();
+    clone.claim.info.id = scene.id().clone();
+    (scene, clone)
+}
+
+#[test]
+fn another_s_lock_with_our_id_is_waited_for_and_never_taken_for_our_own() {
+    let (holder, clone) = clones();
+    holder.simulation.run(async {
+        let (mut held, _) = holder.held().await;
+        let before = holder.store.current();
+        // Be the first answer lost or not.
+        for fault in [Fault::None, Fault::RequestLost] {
+            clone.store.inject([fault]);
+            let acquisition = clone.acquire(patience(3)).await;
+            assert!(matches!(acquisition, Acquisition::TimedOut(_)), "{fault:?}");
+            assert_eq!(holder.store.current(), before);
+        }
+        held.release(Duration::from_mins(1), |_| {}).await.unwrap();
+        let (mut held, _) = clone.held().await;
+        assert_eq!(renewed(&mut held).await, Renewal::Renewed);
+    });
+}
+
+#[test]
+fn taking_an_attempt_back_leaves_another_s_lock_with_our_id_alone() {
+    let (holder, clone) = clones();
+    holder.simulation.run(async {
+        holder.held().await;
+        let before = holder.store.current();
+        clone.store.inject([Fault::RequestLost]);
+        let stop = async {
+            clone.host.sleep(Duration::from_millis(10)).await;
+            clone.stop.send_replace(true);
+        };
+        let ((), acquisition) = tokio::join!(stop, clone.acquire(Patience::Forever));
+        assert!(matches!(acquisition, Acquisition::Stopped));
+        assert_eq!(holder.store.current(), before);
+    });
+}
+
+#[test]
+fn a_holder_that_was_robbed_by_one_with_its_id_loses_the_lock_and_releases_nothing() {
+    for heartbeats in [Heartbeats::Written, Heartbeats::None] {
+        let store = MemoryStore::new(heartbeats);
+        let robbed = Scene::on(&Simulation::default(), store);
+        let mut clone = robbed.rival();
+        clone.claim.info.id = robbed.id().clone();
+        robbed.simulation.run(async {
+            let (mut held, _) = robbed.held().await;
+            robbed.store.overwrite(None);
+            clone.held().await;
+            let theirs = clone.store.current();
+            assert!(matches!(renewed(&mut held).await, Renewal::Lost(Some(_))));
+            let released = held.release(Duration::from_mins(1), |_| {}).await.unwrap();
+            assert!(matches!(released, Release::Lost(Some(_))));
+            assert_eq!(clone.store.current(), theirs);
+        });
+    }
+}
+
+#[test]
+fn an_attempt_that_arrives_when_its_lock_was_robbed_is_still_known_for_our_own() {
+    let scene = Scene::new();
+    scene.store.inject([Fault::ReplyLost]);
+    scene.simulation.run(async {
+        let first = async {
+            scene.host.sleep(Duration::from_millis(10)).await;
+            // It did not arrive after all, but is on its way.
+            let late = scene.store.current().unwrap().record;
+            scene.store.overwrite(None);
+            late
+        };
+        let (late, (mut held, _)) = tokio::join!(first, scene.held());
+        scene.store.overwrite(Some(late));
+        assert_eq!(renewed(&mut held).await, Renewal::Renewed);
+        let released = held.release(Duration::from_mins(1), |_| {}).await.unwrap();
+        assert_eq!(released, Release::Released);
+    });
+    assert_eq!(scene.holder(), None);
+}
+
+#[test]
+fn a_run_that_takes_its_lock_anew_knows_what_it_sent_or_could_not_give_back_before() {
+    let scene = Scene::new();
+    scene.simulation.run(async {
+        let (mut held, _) = scene.held().await;
+        let forbidden = Fault::Refused(StoreErrorKind::AccessDenied);
+        scene.store.inject([forbidden]);
+        assert!(held.release(RELEASE_PATIENCE, |_| {}).await.is_err());
+        assert!(scene.holds());
+        let (mut held, replaced) = scene.held().await;
+        assert!(replaced.is_none());
+        let released = held.release(RELEASE_PATIENCE, |_| {}).await.unwrap();
+        assert_eq!(released, Release::Released);
+        assert_eq!(scene.holder(), None);
+        assert!(scene.claim.own.in_place_of(&scene.store).are_gone());
+    });
 }
