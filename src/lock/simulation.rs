@@ -96,9 +96,19 @@ impl Simulation {
     /// A machine of its own, whose clock since boot is like no other's and whose wall clock is right.
     #[must_use]
     pub fn machine(&self) -> SimulatedMachine {
+        SimulatedMachine::new(self, self.next_machine())
+    }
+
+    /// A machine that wakes from the memory image of `original` as it is now: names, clocks and processes are alike.
+    #[must_use]
+    pub fn clone_of(&self, original: &SimulatedMachine) -> SimulatedMachine {
+        original.woken_as(self.next_machine())
+    }
+
+    fn next_machine(&self) -> u32 {
         let number = self.0.machines.get() + 1;
         self.0.machines.set(number);
-        SimulatedMachine::new(self, number)
+        number
     }
 
     /// Ends after `duration` of true time.

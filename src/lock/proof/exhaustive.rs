@@ -7,6 +7,7 @@ use super::explorer::Fault::{Late, Lost, Mute, ReplyLost, Slow, SlowReply, Throt
 use super::explorer::{Budget, Pruning, Role, SmallScene, explore};
 use super::mutants::Mutation;
 use super::say;
+use super::schedule::Likeness;
 use super::server::Rules;
 use crate::lock::acquire::Patience;
 
@@ -14,6 +15,7 @@ use crate::lock::acquire::Patience;
 fn tflock(machine: usize, work: u64, patience: u64) -> Role {
     Role::Tflock {
         machine,
+        like: None,
         promise: None,
         plan: Plan {
             patience: Patience::For(Duration::from_millis(patience)),
@@ -29,9 +31,33 @@ fn tflock(machine: usize, work: u64, patience: u64) -> Role {
 /// The same, replaceable after three seconds: the shortest promise that the command line takes.
 fn promising(machine: usize, work: u64, patience: u64) -> Role {
     match tflock(machine, work, patience) {
-        Role::Tflock { machine, plan, .. } => Role::Tflock {
+        Role::Tflock {
             machine,
+            like,
+            plan,
+            ..
+        } => Role::Tflock {
+            machine,
+            like,
             promise: Some(Duration::from_secs(3)),
+            plan,
+        },
+        other => other,
+    }
+}
+
+/// The same role for somebody who is like the first of the scene.
+fn like_the_first(role: Role, likeness: Likeness) -> Role {
+    match role {
+        Role::Tflock {
+            machine,
+            promise,
+            plan,
+            ..
+        } => Role::Tflock {
+            machine,
+            like: Some((likeness, 0)),
+            promise,
             plan,
         },
         other => other,
@@ -46,6 +72,24 @@ pub(super) fn two() -> SmallScene {
         faults: &[Late, ReplyLost, Mute, Throttled, Slow, SlowReply],
         only_hits: None,
         budget: faults(2),
+    }
+}
+
+/// The same two, if both are given the same random bytes.
+pub(super) fn equal_bytes() -> SmallScene {
+    let second = like_the_first(tflock(1, 200, 500), Likeness::RandomBytes);
+    SmallScene {
+        roles: vec![tflock(0, 200, 500), second],
+        ..two()
+    }
+}
+
+/// The same two on clones of one machine.
+pub(super) fn clones() -> SmallScene {
+    let second = like_the_first(tflock(1, 200, 500), Likeness::Everything);
+    SmallScene {
+        roles: vec![tflock(0, 200, 500), second],
+        ..two()
     }
 }
 
@@ -142,6 +186,45 @@ fn holds_in_all_of(name: &str, scene: &SmallScene, least: u64) {
 #[test]
 fn two_contenders_with_two_faults_of_any_kind() {
     holds_in_all_of("two", &two(), 10_000);
+}
+
+#[test]
+fn two_contenders_that_draw_the_same_random_bytes() {
+    holds_in_all_of("equal random bytes", &equal_bytes(), 10_000);
+}
+
+#[test]
+fn two_clones_of_one_machine() {
+    holds_in_all_of("clones", &clones(), 10_000);
+}
+
+#[test]
+fn two_clones_of_one_machine_over_s3() {
+    let scene = SmallScene {
+        rules: Rules::S3,
+        faults: &[Late, ReplyLost, Mute, Slow],
+        ..clones()
+    };
+    holds_in_all_of("clones over S3", &scene, 5_000);
+}
+
+#[test]
+fn two_clones_of_which_one_dies_or_is_robbed() {
+    let clone = like_the_first(tflock(1, 300, 500), Likeness::Everything);
+    let scene = SmallScene {
+        roles: vec![
+            tflock(0, 300, 500),
+            clone,
+            Role::Person(Duration::from_millis(100)),
+        ],
+        faults: &[Late, ReplyLost],
+        budget: Budget {
+            crashes: 1,
+            ..faults(1)
+        },
+        ..two()
+    };
+    holds_in_all_of("clones and a person", &scene, 3_000);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use self::world::World;
 use super::contender::Plan;
 use super::mutants::Mutation;
 use super::referee::Tracing;
+use super::schedule::Likeness;
 use super::server::Rules;
 
 /// A fault that can hit a request.
@@ -48,6 +49,8 @@ pub(super) enum Role {
     Tflock {
         /// The number of its machine.
         machine: usize,
+        /// In what it is like the tflock that was named before, and which one that is.
+        like: Option<(Likeness, usize)>,
         promise: Option<Duration>,
         plan: Plan,
     },

@@ -10,7 +10,7 @@ use super::explorer::{Pruning, SmallScene, explore};
 use super::network::Weather;
 use super::say;
 use super::schedule::{self, Scene};
-use super::schedules::{DYNAMODB, LOCAL, PROMISES};
+use super::schedules::{CLONES, DYNAMODB, EQUAL_BYTES, LOCAL, PROMISES};
 use crate::lock::host::{Host, Instant, ProcessFate};
 use crate::lock::record::{HolderProcess, LockId, LockInfo, Record};
 use crate::lock::simulation::SimulatedHost;
@@ -39,6 +39,8 @@ pub(super) enum Mutation {
     WitnessIdle,
     /// Whoever gives up does not look for what it may have left.
     NothingWithdrawn,
+    /// A record is taken for one's own if it bears one's lock ID.
+    IdIsEnough,
 }
 
 impl Mutation {
@@ -47,7 +49,8 @@ impl Mutation {
             Self::DeleteUncompared
             | Self::PutUncompared
             | Self::OwnRecordUnknown
-            | Self::NothingWithdrawn => Rc::new(BrokenStore {
+            | Self::NothingWithdrawn
+            | Self::IdIsEnough => Rc::new(BrokenStore {
                 inner,
                 mutation: self,
                 own: own.clone(),
@@ -74,9 +77,13 @@ struct BrokenStore {
 }
 
 impl BrokenStore {
+    fn bears_our_id(&self, stored: &Stored) -> bool {
+        stored.record.lock_id().as_ref() == Some(&self.own)
+    }
+
     /// The same record with another's lock ID.
     fn disguised(&self, stored: Stored) -> Stored {
-        if stored.record.lock_id().as_ref() != Some(&self.own) {
+        if !self.bears_our_id(&stored) {
             return stored;
         }
         let another = LockInfo {
@@ -116,12 +123,17 @@ impl Store for BrokenStore {
                 return self.inner.swap(current.as_ref(), new).await;
             }
             let swap = self.inner.swap(expected, new).await?;
-            Ok(match swap {
-                Swap::Refused(Some(stored)) if self.mutation == Mutation::OwnRecordUnknown => {
-                    Swap::Refused(Some(self.disguised(stored)))
-                }
-                swap => swap,
-            })
+            let Swap::Refused(Some(stored)) = swap else {
+                return Ok(swap);
+            };
+            match self.mutation {
+                Mutation::OwnRecordUnknown => Ok(Swap::Refused(Some(self.disguised(stored)))),
+                Mutation::IdIsEnough if self.bears_our_id(&stored) => match new {
+                    Some(_) => Ok(Swap::Done(Some(stored))),
+                    None => self.inner.swap(Some(&stored), None).await,
+                },
+                _ => Ok(Swap::Refused(Some(stored))),
+            }
         })
     }
 
@@ -229,6 +241,16 @@ fn a_renewal_that_compares_nothing_is_found() {
 fn an_acquisition_that_does_not_know_its_own_record_is_found() {
     is_found_by_schedules(Mutation::OwnRecordUnknown, &DYNAMODB);
     is_found_by_exploring(Mutation::OwnRecordUnknown, &exhaustive::two());
+}
+
+#[test]
+fn a_tflock_that_takes_what_bears_its_id_for_its_own_is_found() {
+    for scene in [&EQUAL_BYTES, &CLONES] {
+        is_found_by_schedules(Mutation::IdIsEnough, scene);
+    }
+    for scene in [exhaustive::equal_bytes(), exhaustive::clones()] {
+        is_found_by_exploring(Mutation::IdIsEnough, &scene);
+    }
 }
 
 #[test]

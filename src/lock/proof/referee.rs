@@ -1,4 +1,5 @@
-//! Judges a schedule: knows the truth that no party knows, and notes the first thing that must not happen.
+//! Judges a schedule: knows the truth that no party knows, and notes the first thing that must not happen. Whose record it is,
+//! is told by who sent it: parties may bear one lock ID.
 //!
 //! The exceptions that it grants are exactly those of `docs/lock-protocol.md`:
 //! - whoever was *robbed* (a person's removal, or the unconditional delete of plain terraform) may run beside the next
@@ -138,29 +139,22 @@ impl Referee {
         }
     }
 
-    pub(super) fn owner_of(&self, id: &LockId) -> Option<Party> {
-        let truths = self.0.truths.borrow();
-        let owner = truths.iter().find(|(_, truth)| truth.candidate.id == *id);
-        owner.map(|(party, _)| *party)
-    }
-
-    /// A child starts under the lock, whose places say `standing`.
+    /// A child starts under the lock, in whose places stand records of `standing`.
     pub(super) fn child_started(
         &self,
         party: Party,
         child: ProcessIdentity,
-        standing: &[Option<LockId>],
+        standing: &[Option<Party>],
     ) {
         self.note(|| format!("{party}: its child starts"));
         self.count(|tally| tally.children += 1);
-        let id = self.with(party, |truth| {
+        self.with(party, |truth| {
             truth.child = Some(child);
             truth.marks.remove(&Mark::AskedToStop);
             truth.marks.remove(&Mark::Overran);
-            truth.candidate.id.clone()
         });
         let robbed = self.is_robbed(party);
-        if !robbed && standing.iter().any(|place| *place != id) {
+        if !robbed && standing.iter().any(|owner| *owner != Some(party)) {
             self.violate(format!("{party} starts its child without holding the lock"));
         }
         let running: Vec<Party> = self.running().filter(|other| *other != party).collect();

@@ -17,7 +17,7 @@ use super::network::{Network, Steps, Weather};
 use super::referee::{Party, Referee, Tally, Tracing};
 use super::server::{Rules, Server};
 use crate::lock::acquire::Patience;
-use crate::lock::simulation::{Random, SimulatedMachine, Simulation};
+use crate::lock::simulation::{Random, SimulatedHost, SimulatedMachine, Simulation};
 
 /// No party may need longer than this.
 const LONGEST: Duration = Duration::from_mins(30);
@@ -32,6 +32,8 @@ pub(super) struct Scene {
     pub(super) weather: Weather,
     /// At least two.
     pub(super) most_contenders: u64,
+    /// In what most of them are like the one before them.
+    pub(super) likeness: Option<Likeness>,
     pub(super) patience: Patience,
     /// How many of the contenders promise to be replaceable.
     pub(super) promises: u64,
@@ -57,6 +59,16 @@ pub(super) struct Scene {
     pub(super) cuts: u64,
     /// How many are not allowed anything for a while.
     pub(super) denials: u64,
+}
+
+/// In what one tflock is like another, so that both draw the same lock ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// They are given the same random bytes.
+    RandomBytes,
+    /// Their machines woke from one memory image, with tflock started: all is the same, random bytes, names, processes, and
+    /// clocks when they were set to go. Each has its machine for itself, since nobody else there could tell them apart.
+    Everything,
 }
 
 /// What must not happen has happened.
@@ -114,6 +126,8 @@ struct World<'a> {
     servers: Vec<Rc<Server>>,
     networks: Vec<Network>,
     machines: Vec<SimulatedMachine>,
+    /// The tflock that was added last.
+    last: Option<SimulatedHost>,
     victims: Rc<RefCell<Vec<Victim>>>,
     endings: Vec<oneshot::Receiver<Ending>>,
     others: Vec<oneshot::Receiver<()>>,
@@ -138,6 +152,7 @@ impl<'a> World<'a> {
             networks: servers.iter().map(network).collect(),
             servers,
             machines: (0..machines).map(|_| simulation.machine()).collect(),
+            last: None,
             simulation,
             referee,
             steps,
@@ -228,12 +243,15 @@ impl<'a> World<'a> {
     /// When all is over and quiet, a run on the machine of whoever left a lock behind gets it at once: that holder is
     /// proven dead there. Only a boot can take the proof away, where clocks are wrong, and plain terraform gives none.
     fn let_an_heir_in(&mut self) {
-        let left = self.servers.iter().filter_map(|server| server.holder());
-        let owners: Vec<_> = left.map(|id| self.referee.owner_of(&id)).collect();
+        let owners: Vec<_> = self
+            .servers
+            .iter()
+            .filter_map(|server| server.holder())
+            .collect();
         let machine = match owners.as_slice() {
             [] => self.machines[0].clone(),
-            [Some(owner @ Party::Tflock(_)), others @ ..]
-                if others.iter().all(|other| *other == Some(*owner)) =>
+            [owner @ Party::Tflock(_), others @ ..]
+                if others.iter().all(|other| other == owner) =>
             {
                 match self.referee.machine_of(*owner) {
                     Some(machine) if machine.was_never_rebooted() => machine,

@@ -12,7 +12,7 @@ use super::mutants::Mutation;
 use super::network::Weather;
 use super::referee::Tally;
 use super::say;
-use super::schedule::{self, Scene, Verdict};
+use super::schedule::{self, Likeness, Scene, Verdict};
 use super::server::Rules;
 use crate::lock::acquire::Patience;
 
@@ -43,6 +43,7 @@ pub(super) const DYNAMODB: Scene = Scene {
     places: &[Rules::DynamoDb],
     weather: ROUGH,
     most_contenders: 6,
+    likeness: None,
     patience: Patience::For(Duration::from_mins(1)),
     promises: 60,
     slow_to_stop: 15,
@@ -74,6 +75,18 @@ const BOTH: Scene = Scene {
 pub(super) const LOCAL: Scene = Scene {
     places: &[Rules::Local],
     wall_errors: TimeDelta::hours(9),
+    ..DYNAMODB
+};
+
+/// Whoever comes draws the lock ID of the one before, as a rule.
+pub(super) const EQUAL_BYTES: Scene = Scene {
+    likeness: Some(Likeness::RandomBytes),
+    ..DYNAMODB
+};
+
+/// Whoever comes is the clone of the one before, as a rule.
+pub(super) const CLONES: Scene = Scene {
+    likeness: Some(Likeness::Everything),
     ..DYNAMODB
 };
 
@@ -197,6 +210,27 @@ fn no_schedule_over_files_breaks_the_protocol() {
     let tally = run("local files", &LOCAL, 1000);
     assert!(tally.taken_over_by_proof > 50 && tally.taken_over_by_promise > 10);
     assert_eq!(tally.late_orphans, 0, "nothing is late here");
+}
+
+#[test]
+fn no_schedule_breaks_the_protocol_where_everybody_draws_the_same_random_bytes() {
+    for places in [DYNAMODB.places, S3.places, BOTH.places, LOCAL.places] {
+        let scene = Scene {
+            places,
+            ..EQUAL_BYTES
+        };
+        let tally = run("equal random bytes", &scene, 300);
+        assert!(tally.met_its_like > 100, "{tally:?}");
+    }
+}
+
+#[test]
+fn no_schedule_breaks_the_protocol_where_everybody_is_a_clone() {
+    for places in [DYNAMODB.places, S3.places, BOTH.places] {
+        let scene = Scene { places, ..CLONES };
+        let tally = run("clones", &scene, 300);
+        assert!(tally.met_its_like > 100, "{tally:?}");
+    }
 }
 
 #[test]

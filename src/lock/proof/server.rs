@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::referee::{Party, Referee};
-use crate::lock::record::{LockId, Record};
+use crate::lock::record::Record;
 use crate::lock::simulation::Simulation;
 use crate::lock::store::{Revision, StoreErrorKind, Stored, Swap};
 
@@ -78,7 +78,8 @@ pub(super) type Outcome = Result<Reply, StoreErrorKind>;
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) record: Record,
-    pub(super) id: LockId,
+    /// Whose it is: whoever sent it, whatever lock ID it bears.
+    pub(super) owner: Party,
     revision: Vec<u8>,
     /// When it was put there where nothing or another's stood: as time, and as the number of the request.
     pub(super) created: Duration,
@@ -146,8 +147,8 @@ impl Server {
     }
 
     /// Whose lock stands there.
-    pub(super) fn holder(&self) -> Option<LockId> {
-        self.entry.borrow().as_ref().map(|entry| entry.id.clone())
+    pub(super) fn holder(&self) -> Option<Party> {
+        self.entry.borrow().as_ref().map(|entry| entry.owner)
     }
 
     /// Which request put there what stands there.
@@ -161,7 +162,7 @@ impl Server {
         let seen = entry.as_ref().map(|entry| {
             let times = (entry.created, entry.written, entry.sent);
             let by = (entry.created_by, entry.suspended_when_sent);
-            (&entry.revision, times, by)
+            (&entry.revision, entry.owner, times, by)
         });
         seen.hash(hasher);
     }
@@ -187,10 +188,10 @@ impl Server {
                 if standing == expected.as_ref().map(|stored| stored.revision.clone()) {
                     self.change(envelope, before.as_ref(), new.clone());
                     Swap::Done(self.entry().map(|entry| entry.stored()))
-                } else if self.rules == Rules::S3 {
-                    Swap::Refused(None)
                 } else {
-                    Swap::Refused(current())
+                    self.note_likeness(envelope.by, before.as_ref(), new.as_ref());
+                    // S3 does not tell what is in the way.
+                    Swap::Refused(current().filter(|_| self.rules != Rules::S3))
                 }
             }
         };
@@ -208,18 +209,26 @@ impl Server {
         }
     }
 
+    fn note_likeness(&self, by: Party, standing: Option<&Entry>, new: Option<&Record>) {
+        let alike = standing.zip(new).is_some_and(|(standing, new)| {
+            standing.owner != by && standing.record.lock_id() == new.lock_id()
+        });
+        if alike {
+            self.referee.count(|tally| tally.met_its_like += 1);
+        }
+    }
+
     fn change(&self, envelope: &Envelope, before: Option<&Entry>, new: Option<Record>) {
         let now = self.simulation.elapsed();
         let after = new.map(|record| {
-            let id = record.lock_id().unwrap_or_else(|| LockId(String::new()));
-            let same = before.filter(|before| before.id == id);
+            let same = before.filter(|before| before.owner == envelope.by);
             Entry {
                 revision: revision(self.rules, &record),
                 record,
+                owner: envelope.by,
                 created: same.map_or(now, |before| before.created),
                 created_at: same.map_or(self.requests.get(), |before| before.created_at),
                 created_by: same.map_or(envelope.number, |before| before.created_by),
-                id,
                 written: now,
                 sent: envelope.sent,
                 suspended_when_sent: envelope.suspended_when_sent,
@@ -240,10 +249,18 @@ fn revision(rules: Rules, record: &Record) -> Vec<u8> {
     let mut bytes = record.info.clone().unwrap_or_default().into_bytes();
     let lease = record.lease.as_ref().filter(|_| rules != Rules::S3);
     if let Some(lease) = lease {
-        let child = lease.holder.as_ref().and_then(|holder| holder.child);
         bytes.extend(lease.heartbeat.unwrap_or(u64::MAX).to_be_bytes());
         bytes.extend(lease.heartbeat_at.iter().flat_map(|text| text.bytes()));
-        bytes.extend(child.map_or(0, |child| child.start_time).to_be_bytes());
+        if let Some(holder) = &lease.holder {
+            bytes.extend(holder.machine.iter().flat_map(|name| name.bytes()));
+            bytes.extend(holder.process.start_time.to_be_bytes());
+            bytes.extend(
+                holder
+                    .child
+                    .map_or(0, |child| child.start_time)
+                    .to_be_bytes(),
+            );
+        }
     }
     bytes
 }

@@ -23,6 +23,8 @@ pub struct SimulatedMachine(Rc<Machine>);
 #[derive(Debug)]
 struct Machine {
     simulation: Simulation,
+    /// Like no other's.
+    number: u32,
     name: String,
     /// How long it was up when the simulation began.
     up_before: Cell<Duration>,
@@ -38,7 +40,7 @@ struct Machine {
     suspended_for: Cell<Duration>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Process {
     start_time: u64,
     carries: BTreeSet<String>,
@@ -60,6 +62,7 @@ impl SimulatedMachine {
     pub(super) fn new(simulation: &Simulation, number: u32) -> Self {
         Self(Rc::new(Machine {
             simulation: simulation.clone(),
+            number,
             name: format!("machine-{number}"),
             up_before: Cell::new(Duration::from_hours(u64::from(number))),
             booted: Cell::default(),
@@ -72,14 +75,53 @@ impl SimulatedMachine {
         }))
     }
 
+    pub(super) fn woken_as(&self, number: u32) -> Self {
+        let Machine {
+            simulation,
+            name,
+            up_before,
+            booted,
+            wall_error,
+            boots,
+            last_pid,
+            processes,
+            suspended_since,
+            suspended_for,
+            number: _,
+        } = &*self.0;
+        Self(Rc::new(Machine {
+            simulation: simulation.clone(),
+            number,
+            name: name.clone(),
+            up_before: up_before.clone(),
+            booted: booted.clone(),
+            wall_error: wall_error.clone(),
+            boots: boots.clone(),
+            last_pid: last_pid.clone(),
+            processes: processes.clone(),
+            suspended_since: suspended_since.clone(),
+            suspended_for: suspended_for.clone(),
+        }))
+    }
+
     /// A tflock that starts on it.
     #[must_use]
     pub fn tflock(&self) -> SimulatedHost {
-        let random = Random::seeded(self.0.simulation.random().draw());
+        self.tflock_that_draws(self.0.simulation.random().draw())
+    }
+
+    /// One that starts on it and is given the same random bytes as `other`, from its start.
+    #[must_use]
+    pub fn tflock_drawing_as(&self, other: &SimulatedHost) -> SimulatedHost {
+        self.tflock_that_draws(other.seed)
+    }
+
+    fn tflock_that_draws(&self, seed: u64) -> SimulatedHost {
         SimulatedHost {
             machine: self.clone(),
             process: self.start(BTreeSet::new()),
-            random: Rc::new(random),
+            seed,
+            random: Rc::new(Random::seeded(seed)),
         }
     }
 
@@ -191,11 +233,23 @@ impl SimulatedMachine {
 pub struct SimulatedHost {
     machine: SimulatedMachine,
     process: ProcessIdentity,
+    seed: u64,
     /// Its own, so that it draws the same whatever others do meanwhile.
     random: Rc<Random>,
 }
 
 impl SimulatedHost {
+    /// The same tflock on a machine that woke from an image of this one's, made when it had just been started.
+    #[must_use]
+    pub fn woken_on(&self, machine: &SimulatedMachine) -> Self {
+        Self {
+            machine: machine.clone(),
+            process: self.process,
+            seed: self.seed,
+            random: Rc::new(Random::seeded(self.seed)),
+        }
+    }
+
     /// The same as a trait object.
     #[must_use]
     pub fn shared(&self) -> Rc<dyn Host> {
@@ -251,7 +305,14 @@ impl Host for SimulatedHost {
     }
 
     fn wall(&self) -> DateTime<Utc> {
-        self.machine.0.simulation.wall() + self.machine.0.wall_error.get()
+        let Machine {
+            simulation,
+            number,
+            wall_error,
+            ..
+        } = &*self.machine.0;
+        // No two machines read a clock in the same nanosecond, be they clones.
+        simulation.wall() + wall_error.get() + TimeDelta::nanoseconds(i64::from(*number) - 1)
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>> {

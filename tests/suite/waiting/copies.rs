@@ -1,7 +1,9 @@
-//! Machines of one image, and clones of one memory snapshot: all that tells a machine is alike on them, and a holder on one is
-//! never taken for dead on another.
+//! Machines of one image, and clones of one memory snapshot: all that tells a machine is alike on them, down to the random bytes
+//! that they draw. A holder on one is never taken for dead on another, nor its lock for another's own.
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -23,6 +25,52 @@ fn on_a_twin<const N: usize>(workspace: &Workspace, arguments: [&str; N]) -> Inv
         .arg(env!("CARGO_BIN_EXE_tflock"))
         .args(arguments)
         .env("XDG_STATE_HOME", workspace.home().join("twin"))
+}
+
+/// A shared object to be preloaded that gives everybody the same random bytes.
+fn equal_random_bytes(workspace: &Workspace) -> PathBuf {
+    let source = workspace.home().join("random.c");
+    let object = workspace.home().join("random.so");
+    let text = "\
+#include <string.h>
+#include <sys/types.h>
+ssize_t getrandom(void *buffer, size_t length, unsigned int flags) {
+    (void)flags;
+    memset(buffer, 42, length);
+    return (ssize_t)length;
+}
+";
+    fs::write(&source, text).expect("a file");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&object);
+    let compiled = compiler.arg(&source).status();
+    let compiled = compiled.expect("a C compiler: `apt-get install gcc`");
+    assert!(compiled.success());
+    object
+}
+
+#[test]
+fn a_machine_that_draws_the_same_random_bytes_takes_nobody_s_lock_for_its_own() {
+    let mut scene = LockTable::new();
+    let preloaded = equal_random_bytes(&scene.workspace);
+    let random = preloaded.display().to_string();
+    scene.workspace = scene.workspace.env("LD_PRELOAD", random);
+    let holder = scene.hold(["apply"]);
+    let held = scene.table.lock_info(LOCK).expect("a lock");
+    let asks = |wait| {
+        on_a_twin(&scene.workspace, ["--wait", wait, "apply"]).first_on_path(scene.fake.directory())
+    };
+    for wait in ["0", "2s"] {
+        asks(wait).run().ended_with(75);
+        assert_eq!(scene.table.lock_info(LOCK), Some(held.clone()), "{wait}");
+    }
+    assert_eq!(scene.fake.calls().len(), 1);
+    let waiting = asks("1m").start();
+    scene.workspace.let_go();
+    holder.wait().succeeded();
+    waiting.wait().succeeded();
+    assert_eq!(scene.fake.calls().len(), 2);
+    assert_eq!(scene.table.lock_info(LOCK), None);
 }
 
 #[test]

@@ -13,17 +13,34 @@ use crate::lock::proof::contender::{Contender, Plan};
 use crate::lock::proof::mutants::Mutation;
 use crate::lock::proof::others::{Insistence, Person, Terraform};
 use crate::lock::proof::referee::{Candidate, Party};
+use crate::lock::proof::schedule::Likeness;
 use crate::lock::proof::witness::Witness;
 use crate::lock::simulation::{SimulatedHost, TaskId};
 use crate::lock::store::Store;
 
 impl World<'_> {
     pub(super) fn add(&mut self, number: usize, role: &Role, mutation: Mutation) {
-        let machine = match role {
-            Role::Tflock { machine, .. } => *machine,
-            Role::Terraform(_) | Role::Person(_) => number,
+        let host = match role {
+            Role::Tflock {
+                machine,
+                like: None,
+                ..
+            } => self.machines[*machine].tflock(),
+            Role::Tflock {
+                machine,
+                like: Some((Likeness::RandomBytes, model)),
+                ..
+            } => self.machines[*machine].tflock_drawing_as(&self.actors[*model].host),
+            Role::Tflock {
+                like: Some((Likeness::Everything, model)),
+                ..
+            } => {
+                let model = &self.actors[*model].host;
+                self.machines[number] = self.simulation.clone_of(model.machine());
+                model.woken_on(&self.machines[number])
+            }
+            Role::Terraform(_) | Role::Person(_) => self.machines[number].tflock(),
         };
-        let host = self.machines[machine].tflock();
         let witness = Witness::default();
         let (party, task) = match role {
             Role::Tflock { promise, plan, .. } => {

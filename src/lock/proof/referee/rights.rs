@@ -14,7 +14,7 @@ impl Referee {
     pub(in crate::lock::proof) fn changed(&self, change: &Change<'_>) {
         match (change.before, change.after) {
             (None, Some(new)) => self.created(change, new),
-            (Some(old), Some(new)) if old.id == new.id => {}
+            (Some(old), Some(new)) if old.owner == new.owner => {}
             (Some(old), Some(_)) => self.replaced(change, old),
             (Some(old), None) => self.removed(change, old),
             (None, None) => {}
@@ -23,7 +23,8 @@ impl Referee {
 
     fn created(&self, change: &Change<'_>, new: &Entry) {
         let by = change.by;
-        if self.owner_of(&new.id) != Some(by) {
+        let id = self.with(by, |truth| truth.candidate.id.clone());
+        if new.record.lock_id() != id {
             self.violate(format!("{by} writes a lock that is not its own"));
         }
         self.with(by, |truth| truth.robbed.remove(&change.place));
@@ -31,17 +32,10 @@ impl Referee {
 
     fn removed(&self, change: &Change<'_>, old: &Entry) {
         let by = change.by;
-        let owner = self.owner_of(&old.id);
         match by {
-            Party::Tflock(_) if owner != Some(by) => {
-                self.violate(format!("{by} removes the lock of {owner:?}"));
-            }
-            Party::Terraform(_) | Party::Person(_) if owner != Some(by) => {
-                if let Some(owner) = owner {
-                    self.robbed(change, owner);
-                }
-            }
-            _ => {}
+            _ if old.owner == by => {}
+            Party::Tflock(_) => self.violate(format!("{by} removes the lock of {}", old.owner)),
+            Party::Terraform(_) | Party::Person(_) => self.robbed(change, old.owner),
         }
     }
 
@@ -55,11 +49,7 @@ impl Referee {
 
     /// A record was replaced by another's: that wants a right.
     fn replaced(&self, change: &Change<'_>, old: &Entry) {
-        let by = change.by;
-        let Some(owner) = self.owner_of(&old.id) else {
-            self.violate(format!("{by} replaces a record that nobody wrote"));
-            return;
-        };
+        let (by, owner) = (change.by, old.owner);
         let (neighbour, told) = self
             .with(by, |truth| {
                 truth.robbed.remove(&change.place);
@@ -123,11 +113,11 @@ impl Referee {
     /// Nobody can help a request that is carried out after all that its sender did about it: who sent a later one, and
     /// got an answer that was given before, could not know. Whoever ends without such a look has left its lock.
     pub(in crate::lock::proof) fn judge_leftover(&self, place: Place, left: &Entry) {
-        let owner = self.owner_of(&left.id);
-        let Some((Party::Tflock(_), owner)) = owner.zip(owner) else {
+        let owner = left.owner;
+        if !matches!(owner, Party::Tflock(_)) {
             // Plain terraform locks itself out, and dies with its lock.
             return;
-        };
+        }
         let verdict = self.with(owner, |truth| {
             let last = truth.last_answered.get(&place);
             let came_late =

@@ -27,6 +27,8 @@ pub(in crate::lock::proof) struct Tally {
     pub(in crate::lock::proof) unreported: u32,
     /// Locks that were taken and lost again before a child was started.
     pub(in crate::lock::proof) taken_anew: u32,
+    /// Requests that found the lock of another with the same ID.
+    pub(in crate::lock::proof) met_its_like: u32,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -47,5 +49,6 @@ impl std::ops::AddAssign for Tally {
         self.longest_unnoticed = self.longest_unnoticed.max(other.longest_unnoticed);
         self.unreported += other.unreported;
         self.taken_anew += other.taken_anew;
+        self.met_its_like += other.met_its_like;
     }
 }

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::World;
 use super::disturbances::Victim;
+use super::{Likeness, World};
 use crate::lock::acquire::Patience;
 use crate::lock::host::Host as _;
 use crate::lock::proof::client::Client;
@@ -28,9 +28,30 @@ impl World<'_> {
     pub(super) fn add_tflock(&mut self, number: usize) {
         let character = self.draw();
         let delay = character.delay;
-        let machine = self.some_machine();
-        self.add(Party::Tflock(number), &machine, character);
+        let host = self.some_host();
+        self.last = Some(host.clone());
+        self.add(Party::Tflock(number), host, character);
         self.disturb(Party::Tflock(number), delay);
+    }
+
+    /// Whoever is like the one before it, in most cases where the scene wants that.
+    fn some_host(&mut self) -> SimulatedHost {
+        let Some(likeness) = self.scene.likeness else {
+            return self.some_machine().tflock();
+        };
+        let model = self.last.take().filter(|_| self.random().percent(70));
+        match (likeness, model) {
+            (Likeness::RandomBytes, Some(model)) => self.some_machine().tflock_drawing_as(&model),
+            (Likeness::RandomBytes, None) => self.some_machine().tflock(),
+            (Likeness::Everything, model) => {
+                let machine = match &model {
+                    Some(model) => self.simulation.clone_of(model.machine()),
+                    None => self.simulation.machine(),
+                };
+                self.machines.push(machine.clone());
+                model.map_or_else(|| machine.tflock(), |model| model.woken_on(&machine))
+            }
+        }
     }
 
     /// A last one, to whom nothing happens.
@@ -48,7 +69,7 @@ impl World<'_> {
             plan,
             delay: Duration::ZERO,
         };
-        self.add(Party::Tflock(usize::MAX), machine, heir);
+        self.add(Party::Tflock(usize::MAX), machine.tflock(), heir);
     }
 
     fn draw(&self) -> Character {
@@ -81,8 +102,7 @@ impl World<'_> {
         }
     }
 
-    fn add(&mut self, party: Party, machine: &SimulatedMachine, character: Character) {
-        let host = machine.tflock();
+    fn add(&mut self, party: Party, host: SimulatedHost, character: Character) {
         let claim = host.claim(character.promise);
         let candidate = Candidate {
             id: claim.info.id.clone(),
@@ -109,7 +129,7 @@ impl World<'_> {
             claim,
         };
         let starting = host.clone();
-        let (task, ending) = machine.spawn(async move {
+        let (task, ending) = host.machine().spawn(async move {
             starting.sleep(character.delay).await;
             contender.run().await
         });
