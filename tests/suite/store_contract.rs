@@ -38,6 +38,8 @@ proven_by_all!(
     nothing_is_read_where_nothing_stands,
     a_record_reads_back_as_it_was_written,
     a_refusal_brings_the_holder_back,
+    what_comes_back_is_known_for_what_was_sent,
+    another_s_record_with_the_same_lock_id_is_neither_replaced_nor_deleted,
     the_exact_record_is_replaced,
     an_outdated_record_replaces_nothing,
     the_exact_record_is_deleted,

@@ -4,7 +4,7 @@ use tflock::lock::record::Record;
 use tflock::lock::store::{Stored, Swap};
 
 use super::places::Place;
-use super::records::record;
+use super::records::{a_nanosecond_later, record};
 
 async fn read(place: &Place) -> Option<Stored> {
     place.store.read().await.unwrap()
@@ -52,6 +52,33 @@ pub async fn a_refusal_brings_the_holder_back(place: &Place) {
     let refused = swap(place, None, Some(&record("ben"))).await;
     assert_refused(&refused, place, Some(&holder));
     assert_eq!(read(place).await, Some(seen(place, &holder)));
+}
+
+pub async fn what_comes_back_is_known_for_what_was_sent(place: &Place) {
+    let sent = record("ana");
+    put(place, None, &sent).await;
+    let refused = swap(place, None, Some(&sent)).await;
+    let Swap::Refused(Some(holder)) = refused else {
+        panic!("not refused: {refused:?}")
+    };
+    for back in [holder, read(place).await.unwrap()] {
+        assert!(back.record.is_exactly(&sent), "{back:?}");
+        let others = [record("ben"), a_nanosecond_later(&sent)];
+        assert!(others.iter().all(|other| !back.record.is_exactly(other)));
+    }
+}
+
+pub async fn another_s_record_with_the_same_lock_id_is_neither_replaced_nor_deleted(place: &Place) {
+    let ours = record("ana");
+    let gone = put(place, None, &ours).await;
+    swap(place, Some(&gone), None).await;
+    let theirs = put(place, None, &a_nanosecond_later(&ours)).await;
+    assert_eq!(theirs.record.lock_id(), ours.lock_id());
+    let replaced = swap(place, Some(&gone), Some(&ours)).await;
+    assert_refused(&replaced, place, Some(&theirs));
+    let deleted = swap(place, Some(&gone), None).await;
+    assert_refused(&deleted, place, Some(&theirs));
+    assert_eq!(read(place).await, Some(seen(place, &theirs)));
 }
 
 pub async fn the_exact_record_is_replaced(place: &Place) {
