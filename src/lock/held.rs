@@ -96,6 +96,13 @@ impl Held {
         &self.id
     }
 
+    /// When it was taken, as its record says.
+    #[must_use]
+    pub fn created(&self) -> String {
+        let info = self.current.record.lock_info();
+        info.map(|info| info.created).unwrap_or_default()
+    }
+
     /// What is its run's own in its place.
     #[must_use]
     pub fn own(&self) -> &OwnRecords {

@@ -17,7 +17,7 @@ use crate::environment::Environment;
 use crate::lock::held::Held;
 use crate::lock::host::Machine;
 use crate::lock::read::read;
-use crate::lock::record::LockId;
+use crate::lock::record::{LockId, LockInfo};
 use crate::lock::store::{Identity, Store, StoreError};
 use crate::resolve::{ChildLocking, ResolvedLock};
 use crate::system::run_file::lent::Place;
@@ -32,9 +32,17 @@ struct Announced {
     /// For people; compared is the place, which it is part of.
     key: String,
     id: LockId,
+    /// When it was taken, as its record says: an ID alone does not tell a lock from that of a clone of its machine.
+    created: String,
     /// How to borrow it; `None` if it is not lent.
     #[serde(default)]
     lent: Option<Lent>,
+}
+
+impl Announced {
+    fn is(&self, holder: &LockInfo) -> bool {
+        self.id == holder.id && self.created == holder.created
+    }
 }
 
 /// How a lock is borrowed from the run that holds it.
@@ -82,6 +90,7 @@ pub(super) fn announce<'held>(
         place: held.store().identity(),
         key: held.store().key().to_owned(),
         id: held.id().clone(),
+        created: held.created(),
         lent: lent.cloned(),
     }));
     tell(command, &announced);
@@ -164,8 +173,8 @@ async fn look_for(
             _ => true,
         };
         let stored = read(store.as_ref(), &Machine::default()).await?;
-        let holder = stored.and_then(|stored| stored.record.lock_id());
-        if holder.as_ref() != Some(&innermost.id) {
+        let holder = stored.and_then(|stored| stored.record.lock_info());
+        if !holder.is_some_and(|info| innermost.is(&info)) {
             is_missing = true;
         } else if innermost.lent.is_none() {
             return Ok(Nested::Refused {
