@@ -46,7 +46,7 @@ pub fn record(name: &str) -> Record {
 /// What a clone of its holder's machine, which has drawn the same lock ID, may write a nanosecond later.
 pub fn a_nanosecond_later(record: &Record) -> Record {
     let mut info = record.lock_info().expect("a lock info");
-    info.created = "2026-11-22T19:36:57.306409177Z".to_owned();
+    "2026-11-22T19:36:57.306409177Z".clone_into(&mut info.created);
     Record {
         info: Some(info.to_go_json()),
         ..record.clone()

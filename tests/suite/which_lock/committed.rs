@@ -96,19 +96,19 @@ fn a_workspace_file_that_is_something_else_is_refused_and_not_shown() {
     .unwrap();
     let put: [(&str, &dyn Fn()); 5] = [
         ("symbolic link", &|| {
-            symlink(workspace.home().join("secret"), &environment).unwrap()
+            symlink(workspace.home().join("secret"), &environment).unwrap();
         }),
         ("not a plain file", &|| {
-            nix::unistd::mkfifo(&environment, Mode::S_IRWXU).unwrap()
+            nix::unistd::mkfifo(&environment, Mode::S_IRWXU).unwrap();
         }),
         ("too large", &|| {
-            fs::write(&environment, "a".repeat(5000)).unwrap()
+            fs::write(&environment, "a".repeat(5000)).unwrap();
         }),
         ("not a workspace name", &|| {
-            fs::write(&environment, "hunter2/../x").unwrap()
+            fs::write(&environment, "hunter2/../x").unwrap();
         }),
         ("not a workspace name", &|| {
-            fs::write(&environment, "a\nhunter2").unwrap()
+            fs::write(&environment, "a\nhunter2").unwrap();
         }),
     ];
     for (words, put) in put {
