@@ -60,6 +60,7 @@ fn programs_start_with_default_signals_and_an_environment_of_their_own() {
         "AWS_SECRET_ACCESS_KEY",
         "CHECKPOINT_DISABLE",
         "EXTRA",
+        "GOGC",
         "HOME",
         "PATH",
         "TF_CLI_CONFIG_FILE",

@@ -28,9 +28,11 @@ fn terraform_lives_on_the_engines(mode: LockMode) {
     let remote = Remote::start();
     let configuration = Configuration::with_backend(&remote.backend(mode));
     let ana = Workspace::with(&configuration.waiting_resource("slow"));
-    ana.init();
     let ben = ana.colleague();
-    ben.init();
+    for checkout in [&ana, &ben] {
+        let init = checkout.terraform(["init", "-input=false"]);
+        init.run().succeeded();
+    }
     assert_eq!(remote.locks(), Vec::<String>::new());
 
     let apply = ana.terraform(["apply", "-auto-approve"]).start();
@@ -154,4 +156,36 @@ fn terraform_reaches_the_engines_by_tls_with_the_authority_only() {
         .run()
         .succeeded()
         .with_stdout("1 added");
+}
+
+#[test]
+fn a_directory_that_is_made_like_an_initialised_one_is_what_terraform_makes() {
+    for mode in [LockMode::DynamodbTable, LockMode::Both] {
+        let [first, second] = [(); 2].map(|()| {
+            let remote = Remote::start();
+            let configuration = Configuration::with_backend(&remote.backend(mode));
+            let workspace = Workspace::with(&configuration);
+            workspace.init();
+            (workspace, remote)
+        });
+        for (workspace, _remote) in [first, second] {
+            let data = workspace.file(".terraform");
+            let look = || {
+                let entries = std::fs::read_dir(&data).expect("a directory");
+                let names: Vec<_> = entries
+                    .map(|entry| entry.expect("an entry").file_name())
+                    .collect();
+                let record = workspace.read(".terraform/terraform.tfstate");
+                let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+                (names, record)
+            };
+            let made = look();
+            std::fs::remove_dir_all(&data).expect("a directory");
+            workspace
+                .terraform(["init", "-input=false"])
+                .run()
+                .succeeded();
+            assert_eq!(made, look(), "{mode:?}");
+        }
+    }
 }
