@@ -4,6 +4,7 @@
 //! Of one kind are blocks that differ in nothing but the addresses of their engines and the name of their table.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
@@ -73,7 +74,7 @@ fn write_for_hash(value: &Value, bytes: &mut String) -> Option<()> {
     match value {
         Value::Null => bytes.push('~'),
         Value::Bool(yes) => bytes.push(if *yes { 'T' } else { 'F' }),
-        Value::String(text) => bytes.push_str(&format!("{text:?}")),
+        Value::String(text) => write!(bytes, "{text:?}").ok()?,
         Value::Object(attributes) => {
             bytes.push('<');
             for attribute in attributes.values() {

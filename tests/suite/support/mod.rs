@@ -15,6 +15,7 @@ pub mod dynamodb;
 pub mod fake_terraform;
 pub mod http;
 pub mod http_state;
+pub mod initialised;
 pub mod installed;
 pub mod lock_table;
 pub mod mid_run;
