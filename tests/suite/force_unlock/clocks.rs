@@ -1,12 +1,13 @@
 //! Holders whose own clock is wrong: whether they live is told by their next heartbeat, never by the time of their last.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
+use crate::support::beside::beside;
 use crate::support::lock_table::{LOCK, LockTable};
 
 /// A holder on another machine whose wall clock is that much ahead, with as many heartbeats.
@@ -35,20 +36,19 @@ fn item(ahead: TimeDelta, heartbeats: u32) -> Value {
 fn while_it_lives(ahead: TimeDelta, look: impl FnOnce(&LockTable)) {
     let scene = LockTable::new();
     scene.table.put(&item(ahead, 0));
-    let is_over = AtomicBool::new(false);
+    let (over, is_over) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            for heartbeats in 1.. {
-                // As often as a holder does, but for a factor of five.
-                thread::sleep(Duration::from_secs(2));
-                if is_over.load(Ordering::Relaxed) {
-                    break;
-                }
-                scene.table.put(&item(ahead, heartbeats));
+        let table = &scene.table;
+        beside(scope, move || {
+            // As often as a holder does, but for a factor of five.
+            let pause = Duration::from_secs(2);
+            let mut heartbeats = 1..;
+            while is_over.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                table.put(&item(ahead, heartbeats.next().expect("another")));
             }
         });
         look(&scene);
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
     });
     assert_eq!(scene.table.locks(), [LOCK]);
 }
@@ -63,7 +63,7 @@ fn a_living_holder_whose_clock_is_wrong_is_not_removed_without_force_and_is_neve
     ];
     thread::scope(|scope| {
         for ahead in clocks {
-            scope.spawn(move || {
+            beside(scope, move || {
                 while_it_lives(ahead, |scene| {
                     let refused = scene.tflock(["force-unlock", "--yes"]).run();
                     refused
@@ -89,7 +89,7 @@ fn a_dead_lock_with_a_heartbeat_from_the_future_or_in_garbage_can_be_removed() {
     ];
     thread::scope(|scope| {
         for item in dead {
-            scope.spawn(move || {
+            beside(scope, move || {
                 let scene = LockTable::new();
                 scene.table.put(&item);
                 scene.tflock(["force-unlock", "--yes"]).run().succeeded();

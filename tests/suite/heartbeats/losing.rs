@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Scene;
 use crate::support::backend::{LOCK_KEY, LockMode};
+use crate::support::beside::beside;
 use crate::support::lock_table::LOCK;
 use crate::support::mid_run::look_during;
 use crate::support::process::{Finished, Status};
@@ -28,7 +29,7 @@ fn either_way(run: impl Fn(fn(&Scene) -> Option<Value>) + Sync) {
     let run = &run;
     thread::scope(|scope| {
         for take_away in [removed, replaced] {
-            scope.spawn(move || run(take_away));
+            beside(scope, move || run(take_away));
         }
     });
 }

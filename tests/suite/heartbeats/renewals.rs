@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Scene;
 use crate::support::backend::{LOCK_ID, LOCK_KEY, LockMode};
+use crate::support::beside::beside;
 use crate::support::configuration::{GO, STARTED};
 use crate::support::fake_terraform::Script;
 use crate::support::lock_table::LOCK;
@@ -63,7 +64,7 @@ fn a_holder_renews_its_item_about_every_ten_seconds_without_being_asked_to() {
     // Two at once, because it takes long.
     thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| {
+            beside(scope, || {
                 let scene = Scene::new();
                 let run = scene.hold(["apply"]);
                 wait_for_heartbeat(&scene, 1);

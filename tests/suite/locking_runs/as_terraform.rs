@@ -9,6 +9,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::backend::{LOCK_ID, LockMode, Remote, STATE_KEY};
+use crate::support::beside::beside;
 use crate::support::configuration::Configuration;
 use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::proxy::Proxy;
@@ -66,7 +67,7 @@ struct Seen {
 fn every_locking_command_holds_the_item_that_terraform_itself_would_hold() {
     let [by_terraform, by_tflock] = thread::scope(|scope| {
         [Program::Terraform, Program::Tflock]
-            .map(|program| scope.spawn(move || live(program)))
+            .map(|program| beside(scope, move || live(program)))
             .map(|life| life.join().expect("a life without failures"))
     });
     assert_eq!(by_tflock, by_terraform);

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{DELETE, Scene, exec};
 use crate::support::backend::LOCK_KEY;
+use crate::support::beside::beside;
 use crate::support::process::Finished;
 use crate::support::s3::{IfMatch, Sort};
 
@@ -25,7 +26,9 @@ fn on_each(fact: impl Fn(IfMatch, &Scene) + Sync) {
     thread::scope(|scope| {
         for sort in SORTS {
             let fact = &fact;
-            scope.spawn(move || fact(sort, &Scene::of_sort(Sort::writing(sort))));
+            beside(scope, move || {
+                fact(sort, &Scene::of_sort(Sort::writing(sort)));
+            });
         }
     });
 }

@@ -10,6 +10,7 @@
 )]
 
 pub mod backend;
+pub mod beside;
 pub mod configuration;
 pub mod dynamodb;
 pub mod fake_terraform;

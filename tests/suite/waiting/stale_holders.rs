@@ -6,6 +6,7 @@ use std::fs;
 use chrono::TimeDelta;
 use nix::sys::signal::Signal;
 
+use crate::support::beside::beside;
 use crate::support::configuration::STARTED;
 use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::lock_table::{LOCK, LockTable};
@@ -114,7 +115,7 @@ fn every_other_answer_waits_on_and_is_not_asked_for_again() {
     };
     std::thread::scope(|scope| {
         for keys in ["\r", "n\r", "what\r", "\u{4}"] {
-            scope.spawn(move || answered_with(keys));
+            beside(scope, move || answered_with(keys));
         }
     });
 }
@@ -270,7 +271,7 @@ fn nobody_is_asked_who_wants_no_questions_or_is_not_there() {
     ];
     std::thread::scope(|scope| {
         for run in runs {
-            scope.spawn(move || {
+            beside(scope, move || {
                 let scene = Scene::new();
                 let mut terminal = Terminal::start(run(&scene), Size::default());
                 scene.proxy.wait_for("PutItem", 3);

@@ -6,6 +6,7 @@ use std::thread;
 use nix::sys::signal::Signal;
 
 use crate::support::backend::{LockMode, Remote, STATE_KEY};
+use crate::support::beside::beside;
 use crate::support::configuration::Configuration;
 use crate::support::process::Finished;
 use crate::support::proxy::{Fault, Proxy};
@@ -51,7 +52,7 @@ fn colleague_of(workspace: &Workspace) -> Workspace {
 fn keys_and_prefixes_that_are_no_clean_paths_work_as_in_terraform() {
     thread::scope(|scope| {
         for (index, (prefix, key, path)) in RAW.into_iter().enumerate() {
-            scope.spawn(move || {
+            beside(scope, move || {
                 let mode = LockMode::LOCKING[index % LockMode::LOCKING.len()];
                 let remote = Remote::start();
                 let workspace = workspace_of(&remote, mode, prefix, key);
