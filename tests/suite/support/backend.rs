@@ -46,7 +46,7 @@ impl Remote {
         let dynamodb = Dynamodb::start();
         Self {
             s3: S3::start(),
-            table: dynamodb.create_table("locks"),
+            table: dynamodb.create_table_in_case("locks"),
             dynamodb,
         }
     }
@@ -58,7 +58,7 @@ impl Remote {
             key: STATE_KEY.to_owned(),
             s3_url: self.s3.url().to_owned(),
             dynamodb_url: self.dynamodb.url().to_owned(),
-            table: self.table.name().to_owned(),
+            table: TableName::Of(self.table.clone()),
             mode,
             settings: Vec::new(),
         }
@@ -72,6 +72,12 @@ impl Remote {
     }
 }
 
+#[derive(Debug, Clone)]
+enum TableName {
+    Of(Table),
+    Other(String),
+}
+
 /// A `backend "s3"` block.
 #[derive(Debug, Clone)]
 pub struct S3Backend {
@@ -79,7 +85,7 @@ pub struct S3Backend {
     key: String,
     s3_url: String,
     dynamodb_url: String,
-    table: String,
+    table: TableName,
     mode: LockMode,
     settings: Vec<(String, String)>,
 }
@@ -105,7 +111,7 @@ impl S3Backend {
 
     /// The same with another table.
     pub fn table(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.table);
+        self.table = TableName::Other(name.to_owned());
         self
     }
 
@@ -136,7 +142,11 @@ impl S3Backend {
             lines.push(format!("{option} = true"));
         }
         if self.mode.uses_table() {
-            lines.push(format!("dynamodb_table = {:?}", self.table));
+            let name = match &self.table {
+                TableName::Of(table) => table.name(),
+                TableName::Other(name) => name.as_str(),
+            };
+            lines.push(format!("dynamodb_table = {name:?}"));
         }
         if self.mode.uses_lockfile() {
             lines.push("use_lockfile = true".to_owned());

@@ -3,9 +3,15 @@
 //!
 //! Tests look at tables with this, past every proxy, so that what they see is what is stored. It must never
 //! depend on the text of an engine's messages: engines agree on codes only.
+//!
+//! Which tests have to do with an engine is found out by running them: each notes itself in the file that
+//! `TFLOCK_TEST_DYNAMODB_USERS` names. Only these are worth a run with another engine.
 
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, future, process};
+use std::{env, future, process, thread};
 
 use serde_json::{Value, json};
 
@@ -15,18 +21,57 @@ use super::server::{Server, loopback_listener};
 /// The variable that points all suites at another engine, such as `http://127.0.0.1:8000`.
 pub const ENGINE_VARIABLE: &str = "TFLOCK_TEST_DYNAMODB";
 
+/// The variable that names the file in which tests note that they use an engine.
+const USERS_VARIABLE: &str = "TFLOCK_TEST_DYNAMODB_USERS";
+
 /// An engine. It ends with this value, unless it is somebody else's.
 #[derive(Debug)]
 pub struct Dynamodb {
     url: String,
+    user: User,
     _own: Option<Server>,
+}
+
+/// The test that started an engine, where anybody wants to know.
+#[derive(Debug, Clone)]
+struct User(Option<Arc<str>>);
+
+impl User {
+    /// The test that runs in this thread, whose name is the test's.
+    fn of_this_thread() -> Self {
+        let wanted = env::var_os(USERS_VARIABLE).is_some();
+        Self(wanted.then(|| {
+            let thread = thread::current();
+            let name = thread.name().filter(|name| name.contains("::"));
+            name.expect(
+                "an engine is started by a test's own thread, or by one that `beside` starts",
+            )
+            .into()
+        }))
+    }
+
+    fn note(&self) {
+        if let Some(test) = &self.0 {
+            let path = env::var_os(USERS_VARIABLE).expect("it was there when the engine started");
+            let file = File::options().append(true).create(true).open(path);
+            // One write: tests that run at once do not mix their lines.
+            let line = format!("{test}\n");
+            file.and_then(|mut file| file.write_all(line.as_bytes()))
+                .expect("the name of the test is noted");
+        }
+    }
 }
 
 impl Dynamodb {
     /// A fresh engine, or the one that [`ENGINE_VARIABLE`] names.
     pub fn start() -> Self {
+        let user = User::of_this_thread();
         if let Ok(url) = env::var(ENGINE_VARIABLE) {
-            return Self { url, _own: None };
+            return Self {
+                url,
+                user,
+                _own: None,
+            };
         }
         let (listener, address) = loopback_listener();
         let own = Server::start("dynamodb", listener, |listener| async move {
@@ -37,6 +82,7 @@ impl Dynamodb {
         });
         Self {
             url: format!("http://{address}"),
+            user,
             _own: Some(own),
         }
     }
@@ -49,11 +95,18 @@ impl Dynamodb {
     /// A table as terraform wants it: the string key `LockID`, nothing else. Its name begins with `stem` and
     /// is like no other on this engine.
     pub fn create_table(&self, stem: &str) -> Table {
+        self.user.note();
+        self.create_table_in_case(stem)
+    }
+
+    /// The same for whoever may not need it: that is known when its name is asked for.
+    pub fn create_table_in_case(&self, stem: &str) -> Table {
         self.create_table_with_key(stem, "LockID")
     }
 
     /// A table that terraform cannot use, because its key is called `id`.
     pub fn create_table_with_other_key(&self, stem: &str) -> Table {
+        self.user.note();
         self.create_table_with_key(stem, "id")
     }
 
@@ -62,6 +115,7 @@ impl Dynamodb {
         let serial = CREATED.fetch_add(1, Ordering::Relaxed);
         let table = Table {
             url: self.url.clone(),
+            user: self.user.clone(),
             name: format!("{stem}-{}-{serial}", process::id()),
             key,
         };
@@ -82,6 +136,7 @@ impl Dynamodb {
 #[derive(Debug, Clone)]
 pub struct Table {
     url: String,
+    user: User,
     name: String,
     key: &'static str,
 }
@@ -89,6 +144,7 @@ pub struct Table {
 impl Table {
     /// The whole name, for `dynamodb_table` or `--table`.
     pub fn name(&self) -> &str {
+        self.user.note();
         &self.name
     }
 
