@@ -1,5 +1,7 @@
 //! Services that refuse, fail or are not there.
 
+use std::thread;
+
 use serde_json::{Value, json};
 
 use super::{Bench, Refusal, SECRET};
@@ -111,26 +113,33 @@ fn a_store_that_cannot_be_reached_is_said_to_be_so() {
         "PutItem on DynamoDB table `{}` in us-east-1 failed: Connection refused (os error 111)",
         remote.table.name()
     );
-    bench.refuses_after(
-        &format!("tflock: {failure}; trying again\n"),
-        |tflock| tflock.arg("plan"),
-        &Refusal {
-            code: 69,
-            error: &format!("cannot take the lock: {failure}"),
-            hint: "check the network and the endpoint, then run it again",
-        },
-    );
-    bench.refuses(
-        |tflock| tflock.arg("status"),
-        &Refusal {
-            code: 69,
-            error: &format!(
-                "cannot read the lock: {}",
-                failure.replace("PutItem", "GetItem")
-            ),
-            hint: "check the network and the endpoint, then run it again",
-        },
-    );
+    // At once, because each tries for ten seconds.
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            bench.refuses_after(
+                &format!("tflock: {failure}; trying again\n"),
+                |tflock| tflock.arg("plan"),
+                &Refusal {
+                    code: 69,
+                    error: &format!("cannot take the lock: {failure}"),
+                    hint: "check the network and the endpoint, then run it again",
+                },
+            );
+        });
+        scope.spawn(|| {
+            bench.refuses(
+                |tflock| tflock.arg("status"),
+                &Refusal {
+                    code: 69,
+                    error: &format!(
+                        "cannot read the lock: {}",
+                        failure.replace("PutItem", "GetItem")
+                    ),
+                    hint: "check the network and the endpoint, then run it again",
+                },
+            );
+        });
+    });
     assert_eq!(remote.locks(), Vec::<String>::new());
 }
 

@@ -10,10 +10,15 @@ use crate::support::words::{without_changing_parts, without_escapes};
 
 const QUESTION: &str = "Only `yes` is accepted: ";
 
+#[track_caller]
+fn start<const N: usize>(scene: &LockTable, arguments: [&str; N]) -> Terminal {
+    Terminal::start(scene.tflock(arguments), Size::default())
+}
+
 /// A terminal on which the question stands.
 #[track_caller]
 fn asked<const N: usize>(scene: &LockTable, arguments: [&str; N]) -> Terminal {
-    let terminal = Terminal::start(scene.tflock(arguments), Size::default());
+    let terminal = start(scene, arguments);
     terminal.wait_for_output(QUESTION);
     terminal
 }
@@ -43,8 +48,11 @@ fn the_lock_is_shown_and_yes_removes_it() {
 fn anything_but_yes_leaves_it_alone() {
     let scene = LockTable::new();
     scene.put_silent(TimeDelta::hours(1));
-    for keys in ["y\r", "\r", "YES\r", "yes please\r", "\u{4}"] {
-        let mut terminal = asked(&scene, ["force-unlock"]);
+    // At once, because the holder is watched for a while before each question.
+    let answers = ["y\r", "\r", "YES\r", "yes please\r", "\u{4}"];
+    let terminals = answers.map(|keys| (keys, start(&scene, ["force-unlock"])));
+    for (keys, mut terminal) in terminals {
+        terminal.wait_for_output(QUESTION);
         terminal.send(keys.as_bytes());
         assert_eq!(terminal.wait(), Status::Code(77), "{keys:?}: {terminal}");
         let output = without_escapes(&terminal.output());
@@ -102,14 +110,18 @@ fn another_lock_in_its_place_is_left_alone() {
 
 #[test]
 fn a_heartbeat_meanwhile_is_a_sign_of_life_that_only_force_ignores() {
-    let scene = LockTable::new();
-    for (arguments, code, left) in [
+    let cases = [
         (&["force-unlock"][..], 77, 1),
         (&["force-unlock", "--force"], 0, 0),
-    ] {
+    ];
+    // At once, because the holder is watched for a while before each question.
+    let asking = cases.map(|(arguments, code, left)| {
+        let scene = LockTable::new();
         scene.put_silent(TimeDelta::hours(1));
         let run = scene.tflock([]).args(arguments);
-        let mut terminal = Terminal::start(run, Size::default());
+        (Terminal::start(run, Size::default()), scene, code, left)
+    });
+    for (mut terminal, scene, code, left) in asking {
         terminal.wait_for_output(QUESTION);
         scene.put_silent(TimeDelta::zero());
         terminal.send(b"yes\r");

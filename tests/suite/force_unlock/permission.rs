@@ -75,17 +75,29 @@ fn without_a_terminal_it_shows_the_lock_and_wants_yes_beforehand() {
         "error: cannot ask for confirmation: no terminal",
         "hint: run it at a terminal, or confirm with `--yes`",
     ];
-    says(scene.tflock(["force-unlock"]).run(), 77, &lines);
-    says(scene.tflock(["-q", "force-unlock"]).run(), 77, &lines);
+    // At once, because each watches the holder for a while.
+    let runs = [&["force-unlock"][..], &["-q", "force-unlock"]];
+    let runs = runs.map(|arguments| scene.tflock([]).args(arguments).start());
+    for run in runs {
+        says(run.wait(), 77, &lines);
+    }
     assert_eq!(scene.table.locks(), [LOCK]);
 }
 
 #[test]
 fn yes_removes_a_stale_lock() {
-    let scene = LockTable::new();
-    scene.put_silent(TimeDelta::hours(1));
+    let [scene, quiet] = [(); 2].map(|()| LockTable::new());
+    // At once, because each watches the holder for a while.
+    let [run, quiet_run] = [
+        (&scene, &["force-unlock", "--yes"][..]),
+        (&quiet, &["-q", "force-unlock", "--yes"]),
+    ]
+    .map(|(scene, arguments)| {
+        scene.put_silent(TimeDelta::hours(1));
+        scene.tflock([]).args(arguments).start()
+    });
     says(
-        scene.tflock(["force-unlock", "--yes"]).run(),
+        run.wait(),
         0,
         &[
             &title(&scene),
@@ -95,10 +107,10 @@ fn yes_removes_a_stale_lock() {
             "tflock: removed the lock of `locks/app`",
         ],
     );
-    assert_eq!(scene.table.locks(), Vec::<String>::new());
-    scene.put_silent(TimeDelta::hours(1));
-    says(scene.tflock(["-q", "force-unlock", "--yes"]).run(), 0, &[]);
-    assert_eq!(scene.table.locks(), Vec::<String>::new());
+    says(quiet_run.wait(), 0, &[]);
+    for scene in [scene, quiet] {
+        assert_eq!(scene.table.locks(), Vec::<String>::new());
+    }
 }
 
 #[test]

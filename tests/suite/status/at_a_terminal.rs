@@ -72,8 +72,11 @@ fn a_free_lock_asks_nothing() {
 fn the_answer_is_no_unless_somebody_says_yes() {
     let scene = LockTable::new();
     scene.put_silent(TimeDelta::hours(1));
-    for keys in ["\r", "n\r", "what\r", "\u{4}"] {
-        let mut terminal = at_a_terminal(scene.tflock(["status", "--exit-code"]));
+    // At once, because the holder is watched for a while before each question.
+    let answers = ["\r", "n\r", "what\r", "\u{4}"];
+    let status = || scene.tflock(["status", "--exit-code"]);
+    let terminals = answers.map(|keys| (keys, at_a_terminal(status())));
+    for (keys, mut terminal) in terminals {
         terminal.wait_for_output(RELEASE);
         terminal.send(keys.as_bytes());
         assert_eq!(terminal.wait(), Status::Code(76), "{keys:?}: {terminal}");
