@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-const GLANCE: Duration = Duration::from_millis(15);
+/// The pause between two looks: short at first, because most things that are waited for take a moment.
+const GLANCES: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_millis(16);
 
 /// Waits until `condition` holds; panics with `what` after [`PATIENCE`].
 #[track_caller]
@@ -29,6 +31,7 @@ pub fn wait_for_file(path: impl AsRef<Path>) {
 /// Whether `condition` came true within `limit`. It is looked at once more when the time is up.
 pub fn comes_true_within(limit: Duration, condition: &mut dyn FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
+    let mut glance = *GLANCES.start();
     loop {
         if condition() {
             return true;
@@ -36,6 +39,7 @@ pub fn comes_true_within(limit: Duration, condition: &mut dyn FnMut() -> bool) -
         if Instant::now() >= deadline {
             return false;
         }
-        thread::sleep(GLANCE);
+        thread::sleep(glance);
+        glance = (2 * glance).min(*GLANCES.end());
     }
 }
