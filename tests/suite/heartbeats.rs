@@ -54,6 +54,14 @@ impl Scene {
         running
     }
 
+    /// The same, and waits for its first renewal: by then the witness of the child has heard of the promise.
+    #[track_caller]
+    fn hold_and_renew<const N: usize>(&self, arguments: [&str; N]) -> Running {
+        let running = self.hold(arguments);
+        self.proxy.wait_for("PutItem", 2);
+        running
+    }
+
     /// The puts so far.
     fn puts(&self) -> Vec<Exchange> {
         let mut log = self.proxy.log();

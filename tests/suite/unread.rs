@@ -34,12 +34,12 @@ impl Scene {
         }
     }
 
-    /// A run that renews its lock every second, and says so.
+    /// A run that renews its lock every two seconds, and says so.
     fn tflock(&self) -> Invocation {
         let run = self
             .table
             .workspace
-            .tflock(["-v", "--expire-after", "3s", "apply"]);
+            .tflock(["-v", "--expire-after", "6s", "apply"]);
         run.first_on_path(self.terraform.directory())
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Fault, Ground, Lock, once_and_three_times};
+use super::{Fault, Ground, Lock, once_and_three_times, whatever_took_long};
 use crate::support::process::{Finished, Status};
 use crate::support::pty::{Size, Terminal};
 use crate::support::words::without_escapes;
@@ -131,7 +131,8 @@ fn a_code_of_the_child_stands_whatever_befalls_the_release() {
         let lock = ground.lock(&format!("{fault:?}-{times}"));
         lock.let_go();
         lock.proxy.on("DeleteItem").times(times, fault);
-        assert_eq!(lock.run_ending_with(2, []).run(), Finished::silent(2));
+        let run = whatever_took_long(lock.run_ending_with(2, []).run());
+        assert_eq!(run, Finished::silent(2));
         assert!(!lock.is_held());
     });
 }

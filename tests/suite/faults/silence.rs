@@ -35,7 +35,7 @@ fn a_request_without_an_answer_is_given_up_in_time_and_made_again() {
     };
     let is_renewed_in_time = |fault: Fault| {
         let lock = ground.lock(&format!("renewal-{fault:?}"));
-        let mut run = lock.start(lock.run(["--expire-after", "12s"]));
+        let mut run = lock.start(lock.run(["--expire-after", "24s"]));
         lock.spoil_renewals(&mut run, 1, &fault);
         lock.let_go();
         assert_eq!(run.wait(), Finished::silent(0), "{:#?}", lock.proxy.log());

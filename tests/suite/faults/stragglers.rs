@@ -33,7 +33,7 @@ fn a_late_put_does_not_disturb_the_lock_that_its_repetition_has_taken() {
 fn a_late_renewal_does_not_set_the_heartbeat_back() {
     let ground = Ground::with_table();
     let lock = ground.lock("late-renewal");
-    let mut run = lock.start(lock.run(["--expire-after", "3s"]));
+    let mut run = lock.start(lock.run(["--expire-after", "6s"]));
     let late = lock.proxy.on("PutItem").late();
     let before = lock.spoiled();
     wait_until("a renewal after the late one", || {

@@ -40,15 +40,17 @@ fn terraform_waits_for_a_run_that_loses_all_of_its_first_answers() {
     team.proxy.on("PutItem").times(2, &Fault::DropReply);
     team.proxy.on("DeleteItem").times(2, &Fault::DropReply);
     let apply = team.behind.tflock(["apply", "-auto-approve"]);
+    let plan = ["plan", "-lock-timeout=20s"];
     let (waiting, applied) = look_during(&team.behind, apply, |_| {
         let refused = team.direct.terraform(["plan", "-lock-timeout=0s"]).run();
         refused
             .ended_with(1)
             .with_stderr("Error acquiring the state lock");
-        team.direct.terraform(["plan", "-lock-timeout=20s"]).start()
+        team.direct.terraform(plan).start()
     });
     assert_eq!(applied.succeeded().stderr, "");
-    waiting.wait().succeeded().with_stdout("No changes");
+    let waited = team.direct.outwait(waiting, plan);
+    waited.succeeded().with_stdout("No changes");
     assert_eq!(team.remote.locks(), Vec::<String>::new());
 }
 

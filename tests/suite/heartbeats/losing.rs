@@ -60,7 +60,7 @@ const STOPPING: &str = "warning: stopping `terraform` gracefully; terraform stil
 fn a_lock_that_is_taken_away_while_terraform_runs_stops_it_once() {
     either_way(|take_away| {
         let scene = Scene::new();
-        let run = scene.hold(["--expire-after", "3s", "apply"]);
+        let run = scene.hold(["--expire-after", "6s", "apply"]);
         let now = take_away(&scene);
         // Nobody but tflock stops this terraform.
         let expected = Finished {

@@ -20,6 +20,9 @@ use crate::support::scene;
 use crate::support::waiting::wait_until;
 use crate::support::words::without_changing_parts;
 
+/// A promise that is renewed every two seconds, and still kept on a machine that is busy for as long.
+const PROMISE: &str = "6s";
+
 /// The attributes of the item that a put writes.
 fn written(put: &Exchange) -> Value {
     put.input()["Item"].clone()
@@ -74,9 +77,9 @@ fn a_holder_renews_its_item_about_every_ten_seconds_without_being_asked_to() {
                 let mut actions = scene.proxy.actions();
                 actions.dedup_by(|next, last| next == last && *last == "DeleteItem");
                 assert_eq!(actions, ["PutItem", "PutItem", "DeleteItem"]);
-                let [taken, renewed] = [0, 1].map(|at| scene.puts()[at].at);
-                let pause = renewed - taken;
-                let (shortest, longest) = (Duration::from_millis(6500), Duration::from_secs(11));
+                let [taken, renewed] = [0, 1].map(|at| written_at(&scene.puts()[at]));
+                let pause = (renewed - taken).to_std().unwrap();
+                let (shortest, longest) = (Duration::from_millis(6500), Duration::from_secs(12));
                 assert!((shortest..longest).contains(&pause), "{pause:?}");
             });
         }
@@ -86,8 +89,14 @@ fn a_holder_renews_its_item_about_every_ten_seconds_without_being_asked_to() {
 #[test]
 fn a_renewal_is_conditional_on_the_whole_item_and_changes_nothing_of_terraform_s() {
     let scene = Scene::new();
-    let run = scene.hold(["--reason", "<why> & so on", "--expire-after", "3s", "apply"]);
-    scene.proxy.wait_for("PutItem", 6);
+    let run = scene.hold([
+        "--reason",
+        "<why> & so on",
+        "--expire-after",
+        PROMISE,
+        "apply",
+    ]);
+    scene.proxy.wait_for("PutItem", 5);
     scene.table.workspace.let_go();
     assert_eq!(run.wait(), Finished::silent(0));
 
@@ -111,7 +120,7 @@ fn a_renewal_is_conditional_on_the_whole_item_and_changes_nothing_of_terraform_s
     let mut pauses: Vec<Duration> = pauses.map(|pause| pause.to_std().unwrap()).collect();
     pauses.sort_unstable();
     let (shortest, longest) = (pauses[0], pauses[pauses.len() - 1]);
-    assert!(shortest > Duration::from_millis(600), "{pauses:?}");
+    assert!(shortest > Duration::from_millis(1200), "{pauses:?}");
     assert!(
         longest - shortest > Duration::from_millis(5),
         "in step: {pauses:?}"
@@ -121,7 +130,7 @@ fn a_renewal_is_conditional_on_the_whole_item_and_changes_nothing_of_terraform_s
 #[test]
 fn the_child_is_named_in_the_item_from_the_first_renewal_on() {
     let scene = Scene::new();
-    let run = scene.hold(["--expire-after", "3s", "apply"]);
+    let run = scene.hold(["--expire-after", PROMISE, "apply"]);
     wait_for_heartbeat(&scene, 1);
     let holder = scene.item().expect("a lock")["Holder"]["M"].clone();
     let first = written(&scene.puts()[0])["Holder"]["M"].clone();
@@ -151,7 +160,7 @@ fn the_child_is_named_in_the_item_from_the_first_renewal_on() {
 #[test]
 fn of_two_places_the_item_is_renewed_and_the_object_is_written_once() {
     let scene = scene::Scene::new(LockMode::Both);
-    let promising = scene.tflock(["--expire-after", "3s", "apply"]);
+    let promising = scene.tflock(["--expire-after", PROMISE, "apply"]);
     let (objects, run) = look_during(&scene.workspace, promising, |_| {
         let first = scene.remote.s3.object(LOCK_KEY);
         wait_until("three heartbeats", || {
@@ -174,7 +183,7 @@ fn of_two_places_the_item_is_renewed_and_the_object_is_written_once() {
 fn a_local_lock_is_renewed_in_its_file() {
     let scene = Scene::new();
     let run = scene
-        .tflock(["--store", "local", "--expire-after", "3s", "apply"])
+        .tflock(["--store", "local", "--expire-after", PROMISE, "apply"])
         .start();
     scene.table.workspace.wait_until_started();
     let directory = scene.table.workspace.state_home().join("tflock");
@@ -209,25 +218,24 @@ fn a_flood_of_signals_stops_no_renewal() {
     scene
         .proxy
         .set_delay(Delay::requests_only(Duration::from_millis(100)));
-    let run = scene.tflock(["--expire-after", "3s", "apply"]);
+    let run = scene.tflock(["--expire-after", PROMISE, "apply"]);
     let run = run.first_on_path(deaf.directory()).start();
     scene.table.workspace.wait_until_started();
-    let flooding = std::time::Instant::now();
-    while flooding.elapsed() < Duration::from_secs(6) {
+    // The first takes the lock.
+    wait_until("three renewals in the flood", || {
         run.signal(Signal::SIGTERM);
         thread::sleep(Duration::from_millis(60));
-    }
+        scene.puts().len() >= 4
+    });
     scene.table.workspace.let_go();
     let run = run.wait().succeeded();
     assert!(!run.stderr.contains("could not be renewed"), "{run}");
-    // The first takes the lock; one is due each second.
-    assert!(scene.puts().len() >= 6, "{:?}", scene.proxy.actions());
 }
 
 #[test]
 fn what_others_add_to_a_record_is_no_lost_lock_and_survives_renewals() {
     let scene = Scene::new();
-    let run = scene.hold(["--expire-after", "3s", "plan"]);
+    let run = scene.hold(["--expire-after", PROMISE, "plan"]);
     let table = &scene.table.table;
     let add = json!({
         "TableName": table.name(),

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::configuration::{Configuration, GO, STARTED};
 use super::initialised;
-use super::process::Invocation;
+use super::process::{Finished, Invocation, Running};
 pub use super::real_terraform::program as terraform_program;
 use super::waiting::wait_for_file;
 
@@ -141,6 +141,17 @@ impl Workspace {
     #[track_caller]
     pub fn terraform<const N: usize>(&self, arguments: [&str; N]) -> Invocation {
         self.invocation(terraform_program()).args(arguments)
+    }
+
+    /// The end of such a terraform that waits for a lock. It fails where the lock is given back between its refused write and its
+    /// look at who has it, and is then started once more.
+    #[track_caller]
+    pub fn outwait<const N: usize>(&self, waiting: Running, arguments: [&str; N]) -> Finished {
+        let finished = waiting.wait();
+        if finished.stderr.contains("unexpected end of JSON input") {
+            return self.terraform(arguments).run();
+        }
+        finished
     }
 
     /// Leaves the directory as `terraform init` does; see [`initialised`].

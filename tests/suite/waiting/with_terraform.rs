@@ -52,6 +52,7 @@ fn plain_terraform_says_who_holds_our_lock_and_why_and_waits_for_it() {
         "apply",
         "-auto-approve",
     ]);
+    let plan = ["plan", "-lock-timeout=20s"];
     let (waiting, applied) = look_during(&ana, apply, |_| {
         let info = remote.table.lock_info(LOCK_ID).expect("a lock");
         let refused = ben.terraform(["plan", "-no-color"]).run().ended_with(1);
@@ -66,11 +67,12 @@ fn plain_terraform_says_who_holds_our_lock_and_why_and_waits_for_it() {
             assert!(lines.contains(&row), "no `{row}`: {refused}");
         }
         proxy.clear_log();
-        let waiting = ben.terraform(["plan", "-lock-timeout=20s"]).start();
+        let waiting = ben.terraform(plan).start();
         proxy.wait_for("PutItem", 2);
         waiting
     });
     applied.succeeded();
-    waiting.wait().succeeded().with_stdout("No changes");
+    let waited = ben.outwait(waiting, plan);
+    waited.succeeded().with_stdout("No changes");
     assert_eq!(remote.locks(), Vec::<String>::new());
 }

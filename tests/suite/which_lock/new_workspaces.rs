@@ -142,7 +142,8 @@ fn comes_while_a_new_workspace_is_filled(mode: LockMode) {
     first.let_go();
     running.wait().succeeded().with_stdout("1 added");
     ours.wait().succeeded().with_stdout("0 added");
-    plain.wait().succeeded().with_stdout("0 added");
+    let plain = third.outwait(plain, APPLY);
+    plain.succeeded().with_stdout("0 added");
     assert_eq!(remote.locks(), Vec::<String>::new());
 }
 
