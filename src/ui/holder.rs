@@ -133,7 +133,7 @@ pub fn summary(record: &Record, info: &LockInfo, now: DateTime<Utc>) -> String {
 #[must_use]
 pub fn command(record: &Record, info: &LockInfo) -> String {
     if let Some(lease) = &record.lease {
-        return lease.command.clone();
+        return printable(&lease.command);
     }
     match info.operation.as_str() {
         "OperationTypePlan" => "terraform plan".to_owned(),
@@ -141,7 +141,7 @@ pub fn command(record: &Record, info: &LockInfo) -> String {
         "OperationTypeRefresh" => "terraform refresh".to_owned(),
         // What terraform writes for `import` and `console`.
         "OperationTypeInvalid" | "" => "terraform".to_owned(),
-        other => format!("terraform {other}"),
+        other => printable(&format!("terraform {other}")),
     }
 }
 
