@@ -4,13 +4,13 @@
 //! files and a simulation. It knows nothing of terraform's command line, child processes or terminals.
 
 pub mod acquire;
+mod backoff;
 pub mod evict;
-pub mod held;
+pub mod held_lock;
+pub mod held_locks;
 pub mod host;
 pub mod inherit;
-pub mod keeper;
 pub mod liveness;
-mod outage;
 pub mod own;
 #[cfg(test)]
 mod proof;

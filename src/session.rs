@@ -35,8 +35,8 @@ use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Claim, Patience, PatienceSaid};
+use crate::lock::held_locks::{HeldLocks, Released};
 use crate::lock::host::{Host, Instant};
-use crate::lock::keeper::{Keeper, Released};
 use crate::lock::own::Own;
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::Store;
@@ -287,8 +287,8 @@ impl Session<'_> {
         child: &dyn Fn(ChildLocking) -> Command,
         signals: &mut Signals,
     ) -> Result<Outcome, Failure> {
-        let (mut keeper, locking) = match self.hold(signals).await? {
-            Holding::Held(keeper, locking) => (keeper, locking),
+        let (mut locks, locking) = match self.hold(signals).await? {
+            Holding::Held(locks, locking) => (locks, locking),
             Holding::Ended(signal) => return Ok(Outcome::Signal(signal.kind.number())),
         };
         let mut command = child(locking);
@@ -297,17 +297,17 @@ impl Session<'_> {
         let lent = loan
             .as_ref()
             .map(|loan| lent(loan, run_file.as_ref(), &command));
-        reentry::announce(&mut command, keeper.held(), lent.as_ref(), &variable);
+        reentry::announce(&mut command, locks.held(), lent.as_ref(), &variable);
         let mut running = self
-            .run_child(&command, signals, &mut keeper, run_file.as_mut())
+            .run_child(&command, signals, &mut locks, run_file.as_mut())
             .await;
         if let Some(loan) = &loan {
-            self.wait_for_borrowers(loan, run_file.as_ref(), &mut keeper, signals)
+            self.wait_for_borrowers(loan, run_file.as_ref(), &mut locks, signals)
                 .await;
         }
         self.run_file.replace(run_file);
         self.loan.replace(loan);
-        let (released, asked_to_end) = self.release(&mut keeper, signals).await;
+        let (released, asked_to_end) = self.release(&mut locks, signals).await;
         if let Running::Ended {
             output, witness, ..
         } = &mut running
@@ -319,7 +319,7 @@ impl Session<'_> {
                 deliver(output, signals).await;
             }
         }
-        self.conclude(running, &keeper, &released)
+        self.conclude(running, &locks, &released)
     }
 
     /// Removes the trace of the run, unless something of it is left in a store.
@@ -337,14 +337,14 @@ impl Session<'_> {
     /// Signals wait meanwhile: a release takes as long as it takes. The first that wants an end is returned.
     async fn release(
         &self,
-        keeper: &mut Keeper,
+        locks: &mut HeldLocks,
         signals: &mut Signals,
     ) -> (Released, Option<Signal>) {
         self.tell(SessionEvent::Releasing);
         let begun = self.host.now();
         let (mut told, mut refused) = (false, false);
         let mut asked_to_end = None;
-        let mut releasing = pin!(keeper.release(|error| {
+        let mut releasing = pin!(locks.release(|error| {
             // What mends itself at once is not worth a word: new keys of a role, or another attempt.
             let credentials = error.kind.is_about_credentials();
             let refused_again = credentials && std::mem::replace(&mut refused, credentials);
@@ -378,7 +378,7 @@ impl Session<'_> {
     fn conclude(
         &self,
         running: Running,
-        keeper: &Keeper,
+        locks: &HeldLocks,
         released: &Released,
     ) -> Result<Outcome, Failure> {
         self.tell_released(released);
@@ -397,10 +397,10 @@ impl Session<'_> {
                 ..
             } => Outcome::Exit(code),
         };
-        if keeper.lost_any() || !released.lost.is_empty() {
+        if locks.lost_any() || !released.lost.is_empty() {
             return Err(self.lost(outcome));
         }
-        if keeper.gave_up_any() {
+        if locks.gave_up_any() {
             return Err(self.not_kept(outcome));
         }
         if self.selection_changed.get() {

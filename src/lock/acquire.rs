@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::held::Held;
+use super::backoff::Backoff;
+use super::held_lock::HeldLock;
 use super::host::{Host, Instant};
 use super::liveness::{Assessment, Observer, Replacement};
-use super::outage::Outage;
 use super::own::{Own, OwnRecords};
 use super::record::{Lease, LockId, LockInfo, Record, go_time};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
@@ -118,7 +118,7 @@ pub enum Acquisition {
     /// The lock is held; `replaced` is the record that it took the place of.
     Held {
         /// The lock.
-        held: Held,
+        held: HeldLock,
         /// Whose lock was taken over, and by what right.
         replaced: Option<Observed>,
     },
@@ -162,8 +162,8 @@ pub async fn acquire(
     let withdrawal = Withdrawal::of(claim, &own, store.as_ref(), host.as_ref());
     // Since when a record that this acquisition has sent may stand there without our knowing.
     let mut unanswered: Option<Instant> = None;
-    let mut outage = Outage::default();
-    let mut vanishing = Outage::default();
+    let mut backoff = Backoff::default();
+    let mut vanishing = Backoff::default();
     loop {
         if *stop.borrow() {
             return withdrawal.after_stop(WITHDRAWAL_PATIENCE).await;
@@ -173,7 +173,7 @@ pub async fn acquire(
         let expected = replacing.as_ref().map(|observed| &observed.stored);
         own.sends(&record, asked);
         let request = store.swap(expected, Some(&record));
-        let attempt = outage.attempt(host.as_ref(), OUTAGE_PATIENCE, store.as_ref(), request);
+        let attempt = backoff.attempt(host.as_ref(), OUTAGE_PATIENCE, store.as_ref(), request);
         let Some(answer) = unless_stopped(host.as_ref(), attempt, &mut stop).await else {
             if !store.may_have_arrived() {
                 own.hears_of(&record);
@@ -185,7 +185,7 @@ pub async fn acquire(
             Ok(Swap::Done(Some(stored))) => {
                 own.hears_of(&record);
                 return Ok(Acquisition::Held {
-                    held: Held::new(store, host, claim.info.id.clone(), own, stored, asked),
+                    held: HeldLock::new(store, host, claim.info.id.clone(), own, stored, asked),
                     replaced: replacing,
                 });
             }
@@ -197,7 +197,7 @@ pub async fn acquire(
                 } else {
                     own.hears_of(&record);
                 }
-                match outage.pause(host.as_ref(), OUTAGE_PATIENCE) {
+                match backoff.pause(host.as_ref(), OUTAGE_PATIENCE) {
                     Some(pause) if error.kind.is_transient() => {
                         progress(Progress::Retrying(&error));
                         sleep_or_stop(host.as_ref(), pause, &mut stop).await;
@@ -207,7 +207,7 @@ pub async fn acquire(
                 }
             }
         };
-        outage = Outage::default();
+        backoff = Backoff::default();
         // This attempt as well: the network may have repeated it, and an answer to the copy tells nothing of the first.
         let is_own = refused
             .as_ref()
@@ -226,12 +226,12 @@ pub async fn acquire(
             sleep_or_stop(host.as_ref(), pause, &mut stop).await;
             continue;
         };
-        vanishing = Outage::default();
+        vanishing = Backoff::default();
         if is_own {
             // Others may have seen it since the first attempt that could have written it.
             let confirmed = own_since.unwrap_or(LONG_AGO);
             return Ok(Acquisition::Held {
-                held: Held::new(store, host, claim.info.id.clone(), own, stored, confirmed),
+                held: HeldLock::new(store, host, claim.info.id.clone(), own, stored, confirmed),
                 replaced: replacing,
             });
         }
@@ -327,14 +327,14 @@ impl<'a> Withdrawal<'a> {
         if self.own.are_gone() {
             return Ok(());
         }
-        let mut outage = Outage::default();
+        let mut backoff = Backoff::default();
         loop {
             let removal = remove_own(self.store, self.own);
-            let attempt = outage.attempt(self.host, patience, self.store, removal);
+            let attempt = backoff.attempt(self.host, patience, self.store, removal);
             let Err(error) = attempt.await else {
                 return Ok(());
             };
-            match outage.pause(self.host, patience) {
+            match backoff.pause(self.host, patience) {
                 Some(pause) if error.kind.is_transient() => self.host.sleep(pause).await,
                 _ => {
                     return Err(AcquireError {

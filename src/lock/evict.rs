@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::host::Host;
-use super::outage::Outage;
 use super::store::{Store, StoreError, Stored, Swap};
 
 /// How long a removal is tried before it is reported as failed.
@@ -30,10 +30,10 @@ pub async fn remove(
     shown: &Stored,
 ) -> Result<Removal, StoreError> {
     let mut unanswered = false;
-    let mut outage = Outage::default();
+    let mut backoff = Backoff::default();
     loop {
         let request = store.swap(Some(shown), None);
-        match outage.attempt(host, PATIENCE, store, request).await {
+        match backoff.attempt(host, PATIENCE, store, request).await {
             Ok(Swap::Done(_)) => return Ok(Removal::Removed),
             // Our first request may have done it; whoever stands there by now came after.
             Ok(Swap::Refused(other)) if unanswered && !is_same_lock(shown, other.as_ref()) => {
@@ -42,7 +42,7 @@ pub async fn remove(
             Ok(Swap::Refused(other)) => return Ok(Removal::Changed(other)),
             Err(error) => {
                 unanswered |= error.kind.may_have_been_applied();
-                match outage.pause(host, PATIENCE) {
+                match backoff.pause(host, PATIENCE) {
                     Some(pause) if error.kind.is_transient() => host.sleep(pause).await,
                     _ => return Err(error),
                 }

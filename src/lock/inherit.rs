@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::held::{Held, RELEASE_PATIENCE};
+use super::backoff::Backoff;
+use super::held_lock::{HeldLock, RELEASE_PATIENCE};
 use super::host::Host;
-use super::outage::Outage;
 use super::own::OwnRecords;
 use super::record::LockId;
 use super::store::{Store, StoreError, Stored};
@@ -12,7 +12,7 @@ use super::store::{Store, StoreError, Stored};
 /// The current record, from the killed run's point of view.
 pub enum Inherited {
     /// The lock of that run.
-    Ours(Held),
+    Ours(HeldLock),
     /// Another lock, or none: leave it alone.
     NotOurs(Option<Stored>),
 }
@@ -28,10 +28,10 @@ pub async fn inherit(
     own: OwnRecords,
     mut retrying: impl FnMut(&StoreError),
 ) -> Result<Inherited, StoreError> {
-    let mut outage = Outage::default();
+    let mut backoff = Backoff::default();
     loop {
         let now = host.now();
-        let read = outage.attempt(
+        let read = backoff.attempt(
             host.as_ref(),
             RELEASE_PATIENCE,
             store.as_ref(),
@@ -39,14 +39,14 @@ pub async fn inherit(
         );
         let error = match read.await {
             Ok(Some(stored)) if own.have(&stored.record) => {
-                let held = Held::new(store, host, id, own, stored, now);
+                let held = HeldLock::new(store, host, id, own, stored, now);
                 return Ok(Inherited::Ours(held));
             }
             Ok(other) => return Ok(Inherited::NotOurs(other)),
             Err(error) => error,
         };
         let may_pass = error.kind.is_transient() || error.kind.is_about_credentials();
-        match outage.pause(host.as_ref(), RELEASE_PATIENCE) {
+        match backoff.pause(host.as_ref(), RELEASE_PATIENCE) {
             Some(pause) if may_pass => {
                 retrying(&error);
                 host.sleep(pause).await;
@@ -61,7 +61,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::lock::held::Release;
+    use crate::lock::held_lock::Release;
     use crate::lock::record::{LockInfo, Record};
     use crate::lock::simulation::Simulation;
     use crate::lock::store::StoreErrorKind;

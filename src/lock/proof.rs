@@ -1,4 +1,4 @@
-//! The proof of the protocol: the very code of `acquire`, `held`, `keeper`, `removal` and `liveness`, run against a
+//! The proof of the protocol: the very code of `acquire`, `held`, `locks`, `removal` and `liveness`, run against a
 //! simulated network and simulated machines, and judged after every change of a record.
 //!
 //! [`schedules`] draws thousands of schedules at random, each repeatable by its seed. [`exhaustive`] goes through all

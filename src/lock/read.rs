@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::host::Host;
-use super::outage::Outage;
 use super::store::{Store, StoreError, Stored};
 
 /// How long a store may fail before the read gives up.
@@ -14,14 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Permanent errors at once, transient ones after ten seconds.
 pub async fn read(store: &dyn Store, host: &dyn Host) -> Result<Option<Stored>, StoreError> {
-    let mut outage = Outage::default();
+    let mut backoff = Backoff::default();
     loop {
-        let answer = outage.attempt(host, PATIENCE, store, store.read()).await;
+        let answer = backoff.attempt(host, PATIENCE, store, store.read()).await;
         let error = match answer {
             Ok(stored) => return Ok(stored),
             Err(error) => error,
         };
-        match outage.pause(host, PATIENCE) {
+        match backoff.pause(host, PATIENCE) {
             Some(pause) if error.kind.is_transient() => host.sleep(pause).await,
             _ => return Err(error),
         }

@@ -22,10 +22,10 @@ use crate::context::{Context, block_on};
 use crate::environment::{command_line, variable};
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::held::{Held, RELEASE_PATIENCE};
+use crate::lock::held_lock::{HeldLock, RELEASE_PATIENCE};
+use crate::lock::held_locks::{HeldLocks, NotReleased};
 use crate::lock::host::Host;
 use crate::lock::inherit::{Inherited, inherit};
-use crate::lock::keeper::{Keeper, NotReleased};
 use crate::lock::own::{OwnRecords, Records};
 use crate::lock::record::LockId;
 use crate::lock::store::{Identity, Store, StoreError};
@@ -61,14 +61,14 @@ struct Left {
 }
 
 impl Session<'_> {
-    /// What the witness of the child gets, who gives back what `keeper` holds. Without it a killed run's lock stays until it
+    /// What the witness of the child gets, who gives back what `locks` holds. Without it a killed run's lock stays until it
     /// is proven dead.
-    pub(super) fn bequest(&self, keeper: &Keeper, wait_for: WaitFor) -> Option<Bequest> {
+    pub(super) fn bequest(&self, locks: &HeldLocks, wait_for: WaitFor) -> Option<Bequest> {
         let will = Will {
             words: command_line().map(OsString::into_vec).collect(),
             state: self.state.clone()?,
             lock_id: self.claim.info.id.clone(),
-            places: keeper.held().map(Left::in_place_of).collect(),
+            places: locks.held().map(Left::in_place_of).collect(),
             waits_for_all: wait_for == WaitFor::All,
         };
         if will.places.is_empty() {
@@ -84,7 +84,7 @@ impl Session<'_> {
 }
 
 impl Left {
-    fn in_place_of(held: &Held) -> Self {
+    fn in_place_of(held: &HeldLock) -> Self {
         Self {
             place: held.store().identity(),
             own: held.own().now(),
@@ -267,7 +267,7 @@ async fn release_places(
         }
     }
     let had_any = !held.is_empty();
-    let released = Keeper::new(held, Rc::clone(host))
+    let released = HeldLocks::new(held, Rc::clone(host))
         .release(&mut retrying)
         .await;
     failed.extend(released.failed);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Session;
 use super::event::SessionEvent;
 use crate::child::{Phase, Signals};
-use crate::lock::keeper::{Keeper, News};
+use crate::lock::held_locks::{HeldLocks, News};
 use crate::system::process::Named;
 use crate::system::run_file::RunFile;
 use crate::system::run_file::lent::Loan;
@@ -20,7 +20,7 @@ impl Session<'_> {
         &self,
         loan: &Loan,
         run_file: Option<&RunFile>,
-        keeper: &mut Keeper,
+        locks: &mut HeldLocks,
         signals: &mut Signals,
     ) {
         let mut told: Option<Vec<Named>> = None;
@@ -39,7 +39,7 @@ impl Session<'_> {
                 signal = signals.end_requested(Phase::Releasing) => {
                     self.tell(SessionEvent::DelayedByBorrowers(signal.kind.number()));
                 }
-                news = keeper.next() => match news {
+                news = locks.next() => match news {
                     News::Lost(loss) => self.tell(SessionEvent::Lost(&loss)),
                     News::TimeIsUp { key } => self.tell(SessionEvent::Expiring { key: &key }),
                     News::Renewed | News::NotRenewed(_) => {}

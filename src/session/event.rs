@@ -4,7 +4,7 @@
 use super::Session;
 use crate::child::{Command, Event, SignalNumber};
 use crate::lock::acquire::{AcquireError, Observed};
-use crate::lock::keeper::{Loss, NotReleased};
+use crate::lock::held_locks::{Loss, NotReleased};
 use crate::lock::record::LockId;
 use crate::lock::store::{Store, StoreError};
 use crate::system::process::Named;

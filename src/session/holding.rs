@@ -11,7 +11,7 @@ use crate::child::{Signal, Signals};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
-use crate::lock::keeper::Keeper;
+use crate::lock::held_locks::HeldLocks;
 use crate::lock::store::StoreErrorKind;
 use crate::resolve::{ChildLocking, InitLocked, LockRequest, ResolvedLock};
 use crate::terraform::command::LockSwitch;
@@ -22,7 +22,7 @@ const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 /// What came of wanting the lock.
 pub(super) enum Holding {
     /// It is held, and the child is to lock in that way.
-    Held(Keeper, ChildLocking),
+    Held(HeldLocks, ChildLocking),
     /// The signal that asked for the end; nothing is held.
     Ended(Signal),
 }
@@ -41,7 +41,7 @@ enum Way {
 
 /// What came of one attempt.
 enum Attempt {
-    Held(Keeper),
+    Held(HeldLocks),
     Ended(Signal),
     /// It was lost before anything was started.
     Lost,
@@ -86,7 +86,7 @@ impl Session<'_> {
         };
         loop {
             way = match self.attempt(way, signals).await? {
-                Attempt::Held(keeper) => return Ok(Holding::Held(keeper, self.locking(way))),
+                Attempt::Held(locks) => return Ok(Holding::Held(locks, self.locking(way))),
                 Attempt::Ended(signal) => return Ok(Holding::Ended(signal)),
                 Attempt::TryWay(other) => other,
                 Attempt::Lost => {
@@ -142,9 +142,9 @@ impl Session<'_> {
                 }));
             }
         };
-        let mut keeper = Keeper::new(held, Rc::clone(&self.host));
+        let mut locks = HeldLocks::new(held, Rc::clone(&self.host));
         if let Some(no_use) = no_use {
-            let ended = self.give_back(&mut keeper, signals).await;
+            let ended = self.give_back(&mut locks, signals).await;
             return Ok(match (no_use, ended) {
                 (NoUse::EndRequested(signal), _) | (NoUse::StateIsMissing, Some(signal)) => {
                     Attempt::Ended(signal)
@@ -156,22 +156,22 @@ impl Session<'_> {
             });
         }
         if let Err(failure) = self.still_wanted().await {
-            self.give_back(&mut keeper, signals).await;
+            self.give_back(&mut locks, signals).await;
             return Err(failure);
         }
-        if !keeper.confirm().await {
-            let ended = self.give_back(&mut keeper, signals).await;
+        if !locks.confirm().await {
+            let ended = self.give_back(&mut locks, signals).await;
             return Ok(ended.map_or(Attempt::Lost, Attempt::Ended));
         }
         match way {
-            Way::Lock => Ok(Attempt::Held(keeper)),
+            Way::Lock => Ok(Attempt::Held(locks)),
             Way::Turn => {
-                self.leave_to_terraform(keeper.split_off(1), keeper, signals)
+                self.leave_to_terraform(locks.split_off(1), locks, signals)
                     .await
             }
             Way::Terraform => {
-                let nothing = Keeper::new(Vec::new(), Rc::clone(&self.host));
-                self.leave_to_terraform(keeper, nothing, signals).await
+                let nothing = HeldLocks::new(Vec::new(), Rc::clone(&self.host));
+                self.leave_to_terraform(locks, nothing, signals).await
             }
         }
     }
@@ -202,8 +202,8 @@ impl Session<'_> {
     /// Gives back terraform's own lock, for terraform to take, and keeps the turn.
     async fn leave_to_terraform(
         &self,
-        mut own: Keeper,
-        mut turn: Keeper,
+        mut own: HeldLocks,
+        mut turn: HeldLocks,
         signals: &mut Signals,
     ) -> Result<Attempt, Failure> {
         let (released, mut ended) = self.release(&mut own, signals).await;
@@ -245,8 +245,8 @@ impl Session<'_> {
     }
 
     /// Releases a lock under which nothing was started. The first signal that wanted an end meanwhile is returned.
-    async fn give_back(&self, keeper: &mut Keeper, signals: &mut Signals) -> Option<Signal> {
-        let (released, asked_to_end) = self.release(keeper, signals).await;
+    async fn give_back(&self, locks: &mut HeldLocks, signals: &mut Signals) -> Option<Signal> {
+        let (released, asked_to_end) = self.release(locks, signals).await;
         self.tell_released(&released);
         asked_to_end
     }

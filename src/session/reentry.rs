@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Command;
 use crate::environment::Environment;
-use crate::lock::held::Held;
+use crate::lock::held_lock::HeldLock;
 use crate::lock::host::Machine;
 use crate::lock::read::read;
 use crate::lock::record::{LockId, LockInfo};
@@ -81,7 +81,7 @@ pub(super) struct Borrowed {
 /// Tells the child of the locks that it runs under; those that we ourselves run under stay named.
 pub(super) fn announce<'held>(
     command: &mut Command,
-    held: impl Iterator<Item = &'held Held>,
+    held: impl Iterator<Item = &'held HeldLock>,
     lent: Option<&Lent>,
     environment: Environment<'_>,
 ) {

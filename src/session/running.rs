@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::event::SessionEvent;
 use super::{Selection, Session};
 use crate::child::{Command, Ending, Event, Output, Run, Signals, StartError, Witness};
-use crate::lock::keeper::{Keeper, News};
+use crate::lock::held_locks::{HeldLocks, News};
 use crate::system::process::ProcessIdentity;
 use crate::system::run_file::{RunFile, Sighting};
 
@@ -36,7 +36,7 @@ impl Session<'_> {
         &self,
         command: &Command,
         signals: &mut Signals,
-        keeper: &mut Keeper,
+        locks: &mut HeldLocks,
         mut run_file: Option<&mut RunFile>,
     ) -> Running {
         self.tell(SessionEvent::Starting(command));
@@ -44,22 +44,22 @@ impl Session<'_> {
             file.note_arguments(&command.arguments);
         }
         let place = run_file.as_ref().map(|file| file.place());
-        let bequest = self.bequest(keeper, command.wait_for);
+        let bequest = self.bequest(locks, command.wait_for);
         let mut run = match Run::start(command, signals, place, bequest) {
             Ok(run) => run,
             Err(error) => return Running::NotStarted(error),
         };
         // Before all else: from here on somebody keeps our promise even if we are stopped.
-        run.set_limit(keeper.time_left());
+        run.set_limit(locks.time_left());
         let child = ProcessIdentity::of(run.id());
-        keeper.set_child(child);
+        locks.set_child(child);
         let mut sighted = |sighting| {
             if let Some(file) = &mut run_file {
                 file.note_child(child, sighting);
             }
         };
         sighted(run.sighting());
-        match catching(self.watch(command, &mut run, keeper, &mut sighted)).await {
+        match catching(self.watch(command, &mut run, locks, &mut sighted)).await {
             Ok(ending) => {
                 let (output, witness) = run.into_parts();
                 Running::Ended {
@@ -85,7 +85,7 @@ impl Session<'_> {
         &self,
         command: &Command,
         run: &mut Run<'_>,
-        keeper: &mut Keeper,
+        locks: &mut HeldLocks,
         sighted: &mut impl FnMut(Sighting),
     ) -> Ending {
         let mut settled = pin!(async {
@@ -103,7 +103,7 @@ impl Session<'_> {
                         return ending;
                     }
                     // The child stays stopped until `is_confirmed`, or for as long as it can.
-                    Event::Resumed => keeper.renew_now(),
+                    Event::Resumed => locks.renew_now(),
                     Event::Sighted(sighting) => sighted(sighting),
                     other => self.tell(SessionEvent::Child(&other)),
                 },
@@ -114,10 +114,10 @@ impl Session<'_> {
                         self.stop(command, run, SessionEvent::SelectionChanged);
                     }
                 }
-                news = keeper.next() => match news {
+                news = locks.next() => match news {
                     News::Renewed => {
-                        run.set_limit(keeper.time_left());
-                        if keeper.is_confirmed() {
+                        run.set_limit(locks.time_left());
+                        if locks.is_confirmed() {
                             run.go_on();
                         }
                         self.tell(SessionEvent::Renewed);

@@ -9,9 +9,9 @@ use super::Session;
 use super::event::SessionEvent;
 use crate::child::{Phase, Signal, Signals};
 use crate::lock::acquire::{self, AcquireError, Acquisition, Decision, Observed, Progress};
-use crate::lock::held::Held;
+use crate::lock::held_lock::HeldLock;
+use crate::lock::held_locks::HeldLocks;
 use crate::lock::host::Instant;
-use crate::lock::keeper::Keeper;
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::s3::StateObject;
 use crate::lock::store::{Store, StoreErrorKind};
@@ -32,7 +32,7 @@ pub(super) struct Wanted<'a> {
 
 /// How the attempt to get all places of a lock ended.
 pub(super) enum Taking {
-    Held(Vec<Held>),
+    Held(Vec<HeldLock>),
     TimedOut {
         /// The name of the place that is held.
         key: String,
@@ -120,8 +120,8 @@ impl Session<'_> {
                 }
                 Err(error) => Taking::Failed { index, error },
             };
-            let mut keeper = Keeper::new(taken, Rc::clone(&self.host));
-            for failed in keeper.release(|_| {}).await.failed {
+            let mut locks = HeldLocks::new(taken, Rc::clone(&self.host));
+            for failed in locks.release(|_| {}).await.failed {
                 self.tell(SessionEvent::NotReleased(&failed));
             }
             return not_taken;

@@ -66,7 +66,7 @@ impl Scene {
     }
 
     /// Takes the lock, which must be free or about to be.
-    async fn held(&self) -> (Held, Option<Observed>) {
+    async fn held(&self) -> (HeldLock, Option<Observed>) {
         match self.acquire(Patience::Forever).await {
             Acquisition::Held { held, replaced } => (held, replaced),
             Acquisition::TimedOut(_) | Acquisition::Stopped => panic!("not held"),

@@ -10,9 +10,9 @@ use super::referee::{Party, Referee};
 use super::server::Server;
 use super::witness::Witness;
 use crate::lock::acquire::{Acquisition, Claim, Decision, Patience, Progress, acquire};
-use crate::lock::held::Held;
+use crate::lock::held_lock::HeldLock;
+use crate::lock::held_locks::{HeldLocks, News, Released};
 use crate::lock::host::Host;
-use crate::lock::keeper::{Keeper, News, Released};
 use crate::lock::simulation::SimulatedHost;
 use crate::lock::store::Store;
 
@@ -27,7 +27,7 @@ pub(super) struct Plan {
     pub(super) asked_to_end: Option<Duration>,
     /// After how long a wait a person tells it to take the holder's place.
     pub(super) usurps_after: Option<Duration>,
-    /// How often the child makes itself felt, which drops whatever the keeper is at.
+    /// How often the child makes itself felt, which drops whatever the locks is at.
     pub(super) restless: Option<Duration>,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Contender {
 }
 
 enum Taking {
-    Held(Vec<Held>),
+    Held(Vec<HeldLock>),
     Not(Ending),
 }
 
@@ -98,27 +98,27 @@ impl Contender {
     }
 
     async fn take_and_run(&self, stop: &watch::Sender<bool>) -> Ending {
-        let mut keeper = loop {
+        let mut locks = loop {
             let held = match self.take(stop).await {
                 Taking::Held(held) => held,
                 Taking::Not(ending) => return ending,
             };
-            let mut keeper = Keeper::new(held, Rc::clone(&self.seen_host));
+            let mut locks = HeldLocks::new(held, Rc::clone(&self.seen_host));
             if *stop.borrow() {
-                self.release(&mut keeper).await;
+                self.release(&mut locks).await;
                 return Ending::Stopped;
             }
-            if self.mutation == Mutation::Unconfirmed || keeper.confirm().await {
-                break keeper;
+            if self.mutation == Mutation::Unconfirmed || locks.confirm().await {
+                break locks;
             }
             self.referee
                 .note(|| format!("{} has lost the lock before its start", self.party));
             self.referee.count(|tally| tally.taken_anew += 1);
-            self.release(&mut keeper).await;
+            self.release(&mut locks).await;
         };
-        self.run_child(&mut keeper, stop.subscribe()).await;
-        let released = self.release(&mut keeper).await;
-        let lost = keeper.lost_any() || keeper.gave_up_any() || !released.lost.is_empty();
+        self.run_child(&mut locks, stop.subscribe()).await;
+        let released = self.release(&mut locks).await;
+        let lost = locks.lost_any() || locks.gave_up_any() || !released.lost.is_empty();
         if !lost {
             self.referee.lost_nothing(self.party);
         }
@@ -160,8 +160,8 @@ impl Contender {
                     Ending::Failed
                 }
             };
-            let mut keeper = Keeper::new(taken, Rc::clone(&self.seen_host));
-            self.release(&mut keeper).await;
+            let mut locks = HeldLocks::new(taken, Rc::clone(&self.seen_host));
+            self.release(&mut locks).await;
             return Taking::Not(ending);
         }
         Taking::Held(taken)
@@ -185,23 +185,23 @@ impl Contender {
         }
     }
 
-    async fn run_child(&self, keeper: &mut Keeper, mut ask_to_end: watch::Receiver<bool>) {
+    async fn run_child(&self, locks: &mut HeldLocks, mut ask_to_end: watch::Receiver<bool>) {
         let (mut events, interrupt) = self.start_child();
-        keeper.set_child(self.witness.process());
-        self.set_limit(keeper);
+        locks.set_child(self.witness.process());
+        self.set_limit(locks);
         loop {
             tokio::select! {
                 biased;
                 event = events.recv() => match event {
-                    Some(ChildEvent::Resumed) => keeper.renew_now(),
+                    Some(ChildEvent::Resumed) => locks.renew_now(),
                     Some(ChildEvent::Other) => {}
                     Some(ChildEvent::Ended) | None => return,
                 },
-                news = keeper.next() => match news {
+                news = locks.next() => match news {
                     _ if self.mutation == Mutation::NewsIgnored => {}
                     News::Lost(_) => interrupt("the lock is lost"),
                     News::TimeIsUp { .. } => interrupt("time is up"),
-                    News::Renewed => self.set_limit(keeper),
+                    News::Renewed => self.set_limit(locks),
                     News::NotRenewed(_) => {}
                 },
                 Ok(()) = ask_to_end.changed() => interrupt("asked to end"),
@@ -209,10 +209,10 @@ impl Contender {
         }
     }
 
-    fn set_limit(&self, keeper: &Keeper) {
+    fn set_limit(&self, locks: &HeldLocks) {
         let idle = matches!(self.mutation, Mutation::WitnessIdle | Mutation::NewsIgnored);
         if !idle {
-            self.witness.set_limit(keeper.time_left());
+            self.witness.set_limit(locks.time_left());
         }
     }
 
@@ -268,8 +268,8 @@ impl Contender {
         (receiver, interrupt)
     }
 
-    async fn release(&self, keeper: &mut Keeper) -> Released {
-        let released = keeper.release(|_| {}).await;
+    async fn release(&self, locks: &mut HeldLocks) -> Released {
+        let released = locks.release(|_| {}).await;
         for failed in &released.failed {
             self.referee
                 .note(|| format!("{} cannot release: {}", self.party, failed.error));

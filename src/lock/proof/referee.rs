@@ -26,7 +26,7 @@ use crate::lock::record::{LockId, ProcessIdentity};
 use crate::lock::simulation::{SimulatedHost, SimulatedMachine, Simulation};
 
 /// The most that an acquisition takes beyond its patience when the store stops answering at the last moment: the
-/// outage's ten seconds, five more to take an attempt back, and up to four requests of S3 that run into their time-out.
+/// backoff's ten seconds, five more to take an attempt back, and up to four requests of S3 that run into their time-out.
 const MOST_OVERTIME: Duration = Duration::from_secs(100);
 
 /// Clones share it.

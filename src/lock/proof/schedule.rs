@@ -40,7 +40,7 @@ pub(super) struct Scene {
     /// How many of the children need longer to stop than they have.
     pub(super) slow_to_stop: u64,
     pub(super) asked_to_end: u64,
-    /// How many of the children make themselves felt, which drops whatever the keeper is at.
+    /// How many of the children make themselves felt, which drops whatever the locks is at.
     pub(super) restless: u64,
     pub(super) crashes: u64,
     pub(super) reboots: u64,

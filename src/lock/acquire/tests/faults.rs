@@ -1,8 +1,8 @@
 //! Requests and replies that are lost: the end must be as if they had arrived.
 
 use super::*;
-use crate::lock::held::{RELEASE_PATIENCE, Release, Renewal};
-use crate::lock::outage::FIRST_BACKOFF;
+use crate::lock::backoff::FIRST_BACKOFF;
+use crate::lock::held_lock::{RELEASE_PATIENCE, Release, Renewal};
 use crate::lock::store::memory::Fault;
 
 const ALL: [Fault; 4] = [
@@ -35,7 +35,7 @@ fn whatever_is_lost_the_lock_is_got_kept_and_given_back() {
     }
 }
 
-async fn renewed(held: &mut Held) -> Renewal {
+async fn renewed(held: &mut HeldLock) -> Renewal {
     loop {
         if let Ok(renewal) = held.renew().await {
             return renewal;

@@ -16,13 +16,13 @@ pub(super) const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// Failures in a row.
 #[derive(Default)]
-pub(super) struct Outage {
+pub(super) struct Backoff {
     since: Option<Instant>,
     last_pause: Option<Duration>,
     last_failure: Option<StoreError>,
 }
 
-impl Outage {
+impl Backoff {
     /// Makes one attempt, limited to seven tenths of `patience` or what is left of it: a silently dead connection then
     /// leaves time for another.
     ///
@@ -96,10 +96,10 @@ mod tests {
     fn pauses_double_up_to_the_longest_and_end_with_the_patience() {
         let simulation = Simulation::default();
         let host = simulation.machine().tflock();
-        let mut outage = Outage::default();
+        let mut backoff = Backoff::default();
         let mut pauses = Vec::new();
         simulation.run(async {
-            while let Some(pause) = outage.pause(&host, PATIENCE) {
+            while let Some(pause) = backoff.pause(&host, PATIENCE) {
                 pauses.push(pause);
                 host.sleep(pause).await;
             }
@@ -120,13 +120,13 @@ mod tests {
         let host = simulation.machine().tflock();
         let store = MemoryStore::default();
         store.inject([Fault::Silence; 10]);
-        let mut outage = Outage::default();
+        let mut backoff = Backoff::default();
         let messages = simulation.run(async {
             let mut messages = Vec::new();
             loop {
-                let attempt = outage.attempt(&host, PATIENCE, &store, store.read()).await;
+                let attempt = backoff.attempt(&host, PATIENCE, &store, store.read()).await;
                 messages.push(attempt.unwrap_err().message);
-                match outage.pause(&host, PATIENCE) {
+                match backoff.pause(&host, PATIENCE) {
                     Some(pause) => host.sleep(pause).await,
                     None => return messages,
                 }
@@ -142,11 +142,11 @@ mod tests {
         let host = simulation.machine().tflock();
         let store = MemoryStore::default();
         store.inject([Fault::Silence]);
-        let mut outage = Outage::default();
+        let mut backoff = Backoff::default();
         simulation.run(async {
-            outage.pause(&host, PATIENCE);
+            backoff.pause(&host, PATIENCE);
             host.sleep(PATIENCE).await;
-            let attempt = outage.attempt(&host, PATIENCE, &store, store.read());
+            let attempt = backoff.attempt(&host, PATIENCE, &store, store.read());
             assert!(attempt.await.is_err());
         });
         assert_eq!(simulation.elapsed(), PATIENCE + SHORTEST_ATTEMPT);

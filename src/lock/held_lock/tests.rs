@@ -12,7 +12,7 @@ struct Scene {
     simulation: Simulation,
     host: SimulatedHost,
     store: MemoryStore,
-    held: Held,
+    held: HeldLock,
 }
 
 impl Scene {
@@ -34,7 +34,7 @@ impl Scene {
         let current = store.current().unwrap();
         let (shared, asked) = (Rc::new(store.clone()), host.now());
         Self {
-            held: Held::new(
+            held: HeldLock::new(
                 shared,
                 host.shared(),
                 claim.info.id,

@@ -26,7 +26,7 @@ impl Scene {
         }
     }
 
-    fn hold(&self, stores: &[&MemoryStore], promise: Option<Duration>) -> Keeper {
+    fn hold(&self, stores: &[&MemoryStore], promise: Option<Duration>) -> HeldLocks {
         let held = stores.iter().map(|store| {
             let claim = self.host.claim(promise);
             let mut lease = claim.lease;
@@ -34,7 +34,7 @@ impl Scene {
             store.overwrite(Some(Record::new(&claim.info, lease)));
             let current = store.current().unwrap();
             let shared = Rc::new((*store).clone());
-            Held::new(
+            HeldLock::new(
                 shared,
                 self.host.shared(),
                 claim.info.id,
@@ -43,11 +43,11 @@ impl Scene {
                 self.host.now(),
             )
         });
-        Keeper::new(held.collect(), self.host.shared())
+        HeldLocks::new(held.collect(), self.host.shared())
     }
 
     /// Keeps the lock on the machine, for so long.
-    fn keep(&self, mut keeper: Keeper, seconds: u64) -> Vec<News> {
+    fn keep(&self, mut locks: HeldLocks, seconds: u64) -> Vec<News> {
         let until = self.host.clone();
         let keeping = async move {
             let mut news = Vec::new();
@@ -55,7 +55,7 @@ impl Scene {
             loop {
                 tokio::select! {
                     biased;
-                    one = keeper.next() => news.push(one),
+                    one = locks.next() => news.push(one),
                     () = &mut over => return news,
                 }
             }
@@ -128,7 +128,7 @@ impl Store for Far {
 }
 
 /// What comes of ten minutes in which something else is seen to every 60 ms; `also` is done each time.
-fn flooded(store: MemoryStore, mut also: impl FnMut(&mut Keeper) + 'static) -> Vec<News> {
+fn flooded(store: MemoryStore, mut also: impl FnMut(&mut HeldLocks) + 'static) -> Vec<News> {
     let scene = Scene::new();
     let claim = scene.host.claim(None);
     let mut lease = claim.lease;
@@ -140,7 +140,7 @@ fn flooded(store: MemoryStore, mut also: impl FnMut(&mut Keeper) + 'static) -> V
         store,
         host: host.clone(),
     });
-    let held = Held::new(
+    let held = HeldLock::new(
         far,
         host.shared(),
         claim.info.id,
@@ -148,15 +148,15 @@ fn flooded(store: MemoryStore, mut also: impl FnMut(&mut Keeper) + 'static) -> V
         current,
         host.now(),
     );
-    let mut keeper = Keeper::new(vec![held], host.shared());
+    let mut locks = HeldLocks::new(vec![held], host.shared());
     let keeping = async move {
         let mut news = Vec::new();
         let end = host.now().0 + Duration::from_mins(10);
         while host.now().0 < end {
             tokio::select! {
                 biased;
-                one = keeper.next() => news.push(one),
-                () = host.sleep(Duration::from_millis(60)) => also(&mut keeper),
+                one = locks.next() => news.push(one),
+                () = host.sleep(Duration::from_millis(60)) => also(&mut locks),
             }
         }
         news
@@ -176,7 +176,7 @@ fn renewals_go_on_through_a_flood_of_events() {
 #[test]
 fn a_lock_that_is_doubted_all_the_time_is_confirmed_all_the_time() {
     for heartbeats in [Heartbeats::Written, Heartbeats::None] {
-        let news = flooded(MemoryStore::new(heartbeats), Keeper::renew_now);
+        let news = flooded(MemoryStore::new(heartbeats), HeldLocks::renew_now);
         let renewed = |one: &News| matches!(one, News::Renewed);
         assert!(news.iter().all(renewed), "{news:?}");
         assert!(news.len() > 4000, "{}", news.len());
@@ -186,14 +186,14 @@ fn a_lock_that_is_doubted_all_the_time_is_confirmed_all_the_time() {
 #[test]
 fn a_renewal_that_was_sent_before_the_doubt_does_not_settle_it() {
     let scene = Scene::new();
-    let mut keeper = scene.hold(&[&scene.item], None);
+    let mut locks = scene.hold(&[&scene.item], None);
     let far = Rc::new(Far {
         store: scene.item.clone(),
         host: scene.host.clone(),
     });
     let current = scene.item.current().unwrap();
     let id = current.record.lock_id().unwrap();
-    let held = Held::new(
+    let held = HeldLock::new(
         far,
         scene.host.shared(),
         id,
@@ -201,38 +201,38 @@ fn a_renewal_that_was_sent_before_the_doubt_does_not_settle_it() {
         current,
         scene.host.now(),
     );
-    keeper.places[0].held = held;
-    keeper.renew_now();
+    locks.places[0].held = held;
+    locks.renew_now();
     let looks_away = scene.simulation.run(async {
         tokio::select! {
             biased;
-            _ = keeper.next() => false,
+            _ = locks.next() => false,
             () = scene.host.sleep(Far::ROUND_TRIP / 2) => true,
         }
     });
     assert!(looks_away);
-    keeper.renew_now();
+    locks.renew_now();
     for is_confirmed in [false, true] {
-        let news = scene.simulation.run(keeper.next());
+        let news = scene.simulation.run(locks.next());
         assert!(matches!(news, News::Renewed), "{news:?}");
-        assert_eq!(keeper.is_confirmed(), is_confirmed);
+        assert_eq!(locks.is_confirmed(), is_confirmed);
     }
 }
 
 #[test]
 fn an_object_is_not_asked_for_while_the_machine_is_awake() {
     let scene = Scene::new();
-    let keeper = scene.hold(&[&scene.object], None);
-    assert!(scene.keep(keeper, 3600).is_empty());
+    let locks = scene.hold(&[&scene.object], None);
+    assert!(scene.keep(locks, 3600).is_empty());
     assert_eq!(scene.object.requests(), 0);
 }
 
 #[test]
 fn an_object_is_looked_at_after_a_suspend() {
     let scene = Scene::new();
-    let keeper = scene.hold(&[&scene.object], None);
+    let locks = scene.hold(&[&scene.object], None);
     scene.suspend_for(60);
-    let news = scene.keep(keeper, 5);
+    let news = scene.keep(locks, 5);
     assert!(matches!(news[..], [News::Renewed]), "{news:?}");
     assert_eq!(scene.object.requests(), 1);
 }
@@ -240,26 +240,26 @@ fn an_object_is_looked_at_after_a_suspend() {
 #[test]
 fn an_object_that_was_removed_during_a_suspend_is_missed_at_once() {
     let scene = Scene::new();
-    let keeper = scene.hold(&[&scene.object], None);
+    let locks = scene.hold(&[&scene.object], None);
     scene.object.overwrite(None);
     scene.suspend_for(60);
-    let news = scene.keep(keeper, 5);
+    let news = scene.keep(locks, 5);
     assert!(matches!(news[..], [News::Lost(_)]), "{news:?}");
 }
 
 #[test]
 fn what_was_in_doubt_is_confirmed_when_each_place_has_been() {
     let scene = Scene::new();
-    let mut keeper = scene.hold(&[&scene.object, &scene.item], None);
-    assert!(keeper.is_confirmed());
+    let mut locks = scene.hold(&[&scene.object, &scene.item], None);
+    assert!(locks.is_confirmed());
     scene
         .simulation
         .run(scene.host.sleep(Duration::from_secs(1)));
-    keeper.renew_now();
+    locks.renew_now();
     for is_confirmed in [false, true] {
-        let news = scene.simulation.run(keeper.next());
+        let news = scene.simulation.run(locks.next());
         assert!(matches!(news, News::Renewed), "{news:?}");
-        assert_eq!(keeper.is_confirmed(), is_confirmed);
+        assert_eq!(locks.is_confirmed(), is_confirmed);
     }
 }
 
@@ -268,16 +268,16 @@ fn others_must_stop_the_child_when_three_quarters_of_the_promise_are_over() {
     let scene = Scene::new();
     assert_eq!(scene.hold(&[&scene.item], None).time_left(), None);
     let promise = Some(Duration::from_mins(1));
-    let mut keeper = scene.hold(&[&scene.item], promise);
+    let mut locks = scene.hold(&[&scene.item], promise);
     let pass = |seconds| {
         let pause = scene.host.sleep(Duration::from_secs(seconds));
         scene.simulation.run(pause);
     };
     pass(20);
-    assert_eq!(keeper.time_left(), Some(Duration::from_secs(25)));
-    keeper.renew_now();
-    scene.simulation.run(keeper.next());
-    assert_eq!(keeper.time_left(), Some(Duration::from_secs(45)));
+    assert_eq!(locks.time_left(), Some(Duration::from_secs(25)));
+    locks.renew_now();
+    scene.simulation.run(locks.next());
+    assert_eq!(locks.time_left(), Some(Duration::from_secs(45)));
     pass(100);
-    assert_eq!(keeper.time_left(), Some(Duration::ZERO));
+    assert_eq!(locks.time_left(), Some(Duration::ZERO));
 }

@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::host::{Host, Instant};
 use super::liveness::interval;
-use super::outage::Outage;
 use super::own::OwnRecords;
 use super::record::{LockId, ProcessIdentity};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
@@ -24,7 +24,7 @@ const RENEWAL_ATTEMPTS: u32 = 5;
 const SOON_ANSWERED: Duration = Duration::from_secs(1);
 
 /// A lock of ours.
-pub struct Held {
+pub struct HeldLock {
     store: Rc<dyn Store>,
     host: Rc<dyn Host>,
     id: LockId,
@@ -64,7 +64,7 @@ pub enum Release {
     Lost(Option<Stored>),
 }
 
-impl Held {
+impl HeldLock {
     pub(super) fn new(
         store: Rc<dyn Store>,
         host: Rc<dyn Host>,
@@ -126,7 +126,7 @@ impl Held {
         self.child = child;
     }
 
-    /// When the record wants to be renewed; `None` in a store without heartbeats, unless [`Held::renew_now`] was called.
+    /// When the record wants to be renewed; `None` in a store without heartbeats, unless [`HeldLock::renew_now`] was called.
     #[must_use]
     pub fn next_renewal(&self) -> Option<Instant> {
         self.next_renewal
@@ -166,7 +166,7 @@ impl Held {
         }
     }
 
-    /// Whether a renewal is under way, to be brought to its end by [`Held::renew`].
+    /// Whether a renewal is under way, to be brought to its end by [`HeldLock::renew`].
     #[must_use]
     pub fn is_renewing(&self) -> bool {
         self.under_way.is_some()
@@ -292,7 +292,7 @@ impl Held {
         mut retrying: impl FnMut(&StoreError),
     ) -> Result<Release, StoreError> {
         let mut unanswered = false;
-        let mut outage = Outage::default();
+        let mut backoff = Backoff::default();
         let mut adopted = Adoptions::default();
         self.give_up_renewal();
         loop {
@@ -308,7 +308,7 @@ impl Held {
                     unanswered |= error.kind.may_have_been_applied();
                     // A person may log in again meanwhile.
                     let may_pass = error.kind.is_transient() || error.kind.is_about_credentials();
-                    match outage.pause(self.host.as_ref(), patience) {
+                    match backoff.pause(self.host.as_ref(), patience) {
                         Some(pause) if may_pass => {
                             retrying(&error);
                             self.host.sleep(pause).await;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::held::{Held, RELEASE_PATIENCE, Release, Renewal};
+use super::held_lock::{HeldLock, RELEASE_PATIENCE, Release, Renewal};
 use super::host::{Host, Instant};
 use super::liveness::HEARTBEAT_INTERVAL;
 use super::record::{LockId, ProcessIdentity};
@@ -19,7 +19,7 @@ const SLEPT: Duration = HEARTBEAT_INTERVAL;
 const LAST_TRY: Duration = Duration::from_millis(500);
 
 /// The places of one lock.
-pub struct Keeper {
+pub struct HeldLocks {
     places: Vec<Place>,
     host: Rc<dyn Host>,
     /// When the clock was looked at last.
@@ -29,7 +29,7 @@ pub struct Keeper {
 }
 
 struct Place {
-    held: Held,
+    held: HeldLock,
     standing: Standing,
     /// When the renewal that is under way is given up, if it is.
     given_up_at: Option<Instant>,
@@ -101,10 +101,10 @@ pub struct NotReleased {
     pub id: LockId,
 }
 
-impl Keeper {
+impl HeldLocks {
     /// Keeps `held`, in the order in which they were taken.
     #[must_use]
-    pub fn new(held: Vec<Held>, host: Rc<dyn Host>) -> Self {
+    pub fn new(held: Vec<HeldLock>, host: Rc<dyn Host>) -> Self {
         let places = held
             .into_iter()
             .map(|held| Place {
@@ -122,7 +122,7 @@ impl Keeper {
     }
 
     /// What is held.
-    pub fn held(&self) -> impl Iterator<Item = &Held> {
+    pub fn held(&self) -> impl Iterator<Item = &HeldLock> {
         self.places.iter().map(|place| &place.held)
     }
 
@@ -152,7 +152,7 @@ impl Keeper {
         }
     }
 
-    /// Whether the lock has proven to be ours since [`Keeper::renew_now`] was last called.
+    /// Whether the lock has proven to be ours since [`HeldLocks::renew_now`] was last called.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.places
@@ -165,7 +165,7 @@ impl Keeper {
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         let held = self.held();
-        let first = held.filter_map(Held::must_be_stopped_at).min()?;
+        let first = held.filter_map(HeldLock::must_be_stopped_at).min()?;
         Some(first.since(self.host.now()))
     }
 
