@@ -2,8 +2,10 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd as _;
 use std::thread::{self, JoinHandle};
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 use tokio::sync::oneshot;
 
 /// A listener on a free loopback port, and its address.
@@ -15,10 +17,19 @@ pub fn loopback_listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// The URL of a loopback port on which nothing listens: connections to it are refused.
+/// The URL of a loopback port on which nothing listens: connections to it are refused. A socket that is bound to it, until
+/// the tests end, keeps it from being given to another test's server.
 pub fn refusing_url() -> String {
-    let (listener, address) = loopback_listener();
-    drop(listener);
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .expect("a socket")
+    .into_raw_fd();
+    bind(socket, &SockaddrIn::new(127, 0, 0, 1, 0)).expect("a free loopback port");
+    let address: SockaddrIn = getsockname(socket).expect("a bound socket has an address");
     format!("http://{address}")
 }
 

@@ -263,6 +263,6 @@ fn under_exec_each_terraform_locks_for_itself() {
     run.run()
         .succeeded()
         .with_stdout("1 added")
-        .with_stderr("lock this workspace by itself");
+        .with_stderr("terraform must lock this workspace itself");
     assert_eq!(remote.locks(), Vec::<String>::new());
 }

@@ -161,7 +161,7 @@ fn read_bundle(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> 
     let unusable = |reason: String| {
         StoreError {
             remedy: Some(
-                "name a PEM file of certificates with `custom_ca_bundle` in the backend or AWS_CA_BUNDLE"
+                "set `custom_ca_bundle` in the backend or AWS_CA_BUNDLE to a PEM file with certificates"
                     .to_owned(),
             ),
             ..settings_error(
@@ -176,7 +176,7 @@ fn read_bundle(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> 
         .filter(|certificate| Certificate::read(certificate).is_some())
         .collect();
     if bundle.is_empty() {
-        return Err(unusable("holds no PEM certificate".to_owned()));
+        return Err(unusable("has no PEM certificate".to_owned()));
     }
     Ok(bundle)
 }
