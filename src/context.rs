@@ -2,7 +2,7 @@
 //! type.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::child::{Command, replace_by};
 use crate::cli::{Invocation, Options, StoreChoice, Typed};
@@ -13,7 +13,9 @@ use crate::lock::host::Machine;
 use crate::lock::record::LockId;
 use crate::shim::{self, CalledAs, Link};
 use crate::state_directory;
-use crate::terraform::program::{Caller, find_program, is_first_on_search_path};
+use crate::terraform::program::{
+    Caller, ProgramError, find_program, is_first_on_search_path, is_script_of_tflock,
+};
 use crate::text::quoted_for_shell;
 use crate::ui::{Prompts, Ui, Verbosity};
 
@@ -104,7 +106,11 @@ impl Context {
             };
             find_program(named, &variable, caller)
         });
-        Ok(program?)
+        let program = program?;
+        if script_depth() >= DEEPEST && is_script_of_tflock(&program) {
+            return Err(ProgramError::Circle { path: program }.into());
+        }
+        Ok(program)
     }
 
     /// Whether PATH has a program of that name other than tflock.
@@ -129,12 +135,23 @@ impl Context {
     }
 
     /// The variables to change for the child: as the shim, PATH without the shim.
-    #[must_use]
-    pub fn shim_variables(&self) -> Vec<(OsString, OsString)> {
+    fn shim_variables(&self) -> Vec<(OsString, OsString)> {
         let path = variable("PATH").filter(|_| self.is_shim());
         path.map(|path| ("PATH".into(), shim::path_without(&path)))
             .into_iter()
             .collect()
+    }
+
+    /// The variables to change for that terraform. A script that calls tflock also gets the number of such calls so far,
+    /// because the two could call each other forever.
+    #[must_use]
+    pub fn variables_of(&self, program: &Path) -> Vec<(OsString, OsString)> {
+        let mut variables = self.shim_variables();
+        if is_script_of_tflock(program) {
+            let depth = (script_depth() + 1).to_string();
+            variables.push((SCRIPT_DEPTH.into(), depth.into()));
+        }
+        variables
     }
 
     /// Replaces this process by that program, after the messages are written. Returns only on failure.
@@ -203,6 +220,18 @@ impl Context {
         });
         chdir.into_iter().chain(arguments).collect()
     }
+}
+
+/// How many scripts that call tflock are running inside one another.
+const SCRIPT_DEPTH: &str = "TFLOCK_SCRIPT_DEPTH";
+/// Fewer are no circle: a script may call tflock with another terraform.
+const DEEPEST: u32 = 4;
+
+fn script_depth() -> u32 {
+    let depth = variable(SCRIPT_DEPTH);
+    depth
+        .and_then(|depth| depth.to_str()?.parse().ok())
+        .unwrap_or(0)
 }
 
 fn search_path_outside() -> OsString {

@@ -112,6 +112,7 @@ impl From<ProgramError> for Failure {
         let code = match error {
             ProgramError::NotExecutable { .. } => exit_code::NOT_EXECUTABLE,
             ProgramError::NotFound { .. } | ProgramError::Itself { .. } => exit_code::NOT_FOUND,
+            ProgramError::Circle { .. } => exit_code::CONFIGURATION,
         };
         Self::of(code, &error, error.hint())
     }

@@ -65,7 +65,7 @@ fn misplaced_failure(context: &Context, misplaced: &Misplaced) -> Failure {
 fn pass_through(context: &Context, program: &Path, arguments: Vec<OsString>) -> Failure {
     let mut command = Command::new(program);
     command.arguments = context.with_chdir(arguments);
-    command.environment = context.shim_variables();
+    command.environment = context.variables_of(program);
     context.exec_program(&command)
 }
 
@@ -85,7 +85,7 @@ async fn locked(
     let resolved = resolve::find(request).await?;
     let child = |locking| {
         let mut child = Command::new(program);
-        child.environment = context.shim_variables();
+        child.environment = context.variables_of(program);
         if context.is_shim() {
             // Our caller may run several programs like us, and Ctrl-C should reach all of them.
             child.hand_over = HandOver::OnDemand;

@@ -75,8 +75,14 @@ impl LockRequest<'_> {
     /// The directory of local locks, or why there is none.
     fn local_directory(&self) -> Result<PathBuf, String> {
         if let Some(directory) = self.variable(LOCAL_DIRECTORY) {
-            return std::path::absolute(&directory)
-                .map_err(|error| format!("cannot use {LOCAL_DIRECTORY}: {error}"));
+            // What it means would depend on who looks from where, and each would have a lock of their own.
+            if !directory.is_absolute() {
+                return Err(format!(
+                    "{LOCAL_DIRECTORY} is `{}`, which is not an absolute path",
+                    directory.display()
+                ));
+            }
+            return Ok(directory);
         }
         state_directory::of_this_user(&self.environment)
             .ok_or_else(|| format!("neither {LOCAL_DIRECTORY}, XDG_STATE_HOME nor HOME is set"))

@@ -12,6 +12,9 @@ use crate::lock::store::dynamodb::DynamoDbStore;
 use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::{local_lock_name, s3_names, shared_lock_name};
 
+/// What the name of a state's digest item ends with, beside its lock.
+const DIGEST: &str = "-md5";
+
 impl LockRequest<'_> {
     pub(super) async fn table(
         &self,
@@ -32,6 +35,21 @@ impl LockRequest<'_> {
                 format!("`{table}` cannot be a DynamoDB table"),
             )
             .hint("a table's name has letters, digits, `_`, `-` and `.` only"));
+        }
+        if let Some(key) = &self.options.lock_id
+            && key.ends_with(DIGEST)
+        {
+            return Err(Failure::new(
+                exit_code::REFUSED,
+                format!(
+                    "`{key}` is not a lock: terraform keeps the digest of the state under that name, and refuses a state \
+                     without it"
+                ),
+            )
+            .hint(format!(
+                "the lock is `{}`",
+                key.strip_suffix(DIGEST).unwrap_or(key)
+            )));
         }
         let (key, derived) = match (&self.options.lock_id, self.state_file(state)?) {
             (Some(key), _) => (key.clone(), s3.map(|s3| s3_names(s3, &state.workspace))),

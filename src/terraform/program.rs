@@ -39,7 +39,13 @@ pub enum ProgramError {
         /// The file.
         path: PathBuf,
     },
-    /// The named path is tflock itself.
+    /// A script that calls tflock, which runs that script.
+    #[error("`{}` is a script that calls tflock, which runs that script again, in a circle", .path.display())]
+    Circle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The path that was named is tflock itself.
     #[error("`{}` is tflock itself", .path.display())]
     Itself {
         /// The file.
@@ -63,7 +69,9 @@ impl ProgramError {
                 let path = path.to_string_lossy();
                 format!("run `chmod +x {}`", quoted_for_shell(&path))
             }
-            Self::Itself { .. } => "name the real program with `--terraform PATH`".to_owned(),
+            Self::Itself { .. } | Self::Circle { .. } => {
+                "name the real program with `--terraform PATH`".to_owned()
+            }
         }
     }
 }
@@ -120,6 +128,37 @@ pub fn is_first_on_search_path(name: &OsStr, search_path: &OsStr, caller: Caller
         .map(|directory| candidate(&caller.directory.join(directory).join(name), caller))
         .find(|candidate| !matches!(candidate, Candidate::Missing | Candidate::NotExecutable))
         .is_some_and(|candidate| matches!(candidate, Candidate::Itself))
+}
+
+/// Whether a program is a script in which the word `tflock` stands: one that may call us again.
+#[must_use]
+pub fn is_script_of_tflock(program: &Path) -> bool {
+    const LARGEST: u64 = 256 * 1024;
+    const WORD: &[u8] = b"tflock";
+    let Ok(file) = File::open(program) else {
+        return false;
+    };
+    let mut text = Vec::new();
+    if file.take(2).read_to_end(&mut text).is_err() || text != b"#!" {
+        return false;
+    }
+    let Ok(file) = File::open(program) else {
+        return false;
+    };
+    let mut text = Vec::new();
+    if file.take(LARGEST).read_to_end(&mut text).is_err() {
+        return false;
+    }
+    let is_part_of_a_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    let at = text.windows(WORD.len()).enumerate();
+    at.filter(|(_, window)| *window == WORD).any(|(at, _)| {
+        let before = at.checked_sub(1).and_then(|before| text.get(before));
+        let behind = text.get(at + WORD.len());
+        ![before, behind]
+            .into_iter()
+            .flatten()
+            .any(|byte| is_part_of_a_word(*byte))
+    })
 }
 
 fn is_path(name: &OsStr) -> bool {

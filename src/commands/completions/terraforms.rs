@@ -75,10 +75,10 @@ fn ask_terraform(
     let Ok(program) = context.terraform() else {
         return String::new();
     };
-    let mut command = crate::child::Command::new(program);
+    let mut command = crate::child::Command::new(&program);
     command.arguments = arguments;
     command.directory = Some(context.working_directory());
-    command.environment = context.shim_variables();
+    command.environment = context.variables_of(&program);
     let own = [("CHECKPOINT_DISABLE", "1"), ("TF_LOG", "")];
     for (name, value) in own.iter().chain(variables) {
         command.environment.push((name.into(), value.into()));

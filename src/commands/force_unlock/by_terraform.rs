@@ -47,8 +47,9 @@ pub(super) fn unlock(
     }
     // After `--` an ID is never read as an option.
     words.extend(["--".into(), id.into()]);
-    let mut terraform = Command::new(context.terraform()?);
+    let program = context.terraform()?;
+    let mut terraform = Command::new(&program);
     terraform.arguments = context.with_chdir(words);
-    terraform.environment = context.shim_variables();
+    terraform.environment = context.variables_of(&program);
     Ok(replace_by(&terraform).into())
 }

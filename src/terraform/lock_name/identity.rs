@@ -95,11 +95,17 @@ pub(super) fn of(backend: &Backend, workspace: &Workspace) -> Result<String, Loc
     Ok(name)
 }
 
-/// A host is the same in capitals.
+/// A host is the same in capitals, and with the default port of its scheme.
 fn address(url: &str) -> Address {
     let address = Address::of(url);
+    let host = address.host.to_ascii_lowercase();
+    let port = match address.scheme.to_ascii_lowercase().as_str() {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "",
+    };
     Address {
-        host: address.host.to_ascii_lowercase(),
+        host: host.strip_suffix(port).unwrap_or(&host).to_owned(),
         ..address
     }
 }
@@ -178,6 +184,21 @@ mod tests {
                 "http",
                 json!({"address": "https://user:hunter2@Host:8443/state/App/?token=hunter2"}),
                 "http/host:8443/state/App",
+            ),
+            (
+                "http",
+                json!({"address": "http://host:80/state"}),
+                "http/host/state",
+            ),
+            (
+                "http",
+                json!({"address": "HTTPS://host:443/state"}),
+                "http/host/state",
+            ),
+            (
+                "http",
+                json!({"address": "https://host:80/state"}),
+                "http/host:80/state",
             ),
             (
                 "kubernetes",

@@ -42,11 +42,21 @@ fn clean(path: &str) -> String {
 /// The canonical path of a file that may not exist yet: resolves links as far as the path exists, and keeps the rest as
 /// written.
 pub(super) fn resolve(path: &Path) -> PathBuf {
+    // As many links as Linux follows.
+    let mut links = 40;
     let mut known = path.to_owned();
     let mut beyond: Vec<OsString> = Vec::new();
     let mut resolved = loop {
         if let Ok(resolved) = known.canonicalize() {
             break resolved;
+        }
+        // A link whose target does not exist yet is that target: terraform creates it there.
+        if links > 0
+            && let (Ok(target), Some(above)) = (known.read_link(), known.parent())
+        {
+            links -= 1;
+            known = above.join(target);
+            continue;
         }
         let Some(last) = known.components().next_back() else {
             break PathBuf::new();
@@ -105,6 +115,19 @@ mod tests {
         std::fs::write(real.join("state"), "").unwrap();
         std::os::unix::fs::symlink("state", real.join("link")).unwrap();
         assert_eq!(resolve(&real.join("link")), real.join("state"));
+    }
+
+    #[test]
+    fn a_link_that_leads_to_nothing_yet_is_what_will_be_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
+        std::fs::create_dir(real.join("inner")).unwrap();
+        for (link, target) in [("inner/one", "../state"), ("two", "inner/one")] {
+            std::os::unix::fs::symlink(target, real.join(link)).unwrap();
+            assert_eq!(resolve(&real.join(link)), real.join("state"), "{link}");
+        }
+        std::os::unix::fs::symlink("circle", real.join("circle")).unwrap();
+        assert_eq!(resolve(&real.join("circle")), real.join("circle"));
     }
 
     proptest! {

@@ -126,3 +126,18 @@ fn not_executable_and_not_found_are_different_errors() {
     let executable = scene.program("second/terraform", "terraform");
     assert_eq!(scene.find(None), Ok(executable));
 }
+
+#[test]
+fn only_a_script_that_calls_tflock_is_taken_for_one() {
+    let scene = Scene::new();
+    for (text, calls) in [
+        ("#!/bin/sh\nexec tflock \"$@\"", true),
+        ("#!/bin/sh\n/usr/bin/tflock apply\n", true),
+        ("tflock", false),
+        ("#!/bin/sh\ncd /tmp/tflock-test-1/x\n", false),
+        ("#!/bin/sh\nTFLOCK_WAIT=1 mytflock\n", false),
+    ] {
+        let script = scene.program("first/terraform", text);
+        assert_eq!(is_script_of_tflock(&script), calls, "{text}");
+    }
+}

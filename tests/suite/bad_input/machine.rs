@@ -46,8 +46,9 @@ fn a_local_directory_that_is_a_file_is_a_configuration_error() {
     let bench = Bench::new();
     bench.workspace.write("file", "");
     for directory in ["file", "file/locks"] {
+        let absolute = bench.workspace.file(directory);
         bench.refuses(
-            |tflock| tflock.arg("plan").env("TFLOCK_LOCAL_DIR", directory),
+            |tflock| tflock.arg("plan").env("TFLOCK_LOCAL_DIR", &absolute),
             &Refusal {
                 code: 78,
                 error: &format!(
@@ -99,4 +100,15 @@ fn a_local_lock_without_any_home_is_a_configuration_error() {
             hint: "set TFLOCK_LOCAL_DIR, or lock in a table with `--table NAME`",
         },
     );
+}
+
+#[test]
+fn a_relative_local_directory_is_refused_because_each_directory_would_have_its_own_locks() {
+    let finished = Bench::new()
+        .tflock()
+        .arg("plan")
+        .env("TFLOCK_LOCAL_DIR", "locks")
+        .run();
+    let finished = finished.ended_with(78);
+    finished.with_stderr("TFLOCK_LOCAL_DIR is `locks`, which is not an absolute path");
 }

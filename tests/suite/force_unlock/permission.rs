@@ -250,3 +250,24 @@ fn an_info_that_is_no_lock_info_can_be_removed() {
     );
     assert_eq!(scene.table.locks(), Vec::<String>::new());
 }
+
+#[test]
+fn the_digest_of_a_state_is_not_a_lock_and_stays() {
+    let scene = LockTable::new();
+    let digest = format!("{LOCK}-md5");
+    scene.table.put(&serde_json::json!({
+        "LockID": { "S": digest },
+        "Digest": { "S": "d41d8cd98f00b204e9800998ecf8427e" },
+    }));
+    let words = ["--lock-id", &digest, "force-unlock", "--yes", "--force"];
+    let refused = scene.tflock(words).run().ended_with(77);
+    let refused = refused
+        .with_stderr("is not a lock: terraform keeps the digest of the state under that name");
+    assert!(
+        refused
+            .stderr
+            .contains(&format!("hint: the lock is `{LOCK}`")),
+        "{refused}"
+    );
+    assert!(scene.table.item(&digest).is_some());
+}

@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
+use crate::support::configuration::Configuration;
 use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::process::Invocation;
 use crate::support::scene::local_locks;
@@ -110,4 +111,27 @@ fn alone_it_prints_its_own_help() {
     let alone = workspace.tflock([]).run().succeeded();
     assert_eq!(alone, workspace.tflock(["--help"]).run());
     assert!(alone.stdout.contains("force-unlock"), "{alone}");
+}
+
+#[test]
+fn a_script_named_terraform_that_calls_tflock_ends_with_an_error() {
+    let workspace = Workspace::with(&Configuration::without_backend().resource("one", "1"));
+    for calls in ["exec", ""] {
+        let script = Script::new()
+            .step(&format!("{calls} {} \"$@\"", env!("CARGO_BIN_EXE_tflock")))
+            .step("exit $?")
+            .install(workspace.home().join("circle"));
+        for arguments in [["fmt", "-check"], ["plan", "-lock=false"]] {
+            let run = workspace
+                .tflock(arguments)
+                .first_on_path(script.directory());
+            let ended = run
+                .within(std::time::Duration::from_secs(30))
+                .run()
+                .ended_with(78);
+            let ended =
+                ended.with_stderr("is a script that calls tflock, which runs that script again");
+            assert!(ended.stderr.contains("--terraform PATH"), "{ended}");
+        }
+    }
 }
