@@ -3,6 +3,7 @@
 //! No store is asked here; errors in the configuration are found before a lock is taken.
 
 mod aws_settings;
+mod deciding;
 mod init_lock;
 mod local;
 mod local_state;
@@ -17,7 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use self::init_lock::{InitLock, InitLocked};
-pub use self::selected::Selected;
+pub use self::selected::{Selected, SelectionFiles};
 pub use self::state::StateRef;
 use crate::cli::{Options, StoreChoice};
 use crate::exit_code;

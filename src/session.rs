@@ -15,6 +15,7 @@ mod holding;
 pub mod reentry;
 mod report;
 mod running;
+mod selection_watch;
 mod taking;
 
 use std::cell::{Cell, RefCell};
@@ -27,8 +28,11 @@ use self::event::SessionEvent;
 use self::holding::Holding;
 use self::reentry::{Lent, Nested};
 use self::report::Reporter;
-use self::running::Running;
-use crate::child::{Command, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError};
+use self::running::{Leaves, Running};
+use self::selection_watch::SelectionWatch;
+use crate::child::{
+    Command, Difference, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError,
+};
 use crate::ci;
 use crate::context::Context;
 use crate::environment::variable;
@@ -124,7 +128,9 @@ pub async fn run_under_lock(
                 ChildLocking::Kept if hands_on_patience => holding::handed_on(spec.patience),
                 locking => locking,
             };
-            return borrowing::run_borrowing(context, &spec, &borrowed, child(locking)).await;
+            let selected = request.selected(&resolved);
+            let child = child(locking);
+            return borrowing::run_borrowing(context, &spec, &borrowed, &selected, child).await;
         }
     }
     // To be kept until the end.
@@ -171,7 +177,9 @@ pub async fn run_under_lock(
         hands_on_patience,
         success_codes: spec.success_codes,
         selection: spec.selection,
+        selection_watch: RefCell::default(),
         selection_changed: Cell::new(false),
+        difference: RefCell::default(),
         patience: spec.patience,
         longer_wait: spec.longer_wait,
     };
@@ -273,8 +281,12 @@ struct Session<'a> {
     /// What is locked, for whoever gives it back if we are killed.
     state: Option<StateRef>,
     selection: Selection,
+    /// The watch over it, from before the last look until terraform has read it.
+    selection_watch: RefCell<Option<SelectionWatch>>,
     /// Whether what was selected changed while the child may have been reading it.
     selection_changed: Cell<bool>,
+    /// How the child's view was seen to differ from what the lock was resolved from.
+    difference: RefCell<Option<Difference>>,
 }
 
 impl Session<'_> {
@@ -299,7 +311,13 @@ impl Session<'_> {
             .map(|loan| lent(loan, run_file.as_ref(), &command));
         reentry::announce(&mut command, locks.held(), lent.as_ref(), &variable);
         let mut running = self
-            .run_child(&command, signals, &mut locks, run_file.as_mut())
+            .run_child(
+                &command,
+                signals,
+                &mut locks,
+                run_file.as_mut(),
+                loan.as_ref(),
+            )
             .await;
         if let Some(loan) = &loan {
             self.wait_for_borrowers(loan, run_file.as_ref(), &mut locks, signals)
@@ -307,7 +325,21 @@ impl Session<'_> {
         }
         self.run_file.replace(run_file);
         self.loan.replace(loan);
-        let (released, asked_to_end) = self.release(&mut locks, signals).await;
+        let is_left_elsewhere = matches!(
+            running,
+            Running::Ended {
+                leaves: Leaves::ProgramElsewhere,
+                ..
+            }
+        );
+        let (released, asked_to_end) = if is_left_elsewhere {
+            for held in locks.held() {
+                self.tell(SessionEvent::LeftElsewhere(held));
+            }
+            (Released::default(), None)
+        } else {
+            self.release(&mut locks, signals).await
+        };
         if let Running::Ended {
             output, witness, ..
         } = &mut running
@@ -402,6 +434,9 @@ impl Session<'_> {
         }
         if locks.gave_up_any() {
             return Err(self.not_kept(outcome));
+        }
+        if let Some(difference) = self.difference.borrow().as_ref() {
+            return Err(self.differs(difference, outcome));
         }
         if self.selection_changed.get() {
             return Err(self.selection_changed_failure(outcome));

@@ -1,6 +1,7 @@
 //! The events that a run reports to the session.
 
 use super::spawn::SpawnError;
+use super::view::Difference;
 use super::{Ending, Process, Signal};
 use crate::system::run_file::Sighting;
 
@@ -25,6 +26,8 @@ pub enum Event {
     Resumed,
     /// New knowledge about whether the program that does the work is a process of this machine.
     Sighted(Sighting),
+    /// The program sees something else than what the lock was resolved from.
+    Differs(Difference),
     /// The child has ended, but these processes have not. Repeated when they change.
     WaitingFor(Vec<Process>),
 }

@@ -1,6 +1,11 @@
 //! Who is left in the child's process group when the child itself has ended.
 
+use std::ffi::OsString;
+use std::io;
+
 use nix::unistd::Pid;
+
+use super::witness::NAME;
 
 use crate::system::process::{self, Stat};
 
@@ -11,6 +16,8 @@ pub struct Process {
     pub id: i32,
     /// Its name as the kernel knows it: at most 15 bytes.
     pub name: String,
+    /// The process that waits for it.
+    pub(super) parent: u32,
 }
 
 /// How the child left its group behind.
@@ -24,20 +31,50 @@ pub(super) enum Left {
     Killed,
 }
 
-/// The living processes in `group`, without the witness. None where there is no /proc.
-pub(super) fn living(group: Pid, witness: Option<Pid>) -> Vec<Process> {
-    let pids = process::all().unwrap_or_default();
-    pids.into_iter()
-        .filter_map(|pid| Stat::read(pid).ok())
-        .filter(|stat| stat.group == group.as_raw() && !stat.has_ended())
+/// The living processes in `group`, without the witnesses; and of the `others`, wherever they are, those that live.
+///
+/// # Errors
+/// A look that failed: then nothing is known.
+pub(super) fn living(group: Pid, others: &[Pid]) -> io::Result<Vec<Process>> {
+    if process::are_hidden() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let mut found = Vec::new();
+    for pid in process::all()? {
+        match Stat::read(pid) {
+            Ok(stat) => found.push(stat),
+            Err(_) if process::existence_of(pid) == process::Existence::Absent => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let is_one = |stat: &Stat| {
+        stat.group == group.as_raw() || others.iter().any(|other| stat.pid == id_of(*other))
+    };
+    let is_ours =
+        |stat: &Stat| stat.pid == std::process::id() || stat.name.as_bytes() == NAME.to_bytes();
+    found.retain(|stat| is_one(stat) && !is_ours(stat) && !stat.has_ended());
+    Ok(found
+        .into_iter()
         .filter_map(|stat| {
-            let id = i32::try_from(stat.pid).ok()?;
-            (Some(Pid::from_raw(id)) != witness).then_some(Process {
-                id,
+            Some(Process {
+                id: i32::try_from(stat.pid).ok()?,
                 name: stat.name,
+                parent: stat.parent,
             })
         })
-        .collect()
+        .collect())
+}
+
+fn id_of(pid: Pid) -> u32 {
+    pid.as_raw().unsigned_abs()
+}
+
+impl Process {
+    /// Whether it has exactly these arguments: then it is the program itself, whatever its name.
+    pub(super) fn has_arguments(&self, arguments: &[OsString]) -> bool {
+        process::command_line(self.id.unsigned_abs())
+            .is_ok_and(|words| process::has_arguments(&words, arguments))
+    }
 }
 
 /// Those that have to be waited for before the lock may go: terraform itself, under a wrapper that ended first, or, if
@@ -47,7 +84,7 @@ pub(super) fn living(group: Pid, witness: Option<Pid>) -> Vec<Process> {
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     looked: bool,
-    told: Vec<Process>,
+    told: Option<Vec<Process>>,
 }
 
 /// Who was found at a look through the group.
@@ -63,22 +100,34 @@ pub(super) enum Found {
 }
 
 impl Leftovers {
-    pub(super) fn look(&mut self, mut living: Vec<Process>, left: Left) -> Found {
+    /// Takes in who lives; `is_program` tells who has exactly the program's arguments. Where nobody can be looked at whoever
+    /// is there is waited for.
+    pub(super) fn look(
+        &mut self,
+        living: io::Result<Vec<Process>>,
+        left: Left,
+        is_program: impl Fn(&Process) -> bool,
+    ) -> Found {
         let first = !std::mem::replace(&mut self.looked, true);
-        if first && !living.is_empty() {
+        let holders = match living {
+            Ok(living) if living.is_empty() => return Found::Nobody,
             // What was forked a moment ago may be about to become something else: terraform, or nothing to wait for.
-            return Found::Somebody { news: None };
-        }
-        living.retain(|process| holds_place(&process.name, left));
-        if living.is_empty() {
-            return Found::Nobody;
-        }
-        let is_new = living != self.told;
+            _ if first => return Found::Somebody { news: None },
+            Ok(mut living) => {
+                living.retain(|process| holds_place(&process.name, left) || is_program(process));
+                if living.is_empty() {
+                    return Found::Nobody;
+                }
+                living
+            }
+            Err(_) => Vec::new(),
+        };
+        let is_new = self.told.as_ref() != Some(&holders);
         if is_new {
-            self.told.clone_from(&living);
+            self.told = Some(holders.clone());
         }
         Found::Somebody {
-            news: is_new.then_some(living),
+            news: is_new.then_some(holders),
         }
     }
 }
@@ -99,6 +148,33 @@ pub(super) fn holds_place(name: &str, left: Left) -> bool {
 mod tests {
     use super::*;
 
+    fn look(leftovers: &mut Leftovers, living: Vec<Process>) -> Found {
+        leftovers.look(Ok(living), Left::Orderly, |_| false)
+    }
+
+    #[test]
+    fn whoever_has_the_arguments_is_waited_for_and_whoever_is_there_where_nobody_can_be_looked_at()
+    {
+        let process = Process {
+            id: 7,
+            name: ".terraform-wrap".to_owned(),
+            parent: 1,
+        };
+        let mut leftovers = Leftovers::default();
+        for news in [None, Some(vec![process.clone()])] {
+            let found = leftovers.look(Ok(vec![process.clone()]), Left::Orderly, |_| true);
+            assert_eq!(found, Found::Somebody { news });
+        }
+        let failed = || Err(io::Error::from(io::ErrorKind::NotFound));
+        let found = leftovers.look(failed(), Left::Orderly, |_| false);
+        assert_eq!(
+            found,
+            Found::Somebody {
+                news: Some(Vec::new())
+            }
+        );
+    }
+
     #[test]
     fn terraform_holds_its_place_and_daemons_do_not() {
         for name in ["terraform", "tofu", "terraform_1.11."] {
@@ -117,24 +193,25 @@ mod tests {
             vec![Process {
                 id: 7,
                 name: name.to_owned(),
+                parent: 1,
             }]
         };
         let mut leftovers = Leftovers::default();
         assert_eq!(
-            leftovers.look(named("sh"), Left::Orderly),
+            look(&mut leftovers, named("sh")),
             Found::Somebody { news: None }
         );
         assert_eq!(
-            leftovers.look(named("terraform"), Left::Orderly),
+            look(&mut leftovers, named("terraform")),
             Found::Somebody {
                 news: Some(named("terraform"))
             }
         );
         assert_eq!(
-            leftovers.look(named("terraform"), Left::Orderly),
+            look(&mut leftovers, named("terraform")),
             Found::Somebody { news: None }
         );
-        assert_eq!(leftovers.look(Vec::new(), Left::Orderly), Found::Nobody);
+        assert_eq!(look(&mut leftovers, Vec::new()), Found::Nobody);
     }
 
     #[test]
@@ -142,19 +219,32 @@ mod tests {
         let daemon = vec![Process {
             id: 7,
             name: "nginx".to_owned(),
+            parent: 1,
         }];
         let mut leftovers = Leftovers::default();
         assert_eq!(
-            leftovers.look(daemon.clone(), Left::Orderly),
+            look(&mut leftovers, daemon.clone()),
             Found::Somebody { news: None }
         );
-        assert_eq!(leftovers.look(daemon, Left::Orderly), Found::Nobody);
+        assert_eq!(look(&mut leftovers, daemon), Found::Nobody);
     }
 
     #[test]
-    fn our_own_process_is_found_alive_in_its_group() {
+    fn whoever_lives_in_a_group_is_found() {
         let own = i32::try_from(std::process::id()).unwrap();
-        let found = living(nix::unistd::getpgrp(), None);
-        assert!(found.iter().any(|process| process.id == own), "{found:?}");
+        // Our own process is left out, and what it starts is not.
+        let mut sleep = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let found = living(nix::unistd::getpgrp(), &[]).unwrap();
+        let started = i32::try_from(sleep.id()).unwrap();
+        sleep.kill().unwrap();
+        sleep.wait().unwrap();
+        assert!(
+            found.iter().any(|process| process.id == started),
+            "{found:?}"
+        );
+        assert!(found.iter().all(|process| process.id != own), "{found:?}");
     }
 }

@@ -9,19 +9,19 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use nix::sys::signal::Signal as Number;
+use nix::sys::signal::{Signal as Number, kill};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep_until};
 
 use super::bequest::Bequest;
 use super::ending::wait_for;
 use super::event::{Event, Reached, StartError};
-use super::group::{self, Found, Left, Leftovers};
+use super::group::{self, Found, Left, Leftovers, Process};
 use super::job::Job;
 use super::output::{self, Output};
 use super::policy::{Action, Phase, Place, decide};
 use super::request::{Request, SETTLING};
-use super::sighting::Watch;
+use super::sighting::{News, Watch, Worker};
 use super::spawn::{Command, WaitFor, spawn};
 use super::terminal::{HandOver, Terminal};
 use super::witness::{Duty, Witness};
@@ -65,6 +65,8 @@ pub struct Run<'signals> {
     output: Output,
     state: State,
     request: Request,
+    /// Whether we have asked it to stop.
+    was_asked: bool,
     /// When somebody else has to ask the child to stop.
     limit: Option<Instant>,
     events: VecDeque<Event>,
@@ -133,6 +135,7 @@ impl<'signals> Run<'signals> {
             output,
             state: State::Running,
             request: Request::None,
+            was_asked: false,
             limit: None,
             events: VecDeque::new(),
         })
@@ -145,9 +148,40 @@ impl<'signals> Run<'signals> {
     }
 
     /// Whether the program that does the work has been seen, as far as is known now.
-    #[must_use]
     pub fn sighting(&mut self) -> Sighting {
+        let news = self.sighting.look(Instant::now());
+        self.tell_sighted(news);
         self.sighting.current()
+    }
+
+    /// Whether the child, which has ended, was the client of a program that may still be at work somewhere else: it died of a
+    /// signal that nobody has sent through us, and the program was never seen here.
+    #[must_use]
+    pub fn left_a_program_elsewhere(&self) -> bool {
+        let State::Over(Ending::Signalled(signal)) = self.state else {
+            return false;
+        };
+        let is_asked_for = self.was_asked && signal.0 == self.stop as i32;
+        !is_asked_for && self.sighting.current() == Sighting::Unseen
+    }
+
+    /// Who works now: a look at once.
+    pub fn worker(&mut self) -> Worker {
+        let (worker, news) = self.sighting.look_now();
+        self.tell_sighted(news);
+        worker
+    }
+
+    /// The program has read all that decides on the lock: what looks like it from now on is something that it has started.
+    pub fn compare_no_more(&mut self) {
+        self.sighting.compare_no_more();
+    }
+
+    fn tell_sighted(&mut self, news: Vec<News>) {
+        self.events.extend(news.into_iter().map(|news| match news {
+            News::Sighted(sighting) => Event::Sighted(sighting),
+            News::Differs(difference) => Event::Differs(difference),
+        }));
     }
 
     /// Asks the child to stop, because the lock was lost: the one request, unless it was made already.
@@ -311,7 +345,12 @@ impl<'signals> Run<'signals> {
     }
 
     fn ask(&mut self) {
+        self.was_asked = true;
         self.job.send(self.stop);
+        for program in self.sighting.outside() {
+            // Fails if it has ended meanwhile.
+            let _ = kill(program, self.stop);
+        }
         // Stopped it would not hear it.
         self.job.hurry();
         self.request = Request::Made { at: Instant::now() };
@@ -331,10 +370,9 @@ impl<'signals> Run<'signals> {
         if self.job.continue_at.is_some_and(|at| at <= now) {
             self.job.resume();
         }
-        if matches!(self.state, State::Running)
-            && let Some(sighting) = self.sighting.look(now)
-        {
-            self.events.push_back(Event::Sighted(sighting));
+        if matches!(self.state, State::Running) {
+            let news = self.sighting.look(now);
+            self.tell_sighted(news);
         }
         match &mut self.state {
             State::Group { look_at, .. } if *look_at <= now => self.look_for_holders(),
@@ -396,11 +434,15 @@ impl<'signals> Run<'signals> {
             (Ending::Exited(_), WaitFor::All) => Left::Relying,
             (Ending::Exited(_), WaitFor::Terraform) => Left::Orderly,
         };
+        let outside: Vec<Pid> = self.sighting.outside().collect();
         let living = match &self.witness {
-            Some(witness) if witness.is_alone_in(self.child) => Vec::new(),
-            witness => group::living(self.child, witness.as_ref().map(Witness::id)),
+            Some(witness) if witness.is_alone_in(self.child) && outside.is_empty() => {
+                Ok(Vec::new())
+            }
+            _ => group::living(self.child, &outside),
         };
-        if let Found::Somebody { news } = leftovers.look(living, left) {
+        let is_program = |process: &Process| self.sighting.is_the_program(process);
+        if let Found::Somebody { news } = leftovers.look(living, left, is_program) {
             *look_at = Instant::now() + LOOK_EVERY;
             self.events.extend(news.map(Event::WaitingFor));
             return;

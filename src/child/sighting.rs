@@ -4,28 +4,49 @@
 //! terraform's. The program counts as seen once a process has exactly the arguments that it was to get, whatever its name: a
 //! version manager becomes it sooner or later. A script counts as the program itself, as long as nothing else works for it.
 //! What was just started has these arguments, be it the program or a script: later looks tell what came of it.
+//!
+//! As soon as it is there, what it sees is compared with what tflock went by. That happens beside the run, never before its
+//! start.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
+use super::group::Process;
 use super::spawn::{Command, WaitFor};
+use super::view::{Compared, Difference, Expected};
 use crate::system::process::{self, Stat};
 use crate::system::run_file::Sighting;
 
 /// When it is looked for after the start. Then every so often, until it has been seen.
-const LOOKS: [Duration; 5] = [
+const LOOKS: [Duration; 12] = [
     Duration::from_millis(20),
+    Duration::from_millis(60),
     Duration::from_millis(100),
+    Duration::from_millis(200),
     Duration::from_millis(300),
+    Duration::from_millis(500),
+    Duration::from_millis(750),
     Duration::from_secs(1),
+    Duration::from_millis(1_500),
+    Duration::from_secs(2),
+    Duration::from_millis(2_500),
     Duration::from_secs(3),
 ];
 
-/// How often it is looked for after that.
+/// How often it is looked for after that: where what it sees has to be compared, and where not.
+const COMPARE_EVERY: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// What was started may look like the program and start the real one: when it is looked whether it did.
+const LOOKS_BEHIND_IT: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+];
 
 /// How long a program must have been at work for a script to count as more than a step of it, in clock ticks.
 const STEP: u64 = 25;
@@ -36,10 +57,23 @@ pub(super) struct Watch {
     child: Pid,
     program: OsString,
     arguments: Vec<OsString>,
+    expected: Option<Expected>,
     started: Instant,
     looks: usize,
+    looks_behind: usize,
     next: Option<Instant>,
     current: Sighting,
+    has_met_program: bool,
+    /// Programs that have left the child's group, as `setsid` makes them.
+    outside: BTreeSet<u32>,
+}
+
+/// What a look has brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    Sighted(Sighting),
+    /// The program sees something else than what was gone by.
+    Differs(Difference),
 }
 
 impl Watch {
@@ -50,10 +84,14 @@ impl Watch {
             child,
             program: command.program.clone(),
             arguments: command.arguments.clone(),
+            expected: Expected::of(command),
             started,
             looks: 0,
+            looks_behind: 0,
             next: Some(started),
             current: Sighting::Seen,
+            has_met_program: false,
+            outside: BTreeSet::new(),
         };
         if command.wait_for == WaitFor::All {
             // Any program, which is itself what works under the lock.
@@ -62,9 +100,8 @@ impl Watch {
         watch
     }
 
-    /// What is known now, after a look if it is time for one.
-    pub(super) fn current(&mut self) -> Sighting {
-        self.look(Instant::now());
+    /// What is known now.
+    pub(super) fn current(&self) -> Sighting {
         self.current
     }
 
@@ -73,70 +110,208 @@ impl Watch {
         self.next
     }
 
-    /// Looks, if it is time; returns what has changed.
-    pub(super) fn look(&mut self, now: Instant) -> Option<Sighting> {
+    /// Looks, if it is time; returns what is new.
+    pub(super) fn look(&mut self, now: Instant) -> Vec<News> {
         if self.next.is_none_or(|next| next > now) {
-            return None;
+            return Vec::new();
+        }
+        let depth = if self.looks_behind == 0 {
+            Depth::First
+        } else {
+            Depth::Behind
+        };
+        let found = self.find(depth);
+        self.next = self.next_look(&found, now);
+        self.take_in(&found)
+    }
+
+    /// Looks at once, because something tells that the program may be there; returns who works, and what is new.
+    pub(super) fn look_now(&mut self) -> (Worker, Vec<News>) {
+        let found = self.find(Depth::First);
+        let news = self.take_in(&found);
+        (found.worker, news)
+    }
+
+    /// The programs with exactly our arguments that are not in the child's group, and do not get what that is sent.
+    pub(super) fn outside(&self) -> impl Iterator<Item = Pid> {
+        let pids = self.outside.iter().filter(|&&pid| self.is_program(pid));
+        pids.filter_map(|&pid| Some(Pid::from_raw(i32::try_from(pid).ok()?)))
+    }
+
+    /// It has read all that decides, and what looks like it from now on is something that it has started itself.
+    pub(super) fn compare_no_more(&mut self) {
+        self.expected = None;
+    }
+
+    fn next_look(&mut self, found: &Found, now: Instant) -> Option<Instant> {
+        let is_settled = found.worker == Worker::Program && !found.is_undecided;
+        if is_settled {
+            self.expected.as_ref()?;
+            let after = LOOKS_BEHIND_IT.get(self.looks_behind)?;
+            self.looks_behind += 1;
+            return Some((self.started + *after).max(now + LOOKS[0]));
         }
         let pause = LOOKS.get(self.looks).map(|after| self.started + *after);
         self.looks += 1;
-        self.next = Some(pause.unwrap_or(now + LOOK_EVERY));
+        let every = match self.expected {
+            Some(_) => COMPARE_EVERY,
+            None => LOOK_EVERY,
+        };
+        Some(pause.unwrap_or(now + every))
+    }
+
+    fn take_in(&mut self, found: &Found) -> Vec<News> {
+        self.outside.extend(&found.outside);
         let before = self.current;
-        match self.who_works() {
-            Worker::Program => {
-                self.next = None;
-                self.current = Sighting::Seen;
-            }
-            Worker::Script => self.current = Sighting::Seen,
+        match found.worker {
+            Worker::Program | Worker::Script => self.current = Sighting::Seen,
+            // Whoever it is, the program has been there.
+            Worker::Unknown if self.has_met_program => {}
             Worker::Unknown => self.current = Sighting::Unseen,
             Worker::Ended => {}
         }
-        (self.current != before).then_some(self.current)
+        self.has_met_program |= found.worker == Worker::Program;
+        let mut news = Vec::new();
+        if self.current != before {
+            news.push(News::Sighted(self.current));
+        }
+        if let Some(difference) = &found.difference {
+            // Once is enough.
+            self.expected = None;
+            news.push(News::Differs(difference.clone()));
+        }
+        news
     }
 
-    fn who_works(&self) -> Worker {
-        let is_program = |pid: u32| {
-            process::command_line(pid)
-                .is_ok_and(|words| process::has_arguments(&words, &self.arguments))
+    fn find(&self, depth: Depth) -> Found {
+        let mut found = Found {
+            worker: Worker::Unknown,
+            difference: None,
+            is_undecided: false,
+            outside: Vec::new(),
         };
         let child = self.child.as_raw().unsigned_abs();
-        if is_program(child) {
-            return Worker::Program;
+        let child_is_program = self.is_program(child);
+        if child_is_program {
+            found.take_program(self.expected.as_ref(), child);
+            if self.expected.is_none() || found.difference.is_some() || depth == Depth::First {
+                return found;
+            }
         }
         // Its subshells look like it.
         let is_script = |pid: u32| {
             process::command_line(pid)
                 .is_ok_and(|words| process::interprets(&words, &self.program, &self.arguments))
         };
-        let Ok(pids) = process::all() else {
-            return Worker::Unknown;
+        let Ok(mut pids) = process::all() else {
+            return found;
         };
-        let now = ticks_since_boot();
-        let group = pids
-            .into_iter()
-            .filter(|&pid| pid != child)
-            .filter_map(|pid| Stat::read(pid).ok())
-            .filter(|stat| stat.group == self.child.as_raw() && !stat.has_ended());
+        if child_is_program {
+            // Whatever it has started is younger, and all the others need not be read.
+            pids.retain(|&pid| pid > child);
+        }
+        let now = process::ticks_since_boot();
+        let of_child = OfChild::among(pids, self.child);
         let mut others = false;
-        for stat in group {
-            if is_program(stat.pid) {
-                return Worker::Program;
+        for stat in of_child.living() {
+            if self.is_program(stat.pid) {
+                found.take_program(self.expected.as_ref(), stat.pid);
+                if stat.group != self.child.as_raw() {
+                    found.outside.push(stat.pid);
+                }
+                continue;
             }
             let is_step = now <= stat.start_time + STEP;
-            others |= !(is_step || process::is_same_program(stat.pid) || is_script(stat.pid));
+            others |= stat.group == self.child.as_raw()
+                && !(is_step || process::is_same_program(stat.pid) || is_script(stat.pid));
         }
-        if !others && Stat::read(child).is_ok_and(|stat| stat.has_ended()) {
+        if found.worker == Worker::Program {
+            return found;
+        }
+        found.worker = if !others && Stat::read(child).is_ok_and(|stat| stat.has_ended()) {
             Worker::Ended
         } else if !others && is_script(child) {
             Worker::Script
         } else {
             Worker::Unknown
+        };
+        found
+    }
+
+    /// Whether it has exactly our arguments, whatever its name. Of a program of `exec` only the first is.
+    pub(super) fn is_the_program(&self, process: &Process) -> bool {
+        process.has_arguments(&self.arguments)
+    }
+
+    fn is_program(&self, pid: u32) -> bool {
+        process::command_line(pid)
+            .is_ok_and(|words| process::has_arguments(&words, &self.arguments))
+    }
+}
+
+/// How far to look where the child itself looks like the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// It is the first of them.
+    First,
+    /// It may have started the real one.
+    Behind,
+}
+
+/// What a look has found.
+struct Found {
+    worker: Worker,
+    difference: Option<Difference>,
+    /// Whether somebody has to be compared again.
+    is_undecided: bool,
+    outside: Vec<u32>,
+}
+
+impl Found {
+    fn take_program(&mut self, expected: Option<&Expected>, pid: u32) {
+        self.worker = Worker::Program;
+        match expected.map(|expected| expected.compare(pid)) {
+            Some(Compared::Different(difference)) => {
+                self.difference.get_or_insert(difference);
+            }
+            Some(Compared::NotYet) => self.is_undecided = true,
+            Some(Compared::Same) | None => {}
         }
     }
 }
 
+/// The child's group and all that descend from it, wherever they have gone, but for the child itself.
+struct OfChild(Vec<Stat>);
+
+impl OfChild {
+    fn among(pids: Vec<u32>, child: Pid) -> Self {
+        let all = pids.into_iter().filter_map(|pid| Stat::read(pid).ok());
+        let all: Vec<Stat> = all.collect();
+        let child_pid = child.as_raw().unsigned_abs();
+        let mut family = BTreeSet::from([child_pid]);
+        loop {
+            let before = family.len();
+            let descendants = all.iter().filter(|stat| family.contains(&stat.parent));
+            let descendants: Vec<u32> = descendants.map(|stat| stat.pid).collect();
+            family.extend(descendants);
+            if family.len() == before {
+                break;
+            }
+        }
+        let is_of_child = |stat: &Stat| {
+            stat.pid != child_pid && (stat.group == child.as_raw() || family.contains(&stat.pid))
+        };
+        Self(all.into_iter().filter(is_of_child).collect())
+    }
+
+    fn living(&self) -> impl Iterator<Item = &Stat> {
+        self.0.iter().filter(|stat| !stat.has_ended())
+    }
+}
+
 /// Who works under the lock.
-enum Worker {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worker {
     /// A process with exactly our arguments.
     Program,
     /// A script of that name, by itself.
@@ -145,14 +320,4 @@ enum Worker {
     Unknown,
     /// Nobody any more.
     Ended,
-}
-
-fn ticks_since_boot() -> u64 {
-    #[cfg(target_os = "linux")]
-    let clock = nix::time::ClockId::CLOCK_BOOTTIME;
-    #[cfg(not(target_os = "linux"))]
-    let clock = nix::time::ClockId::CLOCK_MONOTONIC;
-    let since = clock.now().map_or(Duration::ZERO, Duration::from);
-    // `/proc` counts in hundredths on every architecture that Rust's standard library runs on.
-    u64::try_from(since.as_millis() / 10).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,7 @@
 //! Starts the child: in a process group of its own, in the foreground if we can give it the terminal, and otherwise
 //! with everything as tflock inherited it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -17,6 +18,7 @@ use nix::unistd::Pid;
 use super::inherited::Inherited;
 use super::output::Output;
 use super::terminal::{self, HandOver, Terminal};
+use super::view::View;
 
 /// Which leftover processes to wait for after the child has exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct Command {
     pub hand_over: HandOver,
     /// Its working directory; tflock's own if `None`.
     pub directory: Option<PathBuf>,
+    /// What it has to see as we saw it; `None` for a program that may see what it wants.
+    pub view: Option<View>,
 }
 
 impl Command {
@@ -54,19 +58,35 @@ impl Command {
             wait_for: WaitFor::Terraform,
             hand_over: HandOver::AtOnce,
             directory: None,
+            view: None,
         }
     }
 
     pub(super) fn to_std(&self) -> process::Command {
         let mut command = process::Command::new(&self.program);
         command.args(&self.arguments);
-        for (name, value) in &self.environment {
-            command.env(name, value);
+        if !self.environment.is_empty() {
+            command.env_clear().envs(self.whole_environment());
         }
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
         command
+    }
+
+    /// The whole environment of the program. If a variable is set twice, the first counts, for us as for Go, and the program
+    /// gets that one: the standard library would pass on the last.
+    pub(super) fn whole_environment(&self) -> Vec<(OsString, OsString)> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "all of it is handed on, and nothing is read"
+        )]
+        let inherited = std::env::vars_os();
+        let set = self.environment.iter().rev().cloned();
+        let mut seen = BTreeSet::new();
+        set.chain(inherited)
+            .filter(|(name, _)| seen.insert(name.clone()))
+            .collect()
     }
 
     pub(super) fn error(&self, source: io::Error) -> SpawnError {

@@ -126,10 +126,6 @@ impl Witness {
         Ok(witness)
     }
 
-    pub(super) fn id(&self) -> Pid {
-        self.id
-    }
-
     /// Whether the group is otherwise empty; avoids looking through all processes of the machine.
     pub(super) fn is_alone_in(&self, group: Pid) -> bool {
         let stepped_aside = setpgid(self.id, self.id).is_ok();

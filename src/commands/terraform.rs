@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::child::{Command, HandOver};
+use crate::child::{Command, HandOver, View};
 use crate::cli::{Expiry, Misplaced, misplaced_option};
 use crate::context::{Context, block_on};
 use crate::environment::variable;
@@ -83,6 +83,7 @@ async fn locked(
         command: Some(command),
     };
     let resolved = resolve::find(request).await?;
+    let deciding = resolved.deciding_variables(&request)?;
     let child = |locking| {
         let mut child = Command::new(program);
         child.environment = context.variables_of(program);
@@ -103,6 +104,10 @@ async fn locked(
             child.environment.extend(changed);
         }
         child.arguments = context.with_chdir(arguments);
+        child.view = Some(View {
+            directory: directory.clone(),
+            variables: deciding.clone(),
+        });
         child
     };
     let promised = match (context.options.expire_after, command.effect) {

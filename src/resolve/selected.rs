@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::state::StateRef;
 use super::{LockRequest, ResolvedLock};
+use crate::environment::non_empty;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::terraform::backend::{Backend, BackendRecordError, read_record};
+use crate::terraform::backend::{Backend, BackendRecordError, data_directory, read_record};
 use crate::terraform::configuration::Declared;
 use crate::terraform::plan_file::{PlanFileError, PlannedBackend, read_plan_file};
 use crate::terraform::workspace::{Workspace, selected_workspace};
@@ -28,7 +29,57 @@ struct AtFirst {
     workspace: Workspace,
 }
 
+/// Where what is selected is read from.
+#[derive(Clone, Debug)]
+pub struct SelectionFiles {
+    /// Where terraform works.
+    pub directory: PathBuf,
+    /// Its data directory, which may be missing.
+    pub data_directory: PathBuf,
+    /// Whether terraform reads the backend from the record: a saved plan has one of its own.
+    pub reads_record: bool,
+    /// Whether it reads the workspace from its file, and not from `TF_WORKSPACE`.
+    pub reads_workspace: bool,
+}
+
+impl SelectionFiles {
+    /// The name of the backend record.
+    pub const RECORD: &str = "terraform.tfstate";
+    /// The name of the file that says which workspace is selected.
+    pub const WORKSPACE: &str = "environment";
+
+    /// The backend record.
+    #[must_use]
+    pub fn record(&self) -> PathBuf {
+        self.data_directory.join(Self::RECORD)
+    }
+
+    /// The file of the workspace.
+    #[must_use]
+    pub fn workspace(&self) -> PathBuf {
+        self.data_directory.join(Self::WORKSPACE)
+    }
+
+    /// Whether whatever is done to the files is done in the data directory.
+    #[must_use]
+    pub fn can_be_watched(&self) -> bool {
+        !self.record().is_symlink() && !self.workspace().is_symlink()
+    }
+}
+
 impl Selected {
+    /// Where it is read from.
+    #[must_use]
+    pub fn files(&self) -> SelectionFiles {
+        let reading = &self.0.reading;
+        SelectionFiles {
+            directory: reading.directory.clone(),
+            data_directory: data_directory(&reading.directory, &reading.environment),
+            reads_record: reading.plan_file.is_none(),
+            reads_workspace: non_empty(&reading.environment, "TF_WORKSPACE").is_none(),
+        }
+    }
+
     /// Whether it is still what terraform would use; `None` if that cannot be read in time. Uses a thread of its own,
     /// so that a hanging file system blocks nothing.
     pub async fn is_unchanged(&self) -> Option<bool> {

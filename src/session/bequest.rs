@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::event::SessionEvent;
 use super::report::tell_left;
 use super::{Outcome, Session};
-use crate::child::{Bequest, Inheritance, WaitFor, outlast};
+use crate::child::{Bequest, Command as Program, Inheritance, WaitFor, outlast};
 use crate::cli::{self, Command};
 use crate::context::{Context, block_on};
 use crate::environment::{command_line, variable};
@@ -31,7 +32,8 @@ use crate::lock::record::LockId;
 use crate::lock::store::{Identity, Store, StoreError};
 use crate::resolve::{self, LockRequest, ResolvedLock, StateRef};
 use crate::shim;
-use crate::system::run_file::{self, Place};
+use crate::system::run_file::lent::{self, Asked, Loan, Turn};
+use crate::system::run_file::{self, Place, Sighting};
 use crate::terraform::command::{Classified, classify};
 use crate::ui::{Prompts, Ui, Verbosity};
 
@@ -51,6 +53,10 @@ struct Will {
     places: Vec<Left>,
     /// Whether all that the child started has to end.
     waits_for_all: bool,
+    /// How the lock is lent, if it is.
+    loan: Option<PathBuf>,
+    /// The child's own, by which it is known under any name.
+    arguments: Vec<Vec<u8>>,
 }
 
 /// What is left in one place.
@@ -63,13 +69,24 @@ struct Left {
 impl Session<'_> {
     /// What the witness of the child gets, who gives back what `locks` holds. Without it a killed run's lock stays until it
     /// is proven dead.
-    pub(super) fn bequest(&self, locks: &HeldLocks, wait_for: WaitFor) -> Option<Bequest> {
+    pub(super) fn bequest(
+        &self,
+        locks: &HeldLocks,
+        command: &Program,
+        loan: Option<&Loan>,
+    ) -> Option<Bequest> {
         let will = Will {
             words: command_line().map(OsString::into_vec).collect(),
             state: self.state.clone()?,
             lock_id: self.claim.info.id.clone(),
             places: locks.held().map(Left::in_place_of).collect(),
-            waits_for_all: wait_for == WaitFor::All,
+            waits_for_all: command.wait_for == WaitFor::All,
+            loan: loan.map(|loan| loan.path().to_owned()),
+            arguments: command
+                .arguments
+                .iter()
+                .map(|word| word.clone().into_vec())
+                .collect(),
         };
         if will.places.is_empty() {
             return None;
@@ -171,14 +188,48 @@ async fn release(
     } else {
         outlast_group(group, will).await?;
     }
+    // From here on nobody can borrow it, whatever was left behind.
+    let turn = take_back(will).await?;
+    let sighting = runs
+        .as_ref()
+        .and_then(|runs| run_file::sighting_of(runs, &will.lock_id.0).ok());
+    if sighting == Some(Sighting::Unseen) {
+        return Err(Failure::new(
+            exit_code::NOT_RELEASED,
+            "terraform was never seen on this machine, and may still be at work where its client has started it",
+        ));
+    }
     let host: Rc<dyn Host> = Rc::new(context.machine());
     let resolved = find(will, context, command, host.as_ref()).await?;
     let is_free = release_places(will, context, resolved, &host).await?;
     if is_free && let Some(runs) = &runs {
         run_file::remove(runs, &will.lock_id.0);
     }
-    drop(place);
+    if let (true, Some(loan)) = (is_free, &will.loan) {
+        lent::remove(loan);
+    }
+    drop((place, turn));
     Ok(is_free)
+}
+
+/// The turn at what was lent, for good, once nobody else has it.
+async fn take_back(will: &Will) -> Result<Option<Turn>, Failure> {
+    let Some(loan) = &will.loan else {
+        return Ok(None);
+    };
+    loop {
+        match Turn::ask(loan) {
+            Ok(Asked::Got(turn)) => return Ok(Some(turn)),
+            Ok(Asked::Ended) => return Ok(None),
+            Ok(Asked::Taken(_)) => tokio::time::sleep(LOOK_EVERY).await,
+            Err(error) => {
+                return Err(Failure::new(
+                    exit_code::NOT_RELEASED,
+                    format!("it cannot be told whether a terraform still runs under it: {error}"),
+                ));
+            }
+        }
+    }
 }
 
 async fn outlast_group(group: Option<Pid>, will: &Will) -> Result<(), Failure> {
@@ -190,7 +241,9 @@ async fn outlast_group(group: Option<Pid>, will: &Will) -> Result<(), Failure> {
     } else {
         WaitFor::Terraform
     };
-    outlast(group, wait_for).await.map_err(|error| {
+    let arguments = will.arguments.iter().cloned().map(OsString::from_vec);
+    let arguments: Vec<OsString> = arguments.collect();
+    outlast(group, wait_for, &arguments).await.map_err(|error| {
         Failure::new(
             exit_code::NOT_RELEASED,
             format!("it cannot be told what still runs under it: {error}"),

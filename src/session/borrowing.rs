@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::holding::selects_another;
 use super::reentry::{self, Borrowed, Lent};
-use super::{Lending, Outcome, RunSpec};
+use super::{Lending, Outcome, RunSpec, Selection};
 use crate::child::Command;
 use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Patience, PatienceSaid};
+use crate::resolve::Selected;
 use crate::system::process::Named;
 use crate::system::run_file::lent::{Asked, Turn};
 use crate::terraform::duration::format_duration;
@@ -32,12 +34,19 @@ pub(super) async fn run_borrowing(
     context: &Context,
     spec: &RunSpec,
     borrowed: &Borrowed,
+    selected: &Selected,
     mut child: Command,
 ) -> Result<Outcome, Failure> {
     let mut turns = Vec::new();
     if spec.lending == Lending::Nothing {
         for lent in &borrowed.from {
             turns.extend(turn(context, spec, lent).await?);
+        }
+        // The wait may have been long, and from here on nobody is left to look.
+        if spec.selection == Selection::AtStart && selected.is_unchanged().await == Some(false) {
+            return Err(selects_another(
+                "the backend or the workspace was changed while the lock was waited for",
+            ));
         }
         reentry::announce_borrowed(&mut child, &borrowed.from, &variable);
     }

@@ -2,8 +2,9 @@
 //! listens there.
 
 use super::Session;
-use crate::child::{Command, Event, SignalNumber};
+use crate::child::{Command, Difference, Event, SignalNumber};
 use crate::lock::acquire::{AcquireError, Observed};
+use crate::lock::held_lock::HeldLock;
 use crate::lock::held_locks::{Loss, NotReleased};
 use crate::lock::record::LockId;
 use crate::lock::store::{Store, StoreError};
@@ -51,6 +52,8 @@ pub(super) enum SessionEvent<'a> {
     },
     /// Another workspace or backend was selected while terraform was starting.
     SelectionChanged,
+    /// The child's view differs from what the lock was resolved from.
+    Differs(&'a Difference),
     /// The child was asked to stop, for what was told just before.
     Stopping(&'a Command),
     /// The lock is kept for those who still run under it.
@@ -62,6 +65,8 @@ pub(super) enum SessionEvent<'a> {
     ReleasingAgain(&'a StoreError),
     /// A signal has to wait for the release.
     DelayedByRelease(SignalNumber),
+    /// The lock is kept for a terraform that may be at work on another machine.
+    LeftElsewhere(&'a HeldLock),
     /// The lock is left behind.
     NotReleased(&'a NotReleased),
 }
@@ -71,7 +76,7 @@ impl Session<'_> {
     pub(super) fn tell(&self, event: SessionEvent<'_>) {
         if matches!(
             event,
-            SessionEvent::MayBeLeft | SessionEvent::NotReleased(_)
+            SessionEvent::MayBeLeft | SessionEvent::LeftElsewhere(_) | SessionEvent::NotReleased(_)
         ) {
             self.may_be_left.set(true);
         }

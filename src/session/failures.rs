@@ -1,6 +1,7 @@
 //! How a session fails, with the command to type next.
 
 use super::{Outcome, Session};
+use crate::child::Difference;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
@@ -66,6 +67,29 @@ impl Session<'_> {
         .hint(format!(
             "see what is selected with `{selected}`, then run `{look}` and read it"
         ))
+    }
+
+    pub(super) fn differs(&self, difference: &Difference, outcome: Outcome) -> Failure {
+        let ending = ending(outcome);
+        let program = self.context.command_line("--terraform PATH");
+        let (what, before) = match difference {
+            Difference::Variable(name) => (
+                format!("sets `{name}`"),
+                format!("set `{name}` before calling tflock"),
+            ),
+            Difference::Directory(_) => (
+                "changes the directory".to_owned(),
+                "go there before calling tflock".to_owned(),
+            ),
+        };
+        Failure::new(
+            exit_code::CONFIGURATION,
+            format!(
+                "the `terraform` on PATH {what} and then runs the real one ({ending}): it may have worked on a state that \
+                 was not locked"
+            ),
+        )
+        .hint(format!("{before}, or name the real terraform: `{program} …`"))
     }
 
     /// The promise ended before the child did; whether anybody took the lock is unknown.

@@ -4,9 +4,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Session;
 use super::event::SessionEvent;
+use super::selection_watch::SelectionWatch;
 use super::taking::{NoUse, Taking, Wanted};
+use super::{Selection, Session};
 use crate::child::{Signal, Signals};
 use crate::exit_code;
 use crate::failure::Failure;
@@ -71,6 +72,12 @@ fn waiting_itself(patience: Patience) -> ChildLocking {
         Patience::For(left) => ChildLocking::KeptWaiting(left),
         Patience::Forever => ChildLocking::KeptWaiting(FOR_EVER),
     }
+}
+
+/// terraform would work on something else by now.
+pub(super) fn selects_another(message: &str) -> Failure {
+    Failure::new(exit_code::CONFIGURATION, message)
+        .hint("see what is selected with `tflock workspace show`, then run it again")
 }
 
 impl Session<'_> {
@@ -225,15 +232,19 @@ impl Session<'_> {
     /// # Errors
     /// If terraform would work on something else by now.
     async fn still_wanted(&self) -> Result<(), Failure> {
-        let message = match self.is_unchanged().await {
-            Some(true) => return Ok(()),
-            Some(false) => {
-                "the backend or the workspace was changed while the lock was being taken"
-            }
-            None => "the backend and the workspace could not be read again once the lock was taken",
-        };
-        Err(Failure::new(exit_code::CONFIGURATION, message)
-            .hint("see what is selected with `tflock workspace show`, then run it again"))
+        if let (Some(selected), Selection::AtStart) = (&self.selected, self.selection) {
+            self.selection_watch
+                .replace(Some(SelectionWatch::new(selected.clone())));
+        }
+        match self.is_unchanged().await {
+            Some(true) => Ok(()),
+            Some(false) => Err(selects_another(
+                "the backend or the workspace was changed while the lock was being taken",
+            )),
+            None => Err(selects_another(
+                "the backend and the workspace could not be read again once the lock was taken",
+            )),
+        }
     }
 
     /// Whether what is locked is still what terraform would work on; `None` if that cannot be told.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::event::SessionEvent;
-use crate::child::{Command, Event};
+use crate::child::{Command, Difference, Event};
 use crate::context::Context;
 use crate::lock::acquire::Observed;
 use crate::lock::held_locks::{Loss, NotReleased, Promise};
@@ -84,6 +84,7 @@ impl Reporter<'_> {
                 "the backend or the workspace was changed while terraform was starting: it may work on a state that is \
                  not locked",
             ),
+            SessionEvent::Differs(difference) => ui.warning(&differs(difference)),
             SessionEvent::Stopping(command) => self.stopping(command),
             SessionEvent::Borrowed(borrowers) => {
                 let list: Vec<String> = borrowers.iter().map(ToString::to_string).collect();
@@ -102,6 +103,15 @@ impl Reporter<'_> {
             SessionEvent::ReleasingAgain(error) => self.releasing_again(error),
             SessionEvent::DelayedByRelease(signal) => {
                 self.say_once(format!("{signal} waits: the lock is being released"));
+            }
+            SessionEvent::LeftElsewhere(held) => {
+                let naming = self.context_naming(held.store().key());
+                naming.ui.warning(
+                    "the lock is NOT released: the command was killed, and the terraform that it had started was never seen \
+                     on this machine: it may still be at work",
+                );
+                let removal = naming.force_unlock_line(Some(held.id()));
+                naming.ui.hint(&format!("once it has ended: `{removal}`"));
             }
             SessionEvent::NotReleased(failed) => {
                 tell_left(&self.context_naming(&failed.key), failed);
@@ -157,12 +167,19 @@ impl Reporter<'_> {
                     .iter()
                     .map(|process| format!("{} ({})", process.id, process.name))
                     .collect();
+                let list = match list.as_slice() {
+                    [] => "which ones cannot be seen from here".to_owned(),
+                    list => list.join(", "),
+                };
                 self.ui.notice(&format!(
-                    "waiting for leftover processes before releasing the lock: {}",
-                    list.join(", ")
+                    "waiting for leftover processes before releasing the lock: {list}"
                 ));
             }
-            Event::StopRepeated(_) | Event::Ended(_) | Event::Resumed | Event::Sighted(_) => {}
+            Event::StopRepeated(_)
+            | Event::Ended(_)
+            | Event::Resumed
+            | Event::Sighted(_)
+            | Event::Differs(_) => {}
         }
     }
 
@@ -189,6 +206,18 @@ impl Reporter<'_> {
             self.ui.notice(&text);
             self.said_of_signals.borrow_mut().insert(text);
         }
+    }
+}
+
+fn differs(difference: &Difference) -> String {
+    match difference {
+        Difference::Variable(name) => {
+            format!("terraform sees another `{name}` than the lock was resolved from")
+        }
+        Difference::Directory(directory) => format!(
+            "terraform works in `{}`, which is not the directory that the lock was resolved for",
+            printable(&directory.to_string_lossy())
+        ),
     }
 }
 

@@ -5,23 +5,29 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
+use super::Session;
 use super::event::SessionEvent;
-use super::{Selection, Session};
+use super::selection_watch::{Noticed, SelectionWatch, Verdict};
 use crate::child::{Command, Ending, Event, Output, Run, Signals, StartError, Witness};
 use crate::lock::held_locks::{HeldLocks, News};
 use crate::system::process::ProcessIdentity;
+use crate::system::run_file::lent::Loan;
 use crate::system::run_file::{RunFile, Sighting};
 
-/// How long terraform takes at the most until it has read what is selected. Nothing but its word could pin that:
-/// `TF_WORKSPACE` would be seen by all that terraform runs in other directories.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
+/// What may be left of a child that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    Nothing,
+    /// It was the client of a terraform that was never seen here, and was killed: that one may still be at work.
+    ProgramElsewhere,
+}
 
 /// How the child's part of a session ended.
 pub(super) enum Running {
     Ended {
         ending: Ending,
+        leaves: Leaves,
         output: Output,
         /// Stays until the lock has been given back, in case that we are killed before.
         witness: Option<Witness>,
@@ -38,13 +44,17 @@ impl Session<'_> {
         signals: &mut Signals,
         locks: &mut HeldLocks,
         mut run_file: Option<&mut RunFile>,
+        loan: Option<&Loan>,
     ) -> Running {
         self.tell(SessionEvent::Starting(command));
         if let Some(file) = &mut run_file {
             file.note_arguments(&command.arguments);
         }
         let place = run_file.as_ref().map(|file| file.place());
-        let bequest = self.bequest(locks, command.wait_for);
+        let bequest = self.bequest(locks, command, loan);
+        if let Some(selection) = self.selection_watch.borrow_mut().as_mut() {
+            selection.begin();
+        }
         let mut run = match Run::start(command, signals, place, bequest) {
             Ok(run) => run,
             Err(error) => return Running::NotStarted(error),
@@ -61,9 +71,15 @@ impl Session<'_> {
         sighted(run.sighting());
         match catching(self.watch(command, &mut run, locks, &mut sighted)).await {
             Ok(ending) => {
+                let leaves = if run.left_a_program_elsewhere() {
+                    Leaves::ProgramElsewhere
+                } else {
+                    Leaves::Nothing
+                };
                 let (output, witness) = run.into_parts();
                 Running::Ended {
                     ending,
+                    leaves,
                     output,
                     witness,
                 }
@@ -88,30 +104,39 @@ impl Session<'_> {
         locks: &mut HeldLocks,
         sighted: &mut impl FnMut(Sighting),
     ) -> Ending {
-        let mut settled = pin!(async {
-            self.host.sleep(SETTLED_AFTER).await;
-            self.is_unchanged().await
-        });
-        let mut is_settling = self.selection == Selection::AtStart;
+        let mut selection = self.selection_watch.take();
         loop {
             // In no order, so that none of them keeps another from its turn.
             tokio::select! {
                 event = run.next() => match event {
                     Event::Ended(ending) => {
-                        let selection_changed = is_settling && self.is_unchanged().await == Some(false);
-                        self.selection_changed.set(self.selection_changed.get() || selection_changed);
+                        if let Some(selection) = &mut selection
+                            && selection.has_changed_at_end().await
+                        {
+                            self.selection_changed.set(true);
+                        }
                         return ending;
                     }
                     // The child stays stopped until `is_confirmed`, or for as long as it can.
                     Event::Resumed => locks.renew_now(),
                     Event::Sighted(sighting) => sighted(sighting),
+                    Event::Differs(difference) => {
+                        self.stop(command, run, SessionEvent::Differs(&difference));
+                        self.difference.replace(Some(difference));
+                    }
                     other => self.tell(SessionEvent::Child(&other)),
                 },
-                is_unchanged = &mut settled, if is_settling => {
-                    is_settling = false;
-                    if is_unchanged == Some(false) {
-                        self.selection_changed.set(true);
-                        self.stop(command, run, SessionEvent::SelectionChanged);
+                noticed = next_of(&mut selection) => {
+                    let verdict = selection
+                        .as_mut()
+                        .map_or(Verdict::Nothing, |watch| watch.take_in(noticed, || run.worker()));
+                    match verdict {
+                        Verdict::Nothing => {}
+                        Verdict::Settled => run.compare_no_more(),
+                        Verdict::Changed => {
+                            self.selection_changed.set(true);
+                            self.stop(command, run, SessionEvent::SelectionChanged);
+                        }
                     }
                 }
                 news = locks.next() => match news {
@@ -137,6 +162,13 @@ impl Session<'_> {
         run.interrupt();
         self.tell(why);
         self.tell(SessionEvent::Stopping(command));
+    }
+}
+
+async fn next_of(watch: &mut Option<SelectionWatch>) -> Noticed {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -171,6 +171,8 @@ impl Scene {
             child_locking: ChildLocking::TurnedOff,
             init_lock: None,
             selection: Selection::AtStart,
+            selection_watch: RefCell::default(),
+            difference: RefCell::default(),
             selection_changed: Cell::default(),
             patience: Patience::Forever,
             hands_on_patience: false,

@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -163,6 +164,20 @@ pub fn command_line(pid: u32) -> io::Result<Vec<OsString>> {
         .collect())
 }
 
+/// The environment that a process was started with, in order; empty in the middle of an exec.
+///
+/// # Errors
+/// It is gone, or hides its environment.
+pub fn environment(pid: u32) -> io::Result<Vec<(OsString, OsString)>> {
+    let bytes = std::fs::read(format!("/proc/{pid}/environ"))?;
+    let pairs = bytes.split(|byte| *byte == 0).filter_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        Some((text(&pair[..at]), text(&pair[at + 1..])))
+    });
+    Ok(pairs.collect())
+}
+
 /// The working directory of a process.
 ///
 /// # Errors
@@ -206,6 +221,18 @@ pub fn interprets(command_line: &[OsString], program: &OsStr, arguments: &[OsStr
                     .as_bytes()
                     .ends_with(&[b"/", program.as_bytes()].concat())
         })
+}
+
+/// The time since boot as [`Stat::start_time`] counts it.
+#[must_use]
+pub fn ticks_since_boot() -> u64 {
+    #[cfg(target_os = "linux")]
+    let clock = nix::time::ClockId::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    let clock = nix::time::ClockId::CLOCK_MONOTONIC;
+    let since = clock.now().map_or(Duration::ZERO, Duration::from);
+    // `/proc` counts in hundredths on every architecture that Rust's standard library runs on.
+    u64::try_from(since.as_millis() / 10).unwrap_or(u64::MAX)
 }
 
 fn pid_of(pid: u32) -> Pid {

@@ -22,10 +22,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::own_directory::{OwnDirectory, Sharing};
+use super::plain_file::{self, Link};
 use super::process::{self, ProcessIdentity, Stat};
 use super::{hex, machine};
 
 pub use self::traces::{Traces, traces_of};
+
+/// Larger than any run file.
+const LARGEST: u64 = 64 * 1024;
 
 /// What is known of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,6 +214,15 @@ pub fn remove(directory: &Path, lock_id: &str) {
         // A leftover file matches no lock.
         let _ = std::fs::remove_file(path);
     }
+}
+
+/// Whether the program that worked under the lock with that ID was seen, according to its run file.
+///
+/// # Errors
+/// What the system says; there is no such run.
+pub fn sighting_of(directory: &Path, lock_id: &str) -> io::Result<Sighting> {
+    let text = plain_file::read(&path_of(directory, lock_id)?, Link::Refused, LARGEST)?;
+    Ok(serde_json::from_slice::<Run>(&text)?.sighting)
 }
 
 /// Turns an inherited place back into a shared one: the run that left it may have taken all places for good.

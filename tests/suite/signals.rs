@@ -7,6 +7,7 @@ mod apply;
 mod around;
 mod bequeathed;
 mod beside;
+mod clients;
 mod console;
 mod hang_up;
 mod jobs;

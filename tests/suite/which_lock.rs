@@ -1,5 +1,6 @@
 //! Which lock a run takes: found out by looking at all stores in the middle of the run.
 
+mod another_view;
 mod by_options;
 mod by_workspace;
 mod committed;

@@ -7,13 +7,10 @@ use std::path::Path;
 
 use nix::libc;
 
-use super::{Run, Sighting, for_this_user_alone, hash_of, path_of, text_of};
+use super::{LARGEST, Run, Sighting, for_this_user_alone, hash_of, path_of, text_of};
 use crate::system::machine;
 use crate::system::own_directory::OwnDirectory;
 use crate::system::process::{self, Carries, Existence, ProcessIdentity, Stat};
-
-/// Larger than any run file.
-const LARGEST: u64 = 64 * 1024;
 
 /// What the traces of a run prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -65,9 +65,15 @@ impl LockingCommand {
         if !self.inserts_more_than_flags() {
             return Vec::new();
         }
-        [variable_of(self.name), ARGUMENTS_FOR_ALL.to_owned()]
+        self.argument_variables()
             .map(|variable| (OsString::from(variable), OsString::new()))
             .to_vec()
+    }
+
+    /// The variables whose words terraform inserts into this command.
+    #[must_use]
+    pub fn argument_variables(&self) -> [String; 2] {
+        [variable_of(self.name), ARGUMENTS_FOR_ALL.to_owned()]
     }
 
     fn inserts_more_than_flags(&self) -> bool {

@@ -162,3 +162,19 @@ fn a_daemon_of_another_session_that_runs_no_terraform_is_not_waited_for() {
     assert_eq!(scene.remote.locks(), Vec::<String>::new());
     scene.workspace.let_go();
 }
+
+#[test]
+fn a_workspace_that_is_selected_while_a_turn_is_waited_for_is_not_worked_on() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let second = "sh -c 'exec 2>error; exec terraform plan -lock-timeout=1m'";
+    let script = beside(&format!(
+        "{second} & {UNTIL_IT_WAITS}; printf stg >.terraform/environment; : >go; wait $!; echo second $?"
+    ));
+    let run = exec(&scene, &script).run().ended_with(78);
+    run.with_stdout("second 78\n");
+    let error = scene.workspace.read("error");
+    let expected =
+        "error: the backend or the workspace was changed while the lock was waited for\n";
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(scene.fake.calls().len(), 1);
+}

@@ -340,3 +340,30 @@ fn the_whole_group_can_be_signalled_while_the_lock_is_waited_for() {
     released(&running.wait(), WORDS);
     assert_eq!(scene.table.locks(), Vec::<String>::new());
 }
+
+/// Whoever has the turn runs under the lock, whatever else of the `exec` has ended.
+#[test]
+fn a_killed_exec_is_outlasted_by_whoever_has_borrowed_its_lock() {
+    let scene = LockTable::new();
+    scene.workspace.write(
+        "child.sh",
+        "trap '' INT; touch started; while [ ! -e go ] && [ -e child.sh ]; do sleep 0.05; done",
+    );
+    let mut running = scene.tflock(["exec", "--", "sh", "child.sh"]).start();
+    scene.workspace.wait_until_started();
+    let runs = scene.workspace.state_home().join("tflock/runs");
+    let mut files = fs::read_dir(&runs).expect("the runs").flatten();
+    let loan = files.find(|file| file.path().extension().is_some_and(|end| end == "lent"));
+    let loan = loan.expect("a loan").path();
+    let turn = fs::File::open(&loan).expect("the loan");
+    turn.lock().expect("the turn");
+    kill_alone(&scene.workspace, &mut running);
+    scene.workspace.let_go();
+    std::thread::sleep(LONG_ENOUGH);
+    assert_eq!(scene.table.locks(), [LOCK]);
+    drop(turn);
+    let words = "tflock: tflock was killed; the program has ended and the lock is released\n";
+    released(&running.wait(), words);
+    assert_eq!(scene.table.locks(), Vec::<String>::new());
+    assert_eq!(traces(&scene.workspace), 0);
+}

@@ -1,12 +1,17 @@
 //! A workspace that is selected by somebody else in the very moment in which terraform reads it.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::support::backend::{LOCK_ID, LockMode};
+use crate::support::backend::{LOCK_ID, LockMode, Remote};
+use crate::support::configuration::{Configuration, STARTED};
 use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::process::Finished;
 use crate::support::scene::Scene;
+use crate::support::waiting::wait_for_file;
+use crate::support::workspace::{Workspace, terraform_program};
 
 /// A scripted terraform that begins with another workspace being selected.
 fn selecting_meanwhile(scene: &Scene, then: impl FnOnce(Script) -> Script) -> FakeTerraform {
@@ -80,6 +85,82 @@ fn a_workspace_that_is_selected_later_is_none_of_its_business() {
     let run = scene.workspace.tflock(["apply"]);
     let finished = run.first_on_path(fake.directory()).run();
     assert_eq!(finished, Finished::silent(0));
+}
+
+/// A directory with the workspaces `default` and `stg`, and an apply that waits.
+fn two_workspaces(remote: &Remote) -> Workspace {
+    let backend = remote.backend(LockMode::DynamodbTable);
+    let configuration = Configuration::with_backend(&backend).waiting_resource("slow");
+    let workspace = Workspace::with(&configuration);
+    workspace.init();
+    workspace
+        .terraform(["workspace", "new", "stg"])
+        .run()
+        .succeeded();
+    workspace
+}
+
+fn select(workspace: &Workspace, name: &str) {
+    let select = workspace.terraform(["workspace", "select", name]);
+    select.run().succeeded();
+}
+
+#[test]
+fn a_workspace_that_is_selected_once_terraform_has_read_it_is_nobodys_business() {
+    let remote = Remote::start();
+    let workspace = two_workspaces(&remote);
+    std::fs::remove_file(workspace.file(".terraform/environment")).unwrap();
+    for (from, to) in [("default", "stg"), ("stg", "default")] {
+        let run = workspace.tflock(["apply", "-auto-approve"]).start();
+        workspace.wait_until_started();
+        std::thread::sleep(Duration::from_millis(500));
+        select(&workspace, to);
+        workspace.let_go();
+        let finished = run.wait().succeeded();
+        assert_eq!(finished.stderr, "", "from {from}: {finished}");
+        workspace.take_back();
+    }
+}
+
+#[test]
+fn a_workspace_that_is_selected_while_a_version_manager_downloads_is_not_worked_on() {
+    let remote = Remote::start();
+    let workspace = two_workspaces(&remote);
+    select(&workspace, "default");
+    let downloads = Script::new()
+        .touch("downloading")
+        .wait_for("downloaded")
+        .step(&format!("exec {} \"$@\"", terraform_program().display()));
+    let downloads = downloads.install(workspace.home().join("manager"));
+    let run = workspace.tflock(["apply", "-auto-approve"]);
+    let run = run.first_on_path(downloads.directory()).start();
+    wait_for_file(workspace.file("downloading"));
+    std::thread::sleep(Duration::from_secs(3));
+    select(&workspace, "stg");
+    workspace.write("downloaded", "");
+    let finished = run.wait().ended_with(76);
+    finished.with_stderr("stopping `terraform` gracefully");
+    assert!(!workspace.file(STARTED).exists());
+}
+
+#[test]
+fn a_script_that_reads_the_workspace_late_is_stopped_and_one_that_has_read_it_is_not() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    scene.workspace.write(".terraform/environment", "default");
+    let late = Script::new()
+        .catch([Signal::SIGINT])
+        .step("sleep 3; printf stg >.terraform/environment; sleep 0.2; cat .terraform/environment >seen")
+        .wait_for_file_or_signal("never")
+        .exit(1)
+        .install(scene.workspace.home().join("late"));
+    apply(&scene, &late);
+    scene.workspace.write(".terraform/environment", "default");
+    let early = Script::new()
+        .step("cat .terraform/environment >seen; sleep 0.6; printf stg >.terraform/environment; sleep 0.6")
+        .install(scene.workspace.home().join("early"));
+    let run = scene.workspace.tflock(["apply"]);
+    let run = run.first_on_path(early.directory()).run();
+    assert_eq!(run, Finished::silent(0));
 }
 
 #[test]

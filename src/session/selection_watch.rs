@@ -1,0 +1,435 @@
+//! Whether what is selected (workspace and backend record) changes before terraform has read it. A change after that is
+//! nobody's business.
+//!
+//! The kernel tells that the files are read, and not by whom: whoever works under the lock is looked at then, and what others
+//! read in the same directory (a `workspace select` in another terminal) is counted by what such commands read.
+//!
+//! What terraform 1.11.4 reads, as strace shows it, with R for the record, E for the file of the workspace and L for the list
+//! of files in its directory: `plan`, `apply` and `refresh` L R E L E L; `taint` and `import` L R E L E; `state rm` L R E L E E;
+//! `apply PLANFILE` E L E L; `workspace select` E L R L, and then it writes; `version` nothing. Between R and the first E may be
+//! minutes (an STS that does not answer); between the two E, of which the second decides, nothing but its own work. An E
+//! whose file is not there is not told by the kernel; an L is.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::child::Worker;
+use crate::resolve::{Selected, SelectionFiles};
+use crate::system::file_watch::{FileWatch, Touch};
+
+/// How long terraform takes at the most until it has read what is selected, where nothing tells. Nothing but its word could
+/// pin that: `TF_WORKSPACE` would be seen by all that terraform runs in other directories.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// How long what was read may be followed by another reading of the same.
+const QUIET: Duration = Duration::from_millis(400);
+
+/// How long it may take from the first reading of the workspace to the second, which every terraform that is known does.
+const SECOND_READING: Duration = Duration::from_secs(10);
+
+type Look = Pin<Box<dyn Future<Output = Option<bool>>>>;
+
+/// The watch over what is selected.
+pub(super) struct SelectionWatch {
+    selected: Selected,
+    /// `None` where nothing is told.
+    files: Option<FileWatch>,
+    reads: Reads,
+    started: Instant,
+    look: Option<Look>,
+    /// What was done during that look, our own reading included.
+    meanwhile: Vec<Touch>,
+    change: Change,
+    has_met_program: bool,
+    settles_at: Option<Instant>,
+    is_settled: bool,
+}
+
+/// Whether what is selected is known to have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    None,
+    /// So early that whatever was started may have read it.
+    Early,
+    /// Later, and nobody was seen who has read it since.
+    Late,
+}
+
+/// What has happened.
+pub(super) enum Noticed {
+    Touched(Vec<Touch>),
+    Looked(Option<bool>),
+    Time,
+}
+
+/// What that means for the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Nothing,
+    /// terraform has read what is locked.
+    Settled,
+    /// terraform may work on something else.
+    Changed,
+}
+
+impl SelectionWatch {
+    /// From before the last look at what is selected.
+    pub(super) fn new(selected: Selected) -> Self {
+        let paths = selected.files();
+        let files = FileWatch::start(&paths.directory, &paths.data_directory).ok();
+        Self {
+            selected,
+            files: files.filter(|_| paths.can_be_watched()),
+            reads: Reads::of(&paths),
+            started: Instant::now(),
+            look: None,
+            meanwhile: Vec::new(),
+            change: Change::None,
+            has_met_program: false,
+            settles_at: None,
+            is_settled: false,
+        }
+    }
+
+    /// The child is about to be started: what was read until now was read by others.
+    pub(super) fn begin(&mut self) {
+        self.started = Instant::now();
+        match &mut self.files {
+            Some(files) => {
+                if files.so_far().contains(&Touch::Changed) {
+                    self.look();
+                }
+            }
+            None => self.settles_at = Some(self.started + SETTLED_AFTER),
+        }
+    }
+
+    fn look(&mut self) {
+        let selected = self.selected.clone();
+        self.look = Some(Box::pin(async move { selected.is_unchanged().await }));
+    }
+
+    /// Waits for something; for ever once it is settled. Nothing is lost if the future is dropped.
+    pub(super) async fn next(&mut self) -> Noticed {
+        if self.is_settled {
+            pending::<()>().await;
+        }
+        let looked = async {
+            match &mut self.look {
+                Some(look) => look.await,
+                None => pending().await,
+            }
+        };
+        let touched = async {
+            match &mut self.files {
+                Some(files) => files.next().await,
+                None => pending().await,
+            }
+        };
+        let time = async {
+            match self.settles_at {
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            touched = touched => Noticed::Touched(touched.unwrap_or_else(|_| vec![Touch::Changed])),
+            looked = looked => {
+                self.look = None;
+                Noticed::Looked(looked)
+            }
+            () = time => Noticed::Time,
+        }
+    }
+
+    /// Takes in what has happened, with a look at who works.
+    pub(super) fn take_in(&mut self, noticed: Noticed, worker: impl FnOnce() -> Worker) -> Verdict {
+        match noticed {
+            Noticed::Touched(touches) => self.touched(&touches, worker()),
+            Noticed::Looked(is_unchanged) => self.looked(is_unchanged, worker()),
+            Noticed::Time if self.files.is_none() && self.look.is_none() => {
+                self.settles_at = None;
+                self.look();
+                Verdict::Nothing
+            }
+            Noticed::Time => {
+                self.settles_at = None;
+                match self.change {
+                    Change::None => self.settle(),
+                    Change::Early => self.changed(),
+                    Change::Late => Verdict::Nothing,
+                }
+            }
+        }
+    }
+
+    fn touched(&mut self, touches: &[Touch], worker: Worker) -> Verdict {
+        self.has_met_program |= worker == Worker::Program;
+        for touch in touches {
+            match touch {
+                Touch::Changed => {
+                    self.meanwhile.clear();
+                    self.look();
+                }
+                touch if self.look.is_some() => self.meanwhile.push(touch.clone()),
+                touch => {
+                    let counts = self.reads.note(touch, worker);
+                    if counts && self.change != Change::None {
+                        return self.changed();
+                    }
+                }
+            }
+        }
+        if self.look.is_some() || self.change != Change::None {
+            return Verdict::Nothing;
+        }
+        match self.reads.standing(worker) {
+            Standing::Unread => {
+                self.settles_at = None;
+                Verdict::Nothing
+            }
+            Standing::Read => self.settle(),
+            Standing::ReadUnlessMoreWithin(limit) => {
+                self.settles_at = Some(Instant::now() + limit);
+                Verdict::Nothing
+            }
+        }
+    }
+
+    fn looked(&mut self, is_unchanged: Option<bool>, worker: Worker) -> Verdict {
+        self.has_met_program |= worker == Worker::Program;
+        let Some(files) = &mut self.files else {
+            return match is_unchanged {
+                Some(false) => self.changed(),
+                _ => self.settle(),
+            };
+        };
+        let mut touches = std::mem::take(&mut self.meanwhile);
+        touches.extend(files.so_far());
+        // Our own reading looks like anybody's.
+        for own in [SelectionFiles::RECORD, SelectionFiles::WORKSPACE] {
+            let own = Touch::Read(own.into());
+            if let Some(at) = touches.iter().position(|touch| *touch == own) {
+                touches.remove(at);
+            }
+        }
+        if let Some(at) = touches.iter().position(|touch| *touch == Touch::Listed) {
+            touches.remove(at);
+        }
+        self.note(is_unchanged);
+        if self.change == Change::Early {
+            self.settles_at = Some(self.started + SETTLED_AFTER);
+        }
+        if self.change != Change::None && worker == Worker::Program {
+            return self.changed();
+        }
+        self.touched(&touches, worker)
+    }
+
+    fn changed(&mut self) -> Verdict {
+        self.is_settled = true;
+        Verdict::Changed
+    }
+
+    fn settle(&mut self) -> Verdict {
+        self.is_settled = true;
+        self.files = None;
+        Verdict::Settled
+    }
+
+    /// Whether the child, which has ended, may have worked on something else.
+    pub(super) async fn has_changed_at_end(&mut self) -> bool {
+        if self.is_settled {
+            return false;
+        }
+        let may_have_changed = match &mut self.files {
+            Some(files) => self.look.is_some() || files.so_far().contains(&Touch::Changed),
+            None => true,
+        };
+        if may_have_changed {
+            let is_unchanged = self.selected.is_unchanged().await;
+            self.note(is_unchanged);
+        }
+        match self.change {
+            Change::None => false,
+            Change::Early => true,
+            Change::Late => self.files.is_none() || self.has_met_program,
+        }
+    }
+
+    fn note(&mut self, is_unchanged: Option<bool>) {
+        self.change = match is_unchanged {
+            Some(false) if self.started.elapsed() < SETTLED_AFTER => Change::Early,
+            // It was early, and has not been taken back.
+            Some(false) if self.change == Change::Early => Change::Early,
+            Some(false) => Change::Late,
+            Some(true) | None => Change::None,
+        };
+    }
+}
+
+/// What was read so far, by whoever it was.
+#[derive(Debug, Clone, Copy)]
+struct Reads {
+    /// Whether terraform reads the record, and the file of the workspace.
+    of_record: bool,
+    of_workspace: bool,
+    has_workspace_file: bool,
+    records: u32,
+    workspaces: u32,
+    lists: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Unread,
+    Read,
+    ReadUnlessMoreWithin(Duration),
+}
+
+impl Reads {
+    fn of(paths: &SelectionFiles) -> Self {
+        Self {
+            of_record: paths.reads_record && paths.record().exists(),
+            of_workspace: paths.reads_workspace,
+            has_workspace_file: paths.workspace().exists(),
+            records: 0,
+            workspaces: 0,
+            lists: 0,
+        }
+    }
+
+    /// Counts it, if whoever works may have done it; returns whether it was a file that decides.
+    fn note(&mut self, touch: &Touch, worker: Worker) -> bool {
+        if !matches!(worker, Worker::Program | Worker::Script) {
+            return false;
+        }
+        // What is read before the record does not decide.
+        let is_begun = !self.of_record || self.records > 0 || worker == Worker::Script;
+        match touch {
+            Touch::Read(name) if name == SelectionFiles::RECORD => self.records += 1,
+            Touch::Read(name) if name == SelectionFiles::WORKSPACE && is_begun => {
+                self.workspaces += 1;
+            }
+            Touch::Listed if is_begun => {
+                self.lists += 1;
+                return false;
+            }
+            Touch::Read(_) | Touch::Listed | Touch::Changed => return false,
+        }
+        true
+    }
+
+    fn standing(&self, worker: Worker) -> Standing {
+        match worker {
+            Worker::Program => self.by_program(),
+            Worker::Script => {
+                let is_read = self.workspaces > 0 || (!self.has_workspace_file && self.records > 0);
+                if is_read {
+                    Standing::ReadUnlessMoreWithin(QUIET)
+                } else {
+                    Standing::Unread
+                }
+            }
+            Worker::Unknown | Worker::Ended => Standing::Unread,
+        }
+    }
+
+    fn by_program(&self) -> Standing {
+        if self.of_record && self.records == 0 {
+            return Standing::Unread;
+        }
+        let others = self.records - u32::from(self.of_record);
+        if !self.of_workspace {
+            return Standing::ReadUnlessMoreWithin(QUIET);
+        }
+        if self.has_workspace_file {
+            return match self.workspaces {
+                count if count >= 2 * (1 + others) => Standing::Read,
+                1 if others == 0 => Standing::ReadUnlessMoreWithin(SECOND_READING),
+                _ => Standing::Unread,
+            };
+        }
+        if self.lists > 2 * others {
+            Standing::ReadUnlessMoreWithin(QUIET)
+        } else {
+            Standing::Unread
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The standing after these letters of the table above, in a directory with a record and perhaps a file of the workspace.
+    fn after(letters: &str, of_record: bool, has_workspace_file: bool, worker: Worker) -> Standing {
+        let mut reads = Reads {
+            of_record,
+            of_workspace: true,
+            has_workspace_file,
+            records: 0,
+            workspaces: 0,
+            lists: 0,
+        };
+        for letter in letters.chars() {
+            let touch = match letter {
+                'R' => Touch::Read(SelectionFiles::RECORD.into()),
+                'E' => Touch::Read(SelectionFiles::WORKSPACE.into()),
+                _ => Touch::Listed,
+            };
+            reads.note(&touch, worker);
+        }
+        reads.standing(worker)
+    }
+
+    const QUIETLY: Standing = Standing::ReadUnlessMoreWithin(QUIET);
+
+    #[test]
+    fn each_command_of_terraform_is_seen_to_have_read_what_decides() {
+        let program = Worker::Program;
+        for (letters, expected) in [
+            ("L", Standing::Unread),
+            ("LR", Standing::Unread),
+            ("LREL", Standing::ReadUnlessMoreWithin(SECOND_READING)),
+            ("LRELE", Standing::Read),
+        ] {
+            assert_eq!(after(letters, true, true, program), expected, "{letters}");
+        }
+        for (letters, expected) in [
+            ("L", Standing::Unread),
+            ("LR", Standing::Unread),
+            ("LRL", QUIETLY),
+        ] {
+            assert_eq!(after(letters, true, false, program), expected, "{letters}");
+        }
+        assert_eq!(after("LELE", false, true, program), Standing::Read);
+        assert_eq!(after("L", false, false, program), QUIETLY);
+    }
+
+    #[test]
+    fn a_workspace_select_beside_it_is_not_taken_for_it() {
+        let program = Worker::Program;
+        assert_eq!(
+            after("LR ELREL".replace(' ', "").as_str(), true, true, program),
+            Standing::Unread
+        );
+        assert_eq!(after("LRELRELELE", true, true, program), Standing::Read);
+        assert_eq!(after("LRLRL", true, false, program), Standing::Unread);
+        assert_eq!(after("LRLRLLL", true, false, program), QUIETLY);
+    }
+
+    #[test]
+    fn what_is_read_while_nobody_is_there_who_could_be_terraform_tells_nothing() {
+        assert_eq!(
+            after("LRELE", true, true, Worker::Unknown),
+            Standing::Unread
+        );
+        assert_eq!(after("E", true, true, Worker::Script), QUIETLY);
+        assert_eq!(after("", true, true, Worker::Script), Standing::Unread);
+    }
+}
