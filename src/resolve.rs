@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::lock::store::Store;
 use crate::lock::store::aws::AwsAccess;
 use crate::terraform::backend::{Backend, S3Backend};
-use crate::terraform::command::{LockingCommand, StateFlagScope};
+use crate::terraform::command::{LockingCommand, StateFlagScope, StateWriter};
 use crate::terraform::own_lock::OwnLock;
 use crate::terraform::workspace::Workspace;
 
@@ -132,6 +132,21 @@ pub async fn find_for(request: LockRequest<'_>, state: StateRef) -> Result<Resol
     Ok(resolved)
 }
 
+/// Finds the lock of the state that such a command writes.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_for_writer(
+    request: LockRequest<'_>,
+    writer: &StateWriter,
+) -> Result<ResolvedLock, Failure> {
+    let mut state = request.recorded_state()?;
+    if let StateWriter::Deletion(workspace) | StateWriter::Creation(workspace) = writer {
+        state.workspace = workspace.clone();
+    }
+    find_for(request, state).await
+}
+
 /// One part of a lock.
 struct LockPart {
     store: Rc<dyn Store>,
@@ -194,6 +209,12 @@ impl ResolvedLock {
 }
 
 impl ResolvedLock {
+    /// Whether the state is a local file, which terraform locks itself.
+    #[must_use]
+    pub fn is_of_local_state(&self) -> bool {
+        matches!(self.backend.local(), Ok(Some(_)))
+    }
+
     /// The state that is locked.
     #[must_use]
     pub fn state(&self) -> StateRef {

@@ -105,6 +105,8 @@ pub enum Selection {
     AtStart,
     /// It may select others itself, and whatever works on them takes their lock.
     ItsOwn,
+    /// The command itself names its state, whatever is selected.
+    Named,
 }
 
 /// Runs a child under the lock of `resolved`, or under that of a run that we are inside of. `child` makes it for the way in
@@ -168,7 +170,7 @@ pub async fn run_under_lock(
         loan: RefCell::new(loan),
         may_be_left: Cell::new(false),
         host,
-        selected: Some(request.selected(&resolved)),
+        selected: (spec.selection != Selection::Named).then(|| request.selected(&resolved)),
         state: Some(resolved.state()),
         stores: resolved.stores,
         child_locking: resolved.child_locking,

@@ -1,5 +1,7 @@
 //! `tflock <terraform command>`: runs terraform under the lock if it would lock, else execs it.
 
+mod writing;
+
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -14,7 +16,9 @@ use crate::failure::Failure;
 use crate::lock::acquire::{Patience, PatienceSaid};
 use crate::resolve::{self, ChildLocking, LockRequest};
 use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
-use crate::terraform::command::{Classified, Effect, Input, LockSwitch, LockingCommand, classify};
+use crate::terraform::command::{
+    Classified, Effect, Input, LockSwitch, LockingCommand, classify, state_writer,
+};
 use crate::ui::Prompts;
 
 /// How long without a heartbeat until a plan's lock expires: it writes no state.
@@ -39,6 +43,12 @@ pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcom
         // terraform reports a missing directory.
         Classified::Locking(command) if context.working_directory().is_dir() => command,
         Classified::Locking(_) | Classified::PassThrough => {
+            if let Some(writer) = state_writer(&arguments, &variable) {
+                let written = writing::locked(context, &program, &arguments, &writer);
+                if let Some(outcome) = block_on(written).context("starting the runtime")?? {
+                    return Ok(outcome);
+                }
+            }
             return Err(pass_through(context, &program, arguments).into());
         }
     };

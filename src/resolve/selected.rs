@@ -176,6 +176,16 @@ impl LockRequest<'_> {
         self.reading().state()
     }
 
+    /// What was recorded last, whatever the configuration says by now: `init` takes the state from there.
+    pub(super) fn recorded_state(&self) -> Result<StateRef, Failure> {
+        let record = read_record(self.directory, &self.environment)?;
+        Ok(StateRef {
+            workspace: selected_workspace(self.directory, &self.environment)?,
+            version: record.as_ref().and_then(|one| one.recorded_version.clone()),
+            backend: record.map_or_else(Backend::implied, |record| record.backend),
+        })
+    }
+
     fn reading(&self) -> Reading {
         Reading {
             directory: self.directory.to_owned(),

@@ -7,6 +7,7 @@ mod arguments;
 mod flags;
 mod known;
 mod words;
+mod writers;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use self::flags::parse_switch;
 use self::flags::{End, scan};
 use self::known::{Known, LOCKING};
+pub use self::writers::{StateWriter, state_writer};
 use super::duration::{DurationError, parse_duration};
 use crate::environment::{Environment, non_empty};
 

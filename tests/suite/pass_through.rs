@@ -3,3 +3,4 @@
 mod becoming;
 mod links;
 mod real_terraform;
+mod writers;

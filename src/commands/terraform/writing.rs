@@ -1,0 +1,82 @@
+//! Commands that write a state and do not take its lock: they take ours, where ours is the one that counts. Everywhere else
+//! they pass through.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::child::Command;
+use crate::cli::StoreChoice;
+use crate::context::Context;
+use crate::environment::variable;
+use crate::failure::Failure;
+use crate::lock::host::Machine;
+use crate::lock::read::read;
+use crate::resolve::{self, ChildLocking, LockRequest, ResolvedLock, WithoutPlace};
+use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
+use crate::terraform::command::StateWriter;
+use crate::ui::Prompts;
+
+/// Runs it under our lock; `None` if it is to pass through.
+///
+/// # Errors
+/// Whatever keeps terraform from running under that lock.
+pub(super) async fn locked(
+    context: &Context,
+    program: &Path,
+    arguments: &[OsString],
+    writer: &StateWriter,
+) -> Result<Option<Outcome>, Failure> {
+    let directory = context.working_directory();
+    let request = LockRequest {
+        options: &context.options,
+        environment: variable,
+        directory: &directory,
+        command: None,
+    };
+    // What cannot be found is terraform's to complain about.
+    let Ok(mut resolved) = resolve::find_for_writer(request, writer).await else {
+        return Ok(None);
+    };
+    if !is_the_one_that_counts(context, &resolved).await {
+        return Ok(None);
+    }
+    resolved.without_place = WithoutPlace::GoesOn;
+    let child = |_: ChildLocking| {
+        let mut child = Command::new(program);
+        child.environment = context.variables_of(program);
+        child.arguments = context.with_chdir(arguments.to_vec());
+        child
+    };
+    let spec = RunSpec {
+        operation: writer.name().replace(' ', "-"),
+        command: writer.name().to_owned(),
+        expire_after: None,
+        patience: context.options.wait,
+        prompts: Prompts::Allowed,
+        longer_wait: context.typed_waiting_longer(),
+        success_codes: &[0],
+        selection: Selection::Named,
+        lending: Lending::Nothing,
+        patience_said: context.typed.patience_said(),
+    };
+    run_under_lock(context, request, resolved, spec, &child)
+        .await
+        .map(Some)
+}
+
+/// Where terraform's own lock is the one that is held, or the one that counts, it is terraform's to keep it. A local state has
+/// one of terraform's as well; ours counts there while somebody holds it, an `exec` between two of its commands.
+async fn is_the_one_that_counts(context: &Context, resolved: &ResolvedLock) -> bool {
+    if resolved.child_locking != ChildLocking::Kept || resolved.unspoken.is_some() {
+        return false;
+    }
+    if !resolved.is_of_local_state() || context.options.store != StoreChoice::Auto {
+        return true;
+    }
+    for store in &resolved.stores {
+        if !matches!(read(store.as_ref(), &Machine::default()).await, Ok(None)) {
+            return true;
+        }
+    }
+    false
+}
