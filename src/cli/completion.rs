@@ -257,7 +257,7 @@ mod tests {
         );
         assert_eq!(offered(&["--store=lo"]), ["--store=local"]);
         assert_eq!(offered(&["--w"]), ["--wait"]);
-        assert_eq!(offered(&["sta"]), ["stacks", "state", "status"]);
+        assert_eq!(offered(&["sta"]), ["status", "stacks", "state"]);
         assert_eq!(offered(&["force-unlock", "--y"]), ["--yes"]);
         assert_eq!(offered(&["status", "--ta"]), ["--table"]);
         assert_eq!(
@@ -290,7 +290,8 @@ mod tests {
             let offered = typing.candidates("fish", directory.path(), |_| Vec::new());
             String::from_utf8(offered.unwrap()).unwrap()
         };
-        assert_eq!(offered(""), "a.tfvars\nsub/\n");
+        assert_eq!(offered("a"), "a.tfvars\n");
+        assert_eq!(offered("su"), "sub/\n");
         assert_eq!(offered("-var-file=a"), "-var-file=a.tfvars\n");
     }
 
