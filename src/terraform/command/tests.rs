@@ -159,6 +159,93 @@ fn the_lock_switch_is_a_switch() {
     );
 }
 
+/// The flags of terraform 1.11.4 and OpenTofu 1.10 that take the next argument as their value.
+const WITH_A_VALUE: [&str; 19] = [
+    "backup",
+    "backup-out",
+    "config",
+    "deprecation",
+    "exclude",
+    "exclude-file",
+    "generate-config-out",
+    "invoke",
+    "json-into",
+    "lock-timeout",
+    "out",
+    "parallelism",
+    "replace",
+    "state",
+    "state-out",
+    "target",
+    "target-file",
+    "var",
+    "var-file",
+];
+
+const COMMANDS: [&str; 11] = [
+    "plan",
+    "apply",
+    "destroy",
+    "refresh",
+    "import",
+    "taint",
+    "untaint",
+    "state mv",
+    "state rm",
+    "state push",
+    "state replace-provider",
+];
+
+#[test]
+fn a_flag_counts_behind_every_flag_with_a_value_and_not_as_that_value() {
+    for (name, flag) in COMMANDS
+        .iter()
+        .flat_map(|name| WITH_A_VALUE.map(|flag| (name, flag)))
+    {
+        for dashes in ["-", "--"] {
+            let flag = format!("{dashes}{flag}");
+            let is_timeout = flag.ends_with("lock-timeout");
+            // A word that would end the flags, and one that would be a flag.
+            for value in if is_timeout {
+                ["1s"; 2]
+            } else {
+                ["x", "-lock=true"]
+            } {
+                let mut call: Vec<&str> = name.split(' ').collect();
+                call.extend(["-lock=false", &flag, value, "-lock-timeout", "7s"]);
+                let command = locking(&call, &[]);
+                assert_eq!(command.lock, LockSwitch::Skip, "{call:?}");
+                let timeout = Some(Duration::from_secs(7));
+                assert_eq!(command.lock_timeout, timeout, "{call:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn terraform_lists_no_other_flag_with_a_value() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for name in COMMANDS {
+        let mut call: Vec<&str> = name.split(' ').collect();
+        call.push("-help");
+        let help = real_terraform::run(directory.path(), &call, &[]);
+        let help = String::from_utf8(help.stdout).unwrap();
+        // `  -out=path …`, `  -var 'foo=bar' …`, `  -lock=false …`, `  -json …`
+        for line in help.lines().filter_map(|line| line.strip_prefix("  -")) {
+            let end = line.find(['=', ' ', ',']).unwrap_or(line.len());
+            let (flag, rest) = line.split_at(end);
+            let is_switch = ["=true", "=false"].iter().any(|one| rest.starts_with(one));
+            let has_value = rest.starts_with(" '") || rest.starts_with('=') && !is_switch;
+            if !rest.starts_with(',') {
+                assert_eq!(WITH_A_VALUE.contains(&flag), has_value, "{name} -{line}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
 #[test]
 fn real_arguments_beat_the_general_variable_which_beats_the_specific_one() {
     let specific = (
