@@ -255,6 +255,60 @@ mod tests {
         assert_eq!(failure.exit_code, exit_code::NOT_EXECUTABLE);
     }
 
+    fn failed(action: &'static str, kind: StoreErrorKind) -> Failure {
+        let remedy = None;
+        Failure::from(StoreError {
+            action,
+            place: "DynamoDB table `locks`".to_owned(),
+            kind,
+            message: "why".to_owned(),
+            remedy,
+        })
+    }
+
+    #[test]
+    fn each_kind_of_failure_of_a_store_has_its_exit_code_and_says_what_to_do() {
+        use StoreErrorKind as Kind;
+        for (kind, exit_code) in [
+            (Kind::Unreachable, 69),
+            (Kind::NotCarriedOut, 69),
+            (Kind::Untrusted, 69),
+            (Kind::ServerFailure, 69),
+            (Kind::Throttled, 69),
+            (Kind::ClockCorrected, 77),
+            (Kind::ClockOff, 77),
+            (Kind::CredentialsMissing, 78),
+            (Kind::CredentialsRejected, 77),
+            (Kind::AccessDenied, 77),
+            (Kind::NotFound, 78),
+            (Kind::Unsuitable, 78),
+            (Kind::RegionMissing, 78),
+            (Kind::Rejected, 78),
+        ] {
+            let failure = failed("PutItem", kind);
+            assert_eq!(failure.exit_code, exit_code, "{kind:?}");
+            assert!(failure.hint.is_some(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_failed_is_named_by_what_was_attempted() {
+        for (action, words) in [
+            ("GetItem", "cannot read the lock: "),
+            ("HeadObject", "cannot read the lock: "),
+            ("reading", "cannot read the lock: "),
+            ("DeleteItem", "cannot remove the lock: "),
+            ("DeleteObject", "cannot remove the lock: "),
+            ("removing", "cannot remove the lock: "),
+        ] {
+            let message = failed(action, StoreErrorKind::AccessDenied).message;
+            let rest = format!("{words}{action} on DynamoDB table `locks` failed: why");
+            assert_eq!(message, rest);
+        }
+        let message = failed(SET_UP, StoreErrorKind::RegionMissing).message;
+        assert_eq!(message, "why");
+    }
+
     #[test]
     fn ids_that_look_like_options_or_are_too_long_are_printed_safely() {
         let words = |id: &str| force_unlock_words(Some(&LockId(id.to_owned())));
