@@ -115,7 +115,13 @@ mod tests {
                 "https://bitbucket.org/team/infra/pipelines/results/7",
             ),
         ];
-        for name in ADDRESSES {
+        for name in [
+            "CI_JOB_URL",
+            "BUILDKITE_BUILD_URL",
+            "CIRCLE_BUILD_URL",
+            "TRAVIS_BUILD_WEB_URL",
+            "BUILD_URL",
+        ] {
             for url in [
                 "https://ci.example/job/1",
                 "https://user:secret@ci.example/job/1?private_token=secret#secret",
