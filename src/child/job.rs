@@ -158,3 +158,22 @@ impl Job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_was_suspended_goes_on_three_seconds_later_or_when_it_is_hurried() {
+        // Nobody's group: above the largest process ID.
+        let mut job = Job::new(Pid::from_raw(i32::MAX), None, HandOver::AtOnce);
+        let before = Instant::now();
+        job.resume_soon();
+        let after = Instant::now();
+        let limit = Duration::from_secs(3);
+        let due = job.continue_at.expect("a time");
+        assert!((before + limit..=after + limit).contains(&due));
+        job.hurry();
+        assert_eq!(job.continue_at, None);
+    }
+}

@@ -138,7 +138,7 @@ mod tests {
     ];
     const PLACES: [Place; 2] = [Place::Tflock, Place::Child];
     const ORIGINS: [Origin; 3] = [Origin::Terminal, Origin::Process(4711), Origin::Tflock];
-    const SOON: History = History::Asked(REPEAT_AFTER);
+    const SOON: History = History::Asked(Duration::from_secs(1));
     const LATE: History = History::Asked(Duration::from_millis(1001));
     const HISTORIES: [History; 4] = [History::NotAsked, History::Settling, SOON, LATE];
 

@@ -132,9 +132,9 @@ mod tests {
     fn an_unreachable_store_is_given_up_after_a_minute() {
         let (released, store, elapsed) = release_after(&[Fault::RequestLost; 200], |_, _| {});
         assert_eq!(released.unwrap_err().kind, StoreErrorKind::Unreachable);
-        let longest = RELEASE_PATIENCE + Duration::from_secs(2);
+        let minute = Duration::from_mins(1);
         assert!(
-            (RELEASE_PATIENCE..=longest).contains(&elapsed),
+            (minute..=minute + Duration::from_secs(2)).contains(&elapsed),
             "{elapsed:?}"
         );
         assert!(store.current().is_some());

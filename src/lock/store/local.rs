@@ -273,3 +273,36 @@ impl Store for LocalStore {
         Self::KIND
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_guard_that_stays_locked_is_given_up_in_five_seconds_and_nothing_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(&directory.path().join("locks"), "key");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (_, guard) = runtime.block_on(store.guard()).unwrap();
+        let record = Record {
+            info: Some("{}".to_owned()),
+            lease: None,
+        };
+        let begun = Instant::now();
+        let refused = runtime.block_on(store.swap(None, Some(&record)));
+        let took = begun.elapsed();
+        assert!(!refused.unwrap_err().kind.may_have_been_applied());
+        // The upper one is for a busy machine.
+        let (shortest, longest) = (Duration::from_secs(5), Duration::from_secs(25));
+        assert!((shortest..=longest).contains(&took), "{took:?}");
+        drop(guard);
+        assert_eq!(runtime.block_on(store.read()).unwrap(), None);
+        let taken = runtime.block_on(store.swap(None, Some(&record)));
+        assert!(matches!(taken, Ok(Swap::Done(Some(_)))));
+    }
+}

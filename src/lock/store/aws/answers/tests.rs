@@ -84,3 +84,8 @@ fn pages_and_redirects_count_only_if_the_service_marked_them() {
     // The metadata service of a machine that has no role.
     assert!(!is_another(false, 404, &[page]));
 }
+
+#[test]
+fn an_answer_gets_ten_seconds() {
+    assert_eq!(NoAnswer::TooSlow.to_string(), "no answer within 10 s");
+}

@@ -220,3 +220,13 @@ impl Write for Stream {
         Pin::new(&mut self.transport).poll_write_vectored(context, bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_gets_five_seconds() {
+        assert_eq!(NoConnection.to_string(), "no connection within 5 s");
+    }
+}
