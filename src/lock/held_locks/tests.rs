@@ -4,7 +4,7 @@ use super::*;
 use crate::lock::own::OwnRecords;
 use crate::lock::record::Record;
 use crate::lock::simulation::{SimulatedHost, Simulation};
-use crate::lock::store::memory::MemoryStore;
+use crate::lock::store::memory::{Fault, MemoryStore};
 use crate::lock::store::{Answer, Heartbeats, Identity, Store, Swap};
 
 /// A lock that is held in an object without heartbeats and in an item with them.
@@ -280,4 +280,74 @@ fn others_must_stop_the_child_when_three_quarters_of_the_promise_are_over() {
     assert_eq!(locks.time_left(), Some(Duration::from_secs(45)));
     pass(100);
     assert_eq!(locks.time_left(), Some(Duration::ZERO));
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[test]
+fn a_lock_whose_time_is_up_is_renewed_when_the_store_is_back_while_the_child_still_stops() {
+    let scene = Scene::new();
+    let mut locks = scene.hold(&[&scene.item], Some(MINUTE));
+    scene.item.inject(vec![Fault::RequestLost; 1000]);
+    loop {
+        match scene.simulation.run(locks.next()) {
+            News::NotRenewed(_) => {}
+            News::TimeIsUp { .. } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(scene.simulation.elapsed(), Duration::from_secs(40));
+    scene.item.recover();
+    let news = scene.simulation.run(locks.next());
+    assert!(matches!(news, News::Renewed), "{news:?}");
+    // The other third of the promise is long enough for several.
+    assert!(scene.simulation.elapsed() < Duration::from_secs(45));
+    assert!(locks.gave_up_any());
+}
+
+#[test]
+fn when_the_time_is_up_already_a_last_renewal_gets_half_a_second() {
+    let scene = Scene::new();
+    let mut locks = scene.hold(&[&scene.item], Some(MINUTE));
+    let pause = scene.host.sleep(Duration::from_secs(50));
+    scene.simulation.run(pause);
+    scene.item.inject([Fault::Silence]);
+    let news = scene.simulation.run(locks.next());
+    assert!(matches!(news, News::TimeIsUp { .. }), "{news:?}");
+    assert_eq!(scene.simulation.elapsed(), Duration::from_millis(50_500));
+}
+
+#[test]
+fn before_a_start_a_lock_that_may_have_been_taken_over_is_renewed_and_no_other() {
+    let after = |seconds, robbed| {
+        let scene = Scene::new();
+        let mut locks = scene.hold(&[&scene.item], Some(MINUTE));
+        let pause = scene.host.sleep(Duration::from_secs(seconds));
+        scene.simulation.run(pause);
+        if robbed {
+            scene.item.overwrite(None);
+        }
+        let is_ours = scene.simulation.run(locks.confirm());
+        (is_ours, scene.item.requests())
+    };
+    assert_eq!(after(39, false), (true, 0));
+    assert_eq!(after(40, false), (true, 1));
+    assert_eq!(after(40, true), (false, 1));
+}
+
+#[test]
+fn a_place_that_cannot_be_given_back_keeps_none_of_the_others() {
+    for stays in [0, 1] {
+        let scene = Scene::new();
+        let stores = [&scene.object, &scene.item];
+        let mut locks = scene.hold(&stores, None);
+        let left = locks.held().nth(stays).unwrap().id().clone();
+        let denied = Fault::Refused(StoreErrorKind::AccessDenied);
+        stores[stays].inject([denied]);
+        let released = scene.simulation.run(locks.release(|_| {}));
+        let ids: Vec<&LockId> = released.failed.iter().map(|failed| &failed.id).collect();
+        assert_eq!(ids, [&left]);
+        assert!(released.lost.is_empty());
+        assert!(stores[stays].current().is_some() && stores[1 - stays].current().is_none());
+    }
 }

@@ -26,6 +26,8 @@ pub enum Fault {
     SilenceAfter,
     /// A swap is refused because of a record that is gone before anyone can read it.
     FreedMeanwhile,
+    /// A swap is refused although what it expects stands there.
+    NeverEqual,
 }
 
 /// One lock, shared by all clones.
@@ -60,6 +62,11 @@ impl MemoryStore {
     /// Sets faults for the next requests, in order; later ones succeed.
     pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.borrow_mut().extend(faults);
+    }
+
+    /// Takes back the faults that have not happened yet.
+    pub fn recover(&self) {
+        self.faults.borrow_mut().clear();
     }
 
     /// The number of requests so far.
@@ -105,7 +112,7 @@ impl MemoryStore {
             remedy: None,
         };
         match fault {
-            Fault::None | Fault::FreedMeanwhile => Ok(carry_out(self)),
+            Fault::None | Fault::FreedMeanwhile | Fault::NeverEqual => Ok(carry_out(self)),
             Fault::ReplyLost => {
                 carry_out(self);
                 Err(error(StoreErrorKind::Unreachable))
@@ -132,12 +139,14 @@ impl Store for MemoryStore {
         new: Option<&'a Record>,
     ) -> Answer<'a, Swap> {
         Box::pin(async move {
-            let freed = self.faults.borrow().front() == Some(&Fault::FreedMeanwhile);
+            let fault = self.faults.borrow().front().copied();
             self.request("swap", |store| {
-                if freed {
-                    return Swap::Refused(None);
-                }
                 let current = store.current();
+                match fault {
+                    Some(Fault::FreedMeanwhile) => return Swap::Refused(None),
+                    Some(Fault::NeverEqual) => return Swap::Refused(current),
+                    _ => {}
+                }
                 let same = match (&current, expected) {
                     (None, None) => true,
                     (Some(current), Some(expected)) => current.revision == expected.revision,
