@@ -195,3 +195,97 @@ impl LockRequest<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// An initialised directory, whose backend gets its settings from `init`.
+    fn initialise(directory: &Path) {
+        let files = directory.join(".terraform");
+        std::fs::create_dir(files).unwrap();
+        let configuration = "terraform {\n  backend \"local\" {}\n}\n";
+        std::fs::write(directory.join("main.tf"), configuration).unwrap();
+        record(directory, "a.tfstate");
+    }
+
+    /// What `init -backend-config=path=…` leaves.
+    fn record(directory: &Path, path: &str) {
+        let config = serde_json::json!({ "path": path, "workspace_dir": null });
+        let record = serde_json::json!({
+            "version": 3,
+            "backend": { "type": "local", "config": config, "hash": 1 },
+        });
+        std::fs::write(record_of(directory), record.to_string()).unwrap();
+    }
+
+    fn record_of(directory: &Path) -> PathBuf {
+        directory.join(".terraform/terraform.tfstate")
+    }
+
+    /// Whether what is selected in such a directory is the same after `change`.
+    fn is_unchanged_after(change: impl FnOnce(&Path)) -> Option<bool> {
+        let directory = tempfile::tempdir().unwrap();
+        initialise(directory.path());
+        let reading = Reading {
+            directory: directory.path().to_owned(),
+            environment: |_| None,
+            plan_file: None,
+            is_named: false,
+        };
+        let StateRef {
+            backend, workspace, ..
+        } = reading.state().unwrap();
+        let selected = Selected(Arc::new(AtFirst {
+            reading,
+            backend,
+            workspace,
+        }));
+        change(directory.path());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(selected.is_unchanged())
+    }
+
+    #[test]
+    fn another_selection_is_seen_and_what_cannot_be_read_is_none() {
+        let write = |name: &'static str, text: &'static str| {
+            move |directory: &Path| std::fs::write(directory.join(name), text).unwrap()
+        };
+        assert_eq!(is_unchanged_after(|_| {}), Some(true));
+        let record_name = ".terraform/terraform.tfstate";
+        for (change, expected) in [
+            (
+                Box::new(|directory: &Path| record(directory, "a.tfstate")) as Box<dyn Fn(&Path)>,
+                Some(true),
+            ),
+            (
+                Box::new(|directory| record(directory, "b.tfstate")),
+                Some(false),
+            ),
+            (
+                Box::new(write(".terraform/environment", "stg")),
+                Some(false),
+            ),
+            (
+                Box::new(write(".terraform/environment", "default")),
+                Some(true),
+            ),
+            (Box::new(write(record_name, "{\"version\": 3")), None),
+            (
+                Box::new(write("main.tf", "terraform {\n  backend \"http\" {}\n}\n")),
+                None,
+            ),
+            (
+                Box::new(move |directory| std::fs::remove_file(record_of(directory)).unwrap()),
+                Some(false),
+            ),
+        ] {
+            assert_eq!(is_unchanged_after(change), expected);
+        }
+    }
+}
