@@ -173,3 +173,68 @@ async fn remove_shown(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli;
+    use crate::lock::record::{LockId, LockInfo, Record};
+    use crate::lock::store::memory::MemoryStore;
+
+    /// What comes of the removal of a lock in whose place something else stands by now.
+    fn remove_after(
+        force: bool,
+        change: impl FnOnce(&Record) -> Option<Record>,
+    ) -> (Result<(), Failure>, MemoryStore) {
+        let context = Context::new(&cli::parse_as_terraform(Vec::new()).unwrap(), None).unwrap();
+        let arguments = ForceUnlockArguments {
+            force,
+            yes: true,
+            id: None,
+        };
+        let store = MemoryStore::default();
+        let lease = r#"{"TflockVersion":"0","Command":"apply","Heartbeat":0}"#;
+        let info = LockInfo {
+            id: LockId("62d1ec43-aa57-55e6-d9b5-0461699f1699".to_owned()),
+            ..LockInfo::default()
+        };
+        let record = Record::new(&info, serde_json::from_str(lease).unwrap());
+        store.overwrite(Some(record));
+        let shown = store.current().unwrap();
+        store.overwrite(change(&shown.record));
+        let removed = block_on(remove_shown(&context, &store, &shown, &arguments)).unwrap();
+        (removed, store)
+    }
+
+    #[test]
+    fn not_even_force_removes_another_lock_than_the_one_that_was_shown() {
+        let change = |record: &Record| {
+            let mut info = record.lock_info()?;
+            info.id = LockId("4db125df-d950-b194-cf41-df3ed13f0cf1".to_owned());
+            Some(Record::new(&info, record.lease.clone()?))
+        };
+        for force in [false, true] {
+            let (removed, store) = remove_after(force, change);
+            assert_eq!(removed.unwrap_err().exit_code, exit_code::REFUSED);
+            assert!(store.current().is_some());
+        }
+    }
+
+    #[test]
+    fn force_alone_removes_the_lock_that_was_shown_after_another_heartbeat() {
+        let beat = |record: &Record| Some(record.renewed(chrono::Utc::now()));
+        let (removed, store) = remove_after(false, beat);
+        assert_eq!(removed.unwrap_err().exit_code, exit_code::REFUSED);
+        assert!(store.current().is_some());
+        let (removed, store) = remove_after(true, beat);
+        assert!(removed.is_ok() && store.current().is_none());
+    }
+
+    #[test]
+    fn a_lock_that_is_gone_by_then_needs_no_removal() {
+        for force in [false, true] {
+            let (removed, _) = remove_after(force, |_| None);
+            assert!(removed.is_ok());
+        }
+    }
+}

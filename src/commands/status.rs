@@ -296,3 +296,64 @@ async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Fai
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::liveness::{Proof, Replacement};
+    use crate::lock::record::{LockInfo, Record};
+    use crate::lock::store::memory::MemoryStore;
+
+    /// A place whose holder is that much alive; `None` if nobody holds it.
+    fn part(liveness: Option<Liveness>) -> ObservedPart {
+        let store = MemoryStore::default();
+        let held = liveness.map(|liveness| {
+            store.overwrite(Some(Record {
+                info: Some(LockInfo::default().to_go_json()),
+                lease: None,
+            }));
+            let assessment = Assessment {
+                liveness,
+                silence: None,
+                replacement: Replacement::No,
+                settles_in: None,
+            };
+            (store.current().unwrap(), assessment)
+        });
+        ObservedPart {
+            store: Rc::new(store),
+            held,
+            unspoken: None,
+        }
+    }
+
+    fn exit_code_of(parts: &[ObservedPart]) -> Outcome {
+        let arguments = StatusArguments {
+            json: false,
+            exit_code: true,
+        };
+        outcome(parts, &arguments)
+    }
+
+    #[test]
+    fn a_lock_in_two_places_is_as_held_as_the_more_held_of_them() {
+        use Liveness::{Alive, Gone, Silent, Stale, Unknown};
+        // From the least to the most.
+        let ranks = [
+            (0, vec![None]),
+            (76, vec![Some(Stale), Some(Gone(Proof::Ended))]),
+            (75, vec![Some(Alive), Some(Silent), Some(Unknown)]),
+        ];
+        for (rank, (code, these)) in ranks.iter().enumerate() {
+            for one in these {
+                assert_eq!(exit_code_of(&[part(*one)]), Outcome::Exit(*code), "{one:?}");
+                for other in ranks[..=rank].iter().flat_map(|(_, others)| others) {
+                    for both in [[*one, *other], [*other, *one]] {
+                        let outcome = exit_code_of(&both.map(part));
+                        assert_eq!(outcome, Outcome::Exit(*code), "{both:?}");
+                    }
+                }
+            }
+        }
+    }
+}
