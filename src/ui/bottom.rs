@@ -124,6 +124,7 @@ mod tests {
             (44, short),
             (30, short),
             (29, "⠁ waiting (3 s of 15m): aliv"),
+            (20, "⠁ waiting (3 s of 1"),
             (10, "⠁ waiting"),
             (3, "⠁ "),
             (2, "⠁"),

@@ -240,3 +240,62 @@ impl Drop for Waiting<'_> {
         self.end();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read as _;
+    use std::os::fd::{AsFd as _, OwnedFd};
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    use super::*;
+    use crate::lock::liveness::{Assessment, Replacement};
+    use crate::lock::record::Record;
+    use crate::lock::store::{Revision, Stored};
+    use crate::ui::Prompts;
+    use crate::ui::writer::Writer;
+
+    fn observed(waited: Duration) -> Observed {
+        Observed {
+            stored: Stored {
+                record: Record {
+                    info: None,
+                    lease: None,
+                },
+                revision: Revision::Bytes(Vec::new()),
+            },
+            assessment: Assessment {
+                liveness: Liveness::Unknown,
+                silence: None,
+                replacement: Replacement::No,
+                settles_in: None,
+            },
+            waited,
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_the_second_line_comes_after_half_a_minute_and_the_others_ever_later() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let writer = Writer::to(Some(File::from(OwnedFd::from(writer))));
+        let ui = Ui {
+            verbosity: Verbosity::Normal,
+            prompts: Prompts::Refused,
+            terminal: Terminal::None,
+            writer: Box::leak(Box::new(writer)),
+        };
+        let mut waiting = Waiting::new(&ui, "locks/app", Patience::Forever, Utc::now());
+        let mut said = Vec::new();
+        for second in 0..3000 {
+            waiting.held(&observed(Duration::from_secs(second)), Utc::now());
+            ui.writer.settle(Duration::from_secs(20));
+            let mut readable = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut readable, PollTimeout::ZERO).unwrap() > 0 {
+                said.push(second);
+                assert!(reader.read(&mut [0; 4096]).unwrap() < 4096);
+            }
+        }
+        assert_eq!(said, [0, 30, 90, 210, 450, 930, 1530, 2130, 2730]);
+    }
+}

@@ -52,7 +52,7 @@ impl Writer {
         })
     }
 
-    fn to(stream: Option<File>) -> Self {
+    pub(super) fn to(stream: Option<File>) -> Self {
         let reader = if stream.is_some() {
             Reader::Reads
         } else {
