@@ -5,6 +5,7 @@
 
 pub mod aws;
 pub mod beside;
+pub mod companion;
 pub mod dynamodb;
 pub mod local;
 pub mod memory;
@@ -17,6 +18,7 @@ use std::pin::Pin;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use self::companion::{Companion, Purpose};
 use super::host::hex;
 use super::record::Record;
 
@@ -117,6 +119,11 @@ pub trait Store {
 
     /// Its value of `--store`.
     fn kind(&self) -> &'static str;
+
+    /// The lock's companion for that purpose; `None` where it can have none.
+    fn companion(&self, _: Purpose) -> Option<Companion> {
+        None
+    }
 }
 
 /// How a request failed.

@@ -1,5 +1,6 @@
 //! What every store owes the protocol, and what each of them meets that tflock did not write.
 
+mod companions;
 mod contract;
 mod foreign;
 mod odd_servers;
@@ -10,24 +11,24 @@ mod requests;
 
 /// Each fact is one test for each store.
 macro_rules! proven_by_all {
-    ($($fact:ident),+ $(,)?) => {
-        proven_by_all!(@store memory: $($fact),+);
-        proven_by_all!(@store local: $($fact),+);
-        proven_by_all!(@store dynamodb: $($fact),+);
-        proven_by_all!(@store s3: $($fact),+);
-        proven_by_all!(@store s3_that_ignores_if_match: $($fact),+);
-        proven_by_all!(@store s3_without_if_match: $($fact),+);
-        proven_by_all!(@store s3_that_calls_if_match_invalid: $($fact),+);
-        proven_by_all!(@store s3_that_never_finds_a_match: $($fact),+);
+    ($($proofs:ident::$fact:ident),+ $(,)?) => {
+        proven_by_all!(@store memory: $($proofs::$fact),+);
+        proven_by_all!(@store local: $($proofs::$fact),+);
+        proven_by_all!(@store dynamodb: $($proofs::$fact),+);
+        proven_by_all!(@store s3: $($proofs::$fact),+);
+        proven_by_all!(@store s3_that_ignores_if_match: $($proofs::$fact),+);
+        proven_by_all!(@store s3_without_if_match: $($proofs::$fact),+);
+        proven_by_all!(@store s3_that_calls_if_match_invalid: $($proofs::$fact),+);
+        proven_by_all!(@store s3_that_never_finds_a_match: $($proofs::$fact),+);
     };
-    (@store $store:ident: $($fact:ident),+) => {
+    (@store $store:ident: $($proofs:ident::$fact:ident),+) => {
         mod $store {
-            use super::{contract, places};
+            use super::{companions, contract, places};
             $(
                 #[test]
                 fn $fact() {
                     let place = places::$store();
-                    places::block_on(contract::$fact(&place));
+                    places::block_on($proofs::$fact(&place));
                 }
             )+
         }
@@ -35,17 +36,19 @@ macro_rules! proven_by_all {
 }
 
 proven_by_all!(
-    nothing_is_read_where_nothing_stands,
-    a_record_reads_back_as_it_was_written,
-    a_refusal_brings_the_holder_back,
-    what_comes_back_is_known_for_what_was_sent,
-    another_s_record_with_the_same_lock_id_is_neither_replaced_nor_deleted,
-    the_exact_record_is_replaced,
-    an_outdated_record_replaces_nothing,
-    the_exact_record_is_deleted,
-    an_outdated_record_deletes_nothing,
-    a_record_that_is_gone_is_neither_replaced_nor_deleted,
-    nothing_can_be_swapped_for_nothing,
-    each_answer_is_what_the_next_request_expects,
-    another_key_is_another_lock,
+    contract::nothing_is_read_where_nothing_stands,
+    contract::a_record_reads_back_as_it_was_written,
+    contract::a_refusal_brings_the_holder_back,
+    contract::what_comes_back_is_known_for_what_was_sent,
+    contract::another_s_record_with_the_same_lock_id_is_neither_replaced_nor_deleted,
+    contract::the_exact_record_is_replaced,
+    contract::an_outdated_record_replaces_nothing,
+    contract::the_exact_record_is_deleted,
+    contract::an_outdated_record_deletes_nothing,
+    contract::a_record_that_is_gone_is_neither_replaced_nor_deleted,
+    contract::nothing_can_be_swapped_for_nothing,
+    contract::each_answer_is_what_the_next_request_expects,
+    contract::another_key_is_another_lock,
+    companions::a_companion_keeps_its_text_and_changes_only_by_comparison,
+    companions::a_companion_and_its_lock_do_not_disturb_each_other,
 );

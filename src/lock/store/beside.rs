@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use super::companion::{Companion, Purpose};
 use super::{
     Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
@@ -139,6 +140,10 @@ impl Store for BesideForeigners {
 
     fn kind(&self) -> &'static str {
         self.ours.kind()
+    }
+
+    fn companion(&self, purpose: Purpose) -> Option<Companion> {
+        self.ours.companion(purpose)
     }
 }
 

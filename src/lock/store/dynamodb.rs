@@ -7,6 +7,8 @@
 mod condition;
 mod item;
 
+use std::rc::Rc;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -18,6 +20,7 @@ use aws_sdk_dynamodb::types::{
 use self::condition::Condition;
 use self::item::{Item, LOCK_ID, foreign, item, stored};
 use super::aws::{self, AwsAccess, Connection, Wire};
+use super::companion::{Companion, Purpose};
 use super::{Answer, Heartbeats, Identity, Store, StoreError, StoreErrorKind, Stored, Swap};
 use crate::lock::record::Record;
 
@@ -290,6 +293,15 @@ impl Store for DynamoDbStore {
 
     fn kind(&self) -> &'static str {
         "dynamodb"
+    }
+
+    fn companion(&self, purpose: Purpose) -> Option<Companion> {
+        let (access, name) = (self.connection.access(), purpose.name_beside(&self.key));
+        Some(Companion::new(Rc::new(Self::new(
+            &access,
+            &self.table,
+            &name,
+        ))))
     }
 }
 

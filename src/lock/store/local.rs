@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use self::trouble::Trouble;
+use super::off_thread::Renamed;
 use super::{Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, Stored, Swap};
 use crate::lock::host::hex;
 use crate::lock::record::{ATTRIBUTES, Lease, Record};
@@ -223,6 +224,12 @@ impl LocalStore {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl Renamed for LocalStore {
+    fn renamed(&self, key: &str) -> Self {
+        Self::in_place(self.directory.clone(), key)
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::companion::{Companion, Purpose};
 use super::{
     Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
@@ -38,6 +39,7 @@ pub struct MemoryStore {
     revisions: Rc<Cell<u64>>,
     faults: Rc<RefCell<VecDeque<Fault>>>,
     requests: Rc<Cell<u64>>,
+    queue: Option<Rc<MemoryStore>>,
 }
 
 impl Default for MemoryStore {
@@ -56,6 +58,24 @@ impl MemoryStore {
             revisions: Rc::default(),
             faults: Rc::default(),
             requests: Rc::default(),
+            queue: None,
+        }
+    }
+
+    /// A free lock with places for its companions.
+    #[must_use]
+    pub fn with_companions() -> Self {
+        Self {
+            queue: Some(Rc::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The place of the companion for that purpose, if there is one.
+    #[must_use]
+    pub fn beside(&self, purpose: Purpose) -> Option<&MemoryStore> {
+        match purpose {
+            Purpose::Queue => self.queue.as_deref(),
         }
     }
 
@@ -181,5 +201,10 @@ impl Store for MemoryStore {
 
     fn kind(&self) -> &'static str {
         "memory"
+    }
+
+    fn companion(&self, purpose: Purpose) -> Option<Companion> {
+        let place = self.beside(purpose)?;
+        Some(Companion::new(Rc::new(place.clone())))
     }
 }

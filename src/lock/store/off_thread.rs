@@ -1,17 +1,26 @@
 //! Runs a blocking store on other threads: a file system can hang, but the one thread that renews locks and hears
 //! signals must not.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::companion::{Companion, Purpose};
 use super::{Answer, Heartbeats, Identity, Store, StoreError, StoreErrorKind, Stored, Swap};
 use crate::lock::record::Record;
 
 /// How long one request may take, including up to five seconds of waiting for another process.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// A store that can say where a lock of another name would be.
+pub trait Renamed: Store {
+    /// The place of the lock `key`.
+    #[must_use]
+    fn renamed(&self, key: &str) -> Self;
+}
 
 /// A store whose requests run on other threads.
 ///
@@ -22,7 +31,7 @@ pub struct OffThread<S> {
     answered_within: Duration,
 }
 
-impl<S: Store + Clone + Send + 'static> OffThread<S> {
+impl<S: Renamed + Clone + Send + 'static> OffThread<S> {
     /// Wraps `store`.
     #[must_use]
     pub fn new(store: S) -> Self {
@@ -61,7 +70,7 @@ impl<S: Store + Clone + Send + 'static> OffThread<S> {
     }
 }
 
-impl<S: Store + Clone + Send + 'static> Store for OffThread<S> {
+impl<S: Renamed + Clone + Send + 'static> Store for OffThread<S> {
     fn read(&self) -> Answer<'_, Option<Stored>> {
         Box::pin(self.carry_out("reading", |store, runtime| runtime.block_on(store.read())))
     }
@@ -97,6 +106,11 @@ impl<S: Store + Clone + Send + 'static> Store for OffThread<S> {
     fn kind(&self) -> &'static str {
         self.store.kind()
     }
+
+    fn companion(&self, purpose: Purpose) -> Option<Companion> {
+        let beside = self.store.renamed(&purpose.name_beside(self.key()));
+        Some(Companion::new(Rc::new(Self::new(beside))))
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +120,12 @@ mod tests {
     /// A store that hangs forever.
     #[derive(Clone)]
     struct Hung;
+
+    impl Renamed for Hung {
+        fn renamed(&self, _: &str) -> Self {
+            Self
+        }
+    }
 
     fn hang() -> ! {
         loop {

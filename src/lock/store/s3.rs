@@ -14,6 +14,7 @@ mod settings;
 mod state_object;
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
@@ -22,6 +23,7 @@ use self::change::Comparison;
 pub use self::settings::{Encryption, ObjectSettings};
 pub use self::state_object::StateObject;
 use super::aws::{AwsAccess, Connection, Wire};
+use super::companion::{Companion, Purpose};
 use super::{Answer, Heartbeats, Identity, Store, Stored, Swap};
 use crate::lock::record::Record;
 
@@ -115,5 +117,11 @@ impl Store for S3Store {
 
     fn kind(&self) -> &'static str {
         "s3"
+    }
+
+    fn companion(&self, purpose: Purpose) -> Option<Companion> {
+        let (access, name) = (self.connection.access(), purpose.name_beside(&self.object));
+        let beside = Self::new(&access, &self.bucket, &name, self.settings.clone());
+        Some(Companion::new(Rc::new(beside)))
     }
 }

@@ -11,6 +11,7 @@ use tflock::lock::store::aws::{AwsAccess, AwsSettings, StaticKeys};
 use tflock::lock::store::dynamodb::DynamoDbStore;
 use tflock::lock::store::local::LocalStore;
 use tflock::lock::store::memory::MemoryStore;
+use tflock::lock::store::off_thread::OffThread;
 use tflock::lock::store::s3::{ObjectSettings, S3Store};
 
 use super::records::without_reason;
@@ -30,7 +31,7 @@ pub struct Place {
 
 pub fn memory() -> Place {
     Place {
-        store: Rc::new(MemoryStore::default()),
+        store: Rc::new(MemoryStore::with_companions()),
         neighbour: Rc::new(MemoryStore::default()),
         kept: Record::clone,
         _engine: Box::new(()),
@@ -42,7 +43,7 @@ pub fn local() -> Place {
     // It is the store that makes the directory.
     let inner = directory.path().join("state/tflock");
     Place {
-        store: Rc::new(LocalStore::new(&inner, LOCK_ID)),
+        store: Rc::new(OffThread::new(LocalStore::new(&inner, LOCK_ID))),
         neighbour: Rc::new(LocalStore::new(&inner, "another")),
         kept: Record::clone,
         _engine: Box::new(directory),

@@ -48,6 +48,11 @@ impl<Client: Clone> Connection<Client> {
         client
     }
 
+    /// The access that it has now, for another connection.
+    pub(in crate::lock::store) fn access(&self) -> AwsAccess {
+        self.access.borrow().clone()
+    }
+
     pub(in crate::lock::store) fn failed(&self, kind: StoreErrorKind) {
         if kind.is_about_credentials() {
             self.refused.set(true);

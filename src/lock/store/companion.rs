@@ -1,0 +1,132 @@
+//! Records beside a lock: documents of tflock's own, such as its queue, each under a name derived from the lock's.
+//!
+//! They are kept like the lock, by compare-and-swap in the same table, bucket or directory, but never in its record: the
+//! lock stays what plain terraform expects. Everything works without them.
+
+use std::rc::Rc;
+
+use super::{Store, StoreError, Stored, Swap};
+use crate::lock::record::Record;
+
+/// What a companion is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Who waits for the lock, in which order.
+    Queue,
+}
+
+impl Purpose {
+    /// The name of the companion of the lock `name`.
+    #[must_use]
+    pub fn name_beside(self, name: &str) -> String {
+        let suffix = match self {
+            Self::Queue => "queue",
+        };
+        format!("{name}-tflock-{suffix}")
+    }
+}
+
+/// A companion's text as it was at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document(Stored);
+
+impl Document {
+    /// Its text; empty if someone else put something without text there.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.record.info.as_deref().unwrap_or_default()
+    }
+}
+
+/// The result of a change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Done: this is the document now (`None`: nothing).
+    Done(Option<Document>),
+    /// Another document was there and was left alone (`None`: nothing).
+    Refused(Option<Document>),
+}
+
+/// One companion of a lock. Clones share its connection.
+#[derive(Clone)]
+pub struct Companion(Rc<dyn Store>);
+
+impl Companion {
+    /// The companion in that place, which holds no lock.
+    #[must_use]
+    pub fn new(place: Rc<dyn Store>) -> Self {
+        Self(place)
+    }
+
+    /// Reads the current document.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn read(&self) -> Result<Option<Document>, StoreError> {
+        Ok(self.0.read().await?.map(Document))
+    }
+
+    /// Replaces `expected` by `text` if it is still the current document (`None`: nothing).
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn change(
+        &self,
+        expected: Option<&Document>,
+        text: Option<&str>,
+    ) -> Result<Change, StoreError> {
+        let record = text.map(|text| Record {
+            info: Some(text.to_owned()),
+            lease: None,
+        });
+        let expected = expected.map(|document| &document.0);
+        Ok(match self.0.swap(expected, record.as_ref()).await? {
+            Swap::Done(now) => Change::Done(now.map(Document)),
+            Swap::Refused(now) => Change::Refused(now.map(Document)),
+        })
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.0.place()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::simulation::Simulation;
+    use crate::lock::store::memory::{Fault, MemoryStore};
+
+    #[test]
+    fn a_companion_is_named_after_its_lock() {
+        let name = Purpose::Queue.name_beside("states/prod/app.tfstate");
+        assert_eq!(name, "states/prod/app.tfstate-tflock-queue");
+    }
+
+    #[test]
+    fn a_companion_fails_on_its_own_and_leaves_the_lock_alone() {
+        let store = MemoryStore::with_companions();
+        let beside = store.beside(Purpose::Queue).unwrap();
+        beside.inject([Fault::ReplyLost]);
+        let companion = store.companion(Purpose::Queue).unwrap();
+        Simulation::default().run(async {
+            assert!(companion.change(None, Some("[]")).await.is_err());
+            let Change::Refused(Some(now)) = companion.change(None, Some("[1]")).await.unwrap()
+            else {
+                panic!("it was written although the reply was lost")
+            };
+            assert_eq!(now.text(), "[]");
+            let gone = companion.change(Some(&now), None).await.unwrap();
+            assert_eq!(gone, Change::Done(None));
+        });
+        assert_eq!((store.requests(), beside.requests()), (0, 3));
+    }
+
+    #[test]
+    fn a_store_without_companions_has_none() {
+        let store = MemoryStore::default();
+        assert!(store.companion(Purpose::Queue).is_none());
+    }
+}
