@@ -12,6 +12,7 @@ mod ending;
 mod event;
 mod failures;
 mod holding;
+mod provenance;
 pub mod reentry;
 mod report;
 mod running;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use self::event::SessionEvent;
 use self::holding::Holding;
+use self::provenance::Provenance;
 use self::reentry::{Lent, Nested};
 use self::report::Reporter;
 use self::running::{Leaves, Running};
@@ -33,7 +35,6 @@ use self::selection_watch::SelectionWatch;
 use crate::child::{
     Command, Difference, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError,
 };
-use crate::ci;
 use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
@@ -145,7 +146,7 @@ pub async fn run_under_lock(
         Prompts::Refused => context.ui.without_prompts(),
     };
     let host: Rc<dyn Host> = Rc::new(context.machine());
-    let claim = claim(context, &resolved, &spec, host.as_ref());
+    let claim = claim(context, request.directory, &resolved, &spec, host.as_ref());
     let run_file = run_file(context, request.directory, &claim);
     let loan = match spec.lending {
         Lending::Nothing => None,
@@ -226,9 +227,15 @@ fn loan(context: &Context, claim: &Claim) -> Option<Loan> {
     }
 }
 
-fn claim(context: &Context, resolved: &ResolvedLock, spec: &RunSpec, host: &dyn Host) -> Claim {
+fn claim(
+    context: &Context,
+    directory: &Path,
+    resolved: &ResolvedLock,
+    spec: &RunSpec,
+    host: &dyn Host,
+) -> Claim {
     let reason = context.options.reason.clone();
-    let run_url = ci::run_url(&variable);
+    let Provenance { run_url, origin } = provenance::of_this_run(directory, &variable);
     let words: Vec<&str> = reason.iter().chain(&run_url).map(String::as_str).collect();
     let user = whoami::username().unwrap_or_default();
     let hostname = whoami::hostname().unwrap_or_default();
@@ -248,6 +255,7 @@ fn claim(context: &Context, resolved: &ResolvedLock, spec: &RunSpec, host: &dyn 
             command: spec.command.clone(),
             reason,
             run_url,
+            origin,
             heartbeat: None,
             heartbeat_at: None,
             expire_after: spec.expire_after,

@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of locks, terraform or terminals, and decides nothing.
 
+pub mod checkout;
 pub mod file_watch;
 pub mod machine;
 pub mod own_directory;

@@ -160,12 +160,13 @@ pub struct HolderProcess {
 
 /// terraform's part of a record and each attribute of ours. All others are kept as they are in every rewrite: they may be a
 /// newer tflock's, or somebody's TTL or tag.
-pub const ATTRIBUTES: [&str; 9] = [
+pub const ATTRIBUTES: [&str; 10] = [
     "Info",
     "TflockVersion",
     "Command",
     "Reason",
     "RunUrl",
+    "Origin",
     "Heartbeat",
     "HeartbeatAt",
     "ExpireAfterSeconds",
@@ -186,6 +187,9 @@ pub struct Lease {
     /// Where the CI run can be seen.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub run_url: Option<String>,
+    /// The CI run, or the checkout, that the run comes from; `None` where nothing is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub origin: Option<Origin>,
     /// Counts the renewals; every write of a holder changes it. `None` in stores that are not renewed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub heartbeat: Option<u64>,
@@ -203,6 +207,30 @@ pub struct Lease {
     /// Where the holder runs; `None` where the machine cannot tell.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub holder: Option<HolderProcess>,
+}
+
+/// Where a run comes from: the CI run that it is part of, or the checkout that it works in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Origin {
+    /// The CI system; `None` outside of CI.
+    #[serde(rename = "CI", skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// What that calls the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Who started it there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The repository, without secrets in its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The branch or tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// Durations as seconds, a whole number where they are whole.
@@ -270,11 +298,12 @@ impl Record {
     }
 
     /// Whether this, as it came back from a store, is exactly what was `sent`. Some stores keep no reason beside the one in
-    /// `Info`, and some servers keep no lease at all.
+    /// `Info`, some have no space for a long origin, and some servers keep no lease at all.
     #[must_use]
     pub fn is_exactly(&self, sent: &Self) -> bool {
         let kept = |lease: &Lease| Lease {
             reason: None,
+            origin: None,
             ..lease.clone()
         };
         let has_its_lease = match (&self.lease, &sent.lease) {
@@ -393,6 +422,7 @@ mod tests {
             command: "apply".into(),
             reason: Some("why".into()),
             run_url: None,
+            origin: Some(Origin::default()),
             heartbeat: Some(heartbeat),
             heartbeat_at: None,
             expire_after: None,
@@ -457,6 +487,7 @@ mod tests {
         let mut kept = sent.clone();
         if let Some(lease) = &mut kept.lease {
             lease.reason = None;
+            lease.origin = None;
         }
         assert!(kept.is_exactly(&sent));
         kept.lease = None;

@@ -206,6 +206,7 @@ fn claim() -> Claim {
             command: "apply".to_owned(),
             reason: None,
             run_url: None,
+            origin: None,
             heartbeat: None,
             heartbeat_at: None,
             expire_after: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Local, Utc};
 
 use crate::lock::liveness::{Assessment, Liveness, Proof, Replacement, SILENT_AFTER};
-use crate::lock::record::{LockInfo, Record};
+use crate::lock::record::{Lease, LockInfo, Record};
 use crate::text::printable;
 
 /// The rows that describe a holder, as of `now`.
@@ -32,8 +32,9 @@ pub fn rows(
     if let Some(reason) = lease.and_then(|lease| lease.reason.as_deref()) {
         rows.push(("reason", printable(reason)));
     }
-    if let Some(url) = lease.and_then(|lease| lease.run_url.as_deref()) {
-        rows.push(("CI run", printable(url)));
+    if let Some(lease) = lease {
+        rows.extend(ci_run(lease).map(|text| ("CI run", text)));
+        rows.extend(source(lease).map(|text| ("source", text)));
     }
     let told = lease.is_some_and(|lease| lease.reason.is_some() || lease.run_url.is_some());
     if !told && !info.info.is_empty() {
@@ -41,6 +42,39 @@ pub fn rows(
     }
     rows.push(("lock ID", printable(&info.id.0)));
     rows
+}
+
+/// The CI run: its address, else its name there; and who started it.
+fn ci_run(lease: &Lease) -> Option<String> {
+    let origin = lease.origin.as_ref();
+    let named = || {
+        let origin = origin?;
+        let system = origin.system.as_deref()?;
+        let id = origin.run_id.as_deref();
+        Some(id.map_or_else(|| system.to_owned(), |id| format!("{system}, run {id}")))
+    };
+    let run = lease.run_url.clone().or_else(named)?;
+    let actor = origin.and_then(|origin| origin.actor.as_deref());
+    Some(printable(&match actor {
+        Some(actor) => format!("{run} (started by {actor})"),
+        None => run,
+    }))
+}
+
+/// What was checked out: `team/infra, branch main, commit 1f0c5d2a9b7e`.
+fn source(lease: &Lease) -> Option<String> {
+    let origin = lease.origin.as_ref()?;
+    let commit = origin.commit.as_ref();
+    let parts = [
+        origin.repository.clone(),
+        origin
+            .branch
+            .as_ref()
+            .map(|branch| format!("branch {branch}")),
+        commit.map(|commit| format!("commit {}", commit.chars().take(12).collect::<String>())),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| printable(&parts.join(", ")))
 }
 
 /// The lock in terraform's own block (`LockInfo.String` in `internal/states/statemgr/locker.go`), followed by what only
@@ -80,6 +114,10 @@ pub fn lock_info(
     }
     lines.push(("Holder:", liveness(assessment)));
     lines.extend(command_beyond_operation(record).map(|text| ("Command:", text)));
+    if let Some(lease) = &record.lease {
+        lines.extend(ci_run(lease).map(|text| ("CI run:", text)));
+        lines.extend(source(lease).map(|text| ("Source:", text)));
+    }
     lines.extend(processes(record, assessment).map(|text| ("Process:", text)));
     lines
 }

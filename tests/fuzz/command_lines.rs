@@ -78,7 +78,7 @@ fn durations_addresses_and_quotes() {
             let variable = |asked: &str| {
                 (asked == name || !asked.contains("URL")).then(|| OsString::from(&*text))
             };
-            let _ = ci::run_url(&variable);
+            let _ = ci::run(&variable);
         }
     });
 }

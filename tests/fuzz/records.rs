@@ -10,7 +10,7 @@ use tflock::ui::holder;
 use crate::{assert_printable, fuzz};
 
 const INFO: &str = r#"{"ID":"4db125df-d950-b194-cf41-df3ed13f0cf1","Operation":"OperationTypeApply","Info":"why https://ci.example/1","Who":"ana@laptop","Version":"1.11.4","Created":"2026-11-27T10:32:05.123456Z","Path":"tfstate/app"}"#;
-const LEASE: &str = r#"{"TflockVersion":"0.1.0","Command":"apply","Reason":"r","RunUrl":"https://ci","Heartbeat":7,"HeartbeatAt":"2026-11-27T10:32:05Z","ExpireAfterSeconds":60.5}"#;
+const LEASE: &str = r#"{"TflockVersion":"0.1.0","Command":"apply","Reason":"r","RunUrl":"https://ci","Origin":{"CI":"GitHub Actions","RunId":"42"},"Heartbeat":7,"HeartbeatAt":"2026-11-27T10:32:05Z","ExpireAfterSeconds":60.5}"#;
 
 #[test]
 fn lock_infos() {

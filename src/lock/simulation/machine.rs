@@ -288,6 +288,7 @@ impl SimulatedHost {
                 command: "plan".into(),
                 reason: None,
                 run_url: None,
+                origin: None,
                 heartbeat: None,
                 heartbeat_at: None,
                 expire_after,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::lock::record::LockId;
+use crate::lock::record::{LockId, Origin};
 
 fn now() -> DateTime<Utc> {
     "2026-11-22T10:46:00Z".parse().unwrap()
@@ -81,6 +81,73 @@ fn a_lock_is_shown_in_terraforms_own_block() {
         lines,
         expected.map(|(label, text)| (label, text.to_owned()))
     );
+}
+
+#[test]
+fn a_lock_shows_where_its_run_comes_from() {
+    let lease = |run_url: Option<&str>, origin: Origin| -> Lease {
+        let lease = r#"{"TflockVersion":"0","Command":"apply"}"#;
+        Lease {
+            run_url: run_url.map(ToOwned::to_owned),
+            origin: Some(origin),
+            ..serde_json::from_str(lease).unwrap()
+        }
+    };
+    let in_ci = Origin {
+        system: Some("GitHub Actions".into()),
+        run_id: Some("42".into()),
+        actor: Some("ana".into()),
+        repository: Some("team/infra".into()),
+        branch: Some("main".into()),
+        commit: Some("1f0c5d2a9b7e4c3d8f6a0b1c2d3e4f5a6b7c8d9e".into()),
+    };
+    let url = "https://ci.example/42";
+    let from_git = Origin {
+        branch: Some("ma\u{1b}in".into()),
+        ..Origin::default()
+    };
+    let shown = [
+        (
+            lease(Some(url), in_ci.clone()),
+            vec![
+                ("CI run", "https://ci.example/42 (started by ana)"),
+                ("source", "team/infra, branch main, commit 1f0c5d2a9b7e"),
+            ],
+        ),
+        (
+            lease(None, in_ci),
+            vec![
+                ("CI run", "GitHub Actions, run 42 (started by ana)"),
+                ("source", "team/infra, branch main, commit 1f0c5d2a9b7e"),
+            ],
+        ),
+        (
+            lease(None, from_git),
+            vec![("source", "branch ma\u{fffd}in")],
+        ),
+        (lease(None, Origin::default()), vec![]),
+    ];
+    for (lease, expected) in shown {
+        let record = Record {
+            lease: Some(lease),
+            ..record_of_plain_terraform()
+        };
+        let rows = rows(&record, &unknown(), now());
+        let told: Vec<(&str, &str)> = rows
+            .iter()
+            .filter(|(label, _)| ["CI run", "source"].contains(label))
+            .map(|(label, text)| (*label, text.as_str()))
+            .collect();
+        assert_eq!(told, expected);
+        let block = lock_info("locks/app", &record, &unknown(), now());
+        let told: Vec<&str> = block
+            .iter()
+            .filter(|(label, _)| ["CI run:", "Source:"].contains(label))
+            .map(|(_, text)| text.as_str())
+            .collect();
+        let expected: Vec<&str> = expected.iter().map(|(_, text)| *text).collect();
+        assert_eq!(told, expected);
+    }
 }
 
 #[test]

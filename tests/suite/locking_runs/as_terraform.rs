@@ -43,12 +43,13 @@ const LIFE: [&[&str]; 11] = [
 const PUSHED: &str = "pushed.tfstate";
 
 /// Attributes that are tflock's own, beside terraform's. What they say is a matter of other tests.
-const OWN_ATTRIBUTES: [&str; 8] = [
+const OWN_ATTRIBUTES: [&str; 9] = [
     "Command",
     "ExpireAfterSeconds",
     "Heartbeat",
     "HeartbeatAt",
     "Holder",
+    "Origin",
     "Reason",
     "RunUrl",
     "TflockVersion",

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tflock::lock::record::{HolderProcess, Lease, LockId, LockInfo, ProcessIdentity, Record};
+use tflock::lock::record::{
+    HolderProcess, Lease, LockId, LockInfo, Origin, ProcessIdentity, Record,
+};
 
 /// A record like no other, with everything that a lease can say.
 pub fn record(name: &str) -> Record {
@@ -21,6 +23,14 @@ pub fn record(name: &str) -> Record {
             command: "exec müller 🦀".to_owned(),
             reason: Some("rotating\nthe \"database\" password".to_owned()),
             run_url: Some("https://ci.example.com/run?id=7&attempt=2".to_owned()),
+            origin: Some(Origin {
+                system: Some("GitLab CI".to_owned()),
+                run_id: Some("77".to_owned()),
+                actor: Some("müller".to_owned()),
+                repository: Some("team/infra".to_owned()),
+                branch: Some("rotate/\"keys\"".to_owned()),
+                commit: Some("1f0c5d2a9b7e4c3d8f6a0b1c2d3e4f5a6b7c8d9e".to_owned()),
+            }),
             heartbeat: Some(u64::from(u32::MAX) + 1),
             heartbeat_at: Some("2026-11-22T19:37:07.5Z".to_owned()),
             expire_after: Some(Duration::from_millis(4_500)),

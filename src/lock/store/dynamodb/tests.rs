@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::item::{self, INFO};
 use super::*;
-use crate::lock::record::{ATTRIBUTES, HolderProcess, Lease, LockInfo, ProcessIdentity};
+use crate::lock::record::{ATTRIBUTES, HolderProcess, Lease, LockInfo, Origin, ProcessIdentity};
 
 #[test]
 fn a_record_survives_the_round_trip_through_an_item() {
@@ -13,6 +13,11 @@ fn a_record_survives_the_round_trip_through_an_item() {
             command: "state mv".into(),
             reason: Some("why".into()),
             run_url: None,
+            origin: Some(Origin {
+                system: Some("GitHub Actions".into()),
+                run_id: Some("42".into()),
+                ..Origin::default()
+            }),
             heartbeat: Some(3),
             heartbeat_at: Some("2026-11-22T19:36:57Z".into()),
             expire_after: Some(Duration::from_mins(1)),

@@ -13,10 +13,24 @@ pub(super) fn kept(lease: &Lease) -> Lease {
     }
 }
 
-/// A lease as an ASCII header value.
+/// The longest header value: S3 takes 2 kB of user metadata, names included, and refuses a put with more.
+const LONGEST: usize = 1900;
+
+/// A lease as an ASCII header value. Where it is too long it goes without its origin, which nothing depends on.
 pub(super) fn metadata(lease: &Lease) -> String {
+    let whole = ascii(&kept(lease));
+    if whole.len() <= LONGEST {
+        return whole;
+    }
+    ascii(&Lease {
+        origin: None,
+        ..kept(lease)
+    })
+}
+
+fn ascii(lease: &Lease) -> String {
     use std::fmt::Write as _;
-    let json = serde_json::to_string(&kept(lease)).unwrap_or_default();
+    let json = serde_json::to_string(lease).unwrap_or_default();
     let mut ascii = String::with_capacity(json.len());
     for character in json.chars() {
         if character.is_ascii() {
@@ -33,6 +47,7 @@ pub(super) fn metadata(lease: &Lease) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::record::Origin;
 
     #[test]
     fn metadata_is_ascii_and_can_be_read_back() {
@@ -41,6 +56,7 @@ mod tests {
             command: "exec müller🦀".into(),
             reason: Some("in the body".into()),
             run_url: None,
+            origin: None,
             heartbeat: None,
             heartbeat_at: None,
             expire_after: None,
@@ -51,5 +67,23 @@ mod tests {
         let read: Lease = serde_json::from_str(&header).unwrap();
         assert_eq!(read.command, lease.command);
         assert_eq!(read.reason, None);
+    }
+
+    #[test]
+    fn an_origin_that_does_not_fit_is_left_out() {
+        let origin = |actor: String| Lease {
+            origin: Some(Origin {
+                actor: Some(actor),
+                ..Origin::default()
+            }),
+            ..serde_json::from_str(r#"{"TflockVersion":"0","Command":"apply"}"#).unwrap()
+        };
+        let short = metadata(&origin("müller".into()));
+        let read: Lease = serde_json::from_str(&short).unwrap();
+        assert_eq!(read, origin("müller".into()));
+        let long = metadata(&origin("ü".repeat(400)));
+        assert!(long.len() <= LONGEST);
+        let read: Lease = serde_json::from_str(&long).unwrap();
+        assert_eq!((read.origin, read.command.as_str()), (None, "apply"));
     }
 }
