@@ -37,6 +37,7 @@ use crate::failure::Failure;
                       tflock [OPTIONS] exec -- <program> [arguments…]\n       \
                       tflock [OPTIONS] status [--json] [--exit-code]\n       \
                       tflock [OPTIONS] force-unlock [LOCK_ID] [--force] [--yes]\n       \
+                      tflock [OPTIONS] list [--json]\n       \
                       tflock completions <bash|zsh|fish|powershell|elvish>",
     after_help = "Examples:\n  tflock apply\n  \
                   tflock --wait 1h --reason 'rotating the database password' apply -target=module.db\n\n\
@@ -69,6 +70,8 @@ enum OwnCommand {
     Status(StatusArguments),
     /// Remove the lock of a dead holder, after asking
     ForceUnlock(ForceUnlockArguments),
+    /// Show every lock of the table, the bucket or this machine
+    List(ListArguments),
     /// Print the completion script for a shell
     Completions(CompletionsArguments),
 }
@@ -109,6 +112,14 @@ pub struct ForceUnlockArguments {
     /// Skip the confirmation prompt
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `completions`.
@@ -173,6 +184,8 @@ pub enum Command {
     Status(StatusArguments),
     /// `force-unlock`.
     ForceUnlock(ForceUnlockArguments),
+    /// `list`.
+    List(ListArguments),
     /// `completions`.
     Completions(CompletionsArguments),
     /// `--version`.
@@ -247,6 +260,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
         (Some(OwnCommand::Exec(arguments)), _) => Command::Exec(arguments),
         (Some(OwnCommand::Status(arguments)), _) => Command::Status(arguments),
         (Some(OwnCommand::ForceUnlock(arguments)), _) => Command::ForceUnlock(arguments),
+        (Some(OwnCommand::List(arguments)), _) => Command::List(arguments),
         (Some(OwnCommand::Completions(arguments)), _) => Command::Completions(arguments),
         (None, terraform) => {
             if terraform.is_empty() && words.len() > 1 {

@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod exec;
 pub mod force_unlock;
+pub mod list;
 pub mod status;
 pub mod terraform;
 pub mod version;

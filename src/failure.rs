@@ -144,14 +144,15 @@ impl From<SpawnError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error.action {
-            "DeleteItem" | "DeleteObject" | "removing" => Self::of_store("remove", error),
-            _ => Self::of_store("read", error),
+            "DeleteItem" | "DeleteObject" | "removing" => Self::of_store("remove the lock", error),
+            "Scan" | "ListObjectsV2" | "listing" => Self::of_store("list the locks", error),
+            _ => Self::of_store("read the lock", error),
         }
     }
 }
 
 impl Failure {
-    /// A failed request to the store; `attempted` is the verb for the lock, such as `take`.
+    /// A failed request to the store; `attempted` says what was tried: `take the lock`.
     fn of_store(attempted: &str, error: StoreError) -> Self {
         let (exit_code, hint) = match error.kind {
             StoreErrorKind::Unreachable | StoreErrorKind::NotCarriedOut => (
@@ -199,7 +200,7 @@ impl Failure {
         let message = if error.action == SET_UP {
             error.to_string()
         } else {
-            format!("cannot {attempted} the lock: {error}")
+            format!("cannot {attempted}: {error}")
         };
         Self::new(exit_code, message).hint(error.remedy.unwrap_or_else(|| hint.to_owned()))
     }
@@ -207,7 +208,7 @@ impl Failure {
     /// A lock that could not be taken; `command_line` builds a tflock command for the same lock.
     #[must_use]
     pub fn not_acquired(error: AcquireError, command_line: impl Fn(&str) -> String) -> Self {
-        let mut failure = Self::of_store("take", error.error);
+        let mut failure = Self::of_store("take the lock", error.error);
         if let Some(id) = error.maybe_left {
             failure.details.push((
                 "left",

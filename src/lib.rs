@@ -115,6 +115,7 @@ fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
         Command::Terraform(arguments) => commands::terraform::run(&context, arguments),
         Command::Exec(arguments) => commands::exec::run(&context, &arguments),
         Command::Status(arguments) => commands::status::run(&context, &arguments),
+        Command::List(arguments) => commands::list::run(&context, &arguments),
         Command::ForceUnlock(arguments) => commands::force_unlock::run(&context, &arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Version => commands::version::run(&context),

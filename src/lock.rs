@@ -10,6 +10,7 @@ pub mod held_lock;
 pub mod held_locks;
 pub mod host;
 pub mod inherit;
+pub mod list;
 pub mod liveness;
 pub mod own;
 #[cfg(test)]

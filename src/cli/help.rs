@@ -9,7 +9,7 @@ struct Used {
     examples: &'static str,
 }
 
-const USED: [Used; 4] = [
+const USED: [Used; 5] = [
     Used {
         command: "exec",
         options: &[
@@ -40,6 +40,12 @@ const USED: [Used; 4] = [
         examples: "terraform's `-force` works like `--yes`; `-no-color` is accepted too.\n\n\
                    Examples:\n  tflock force-unlock\n  \
                    tflock force-unlock -force 4db125df-d950-b194-cf41-df3ed13f0cf1",
+    },
+    Used {
+        command: "list",
+        options: &["store", "table", "quiet", "verbose"],
+        examples: "Needs `dynamodb:Scan` on the table, or `s3:ListBucket` on the bucket, which no other command does.\n\n\
+                   Examples:\n  tflock list\n  tflock --table terraform-locks list --json",
     },
     Used {
         command: "completions",

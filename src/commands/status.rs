@@ -1,6 +1,6 @@
 //! `tflock status`: who holds the lock, and whether that run is alive.
 
-mod json;
+pub(super) mod json;
 
 use std::io::IsTerminal as _;
 use std::rc::Rc;
@@ -43,7 +43,7 @@ pub(super) struct ObservedPart {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum LockStatus {
+pub(super) enum LockStatus {
     Free,
     /// Only terraform can tell.
     Unknown,
@@ -56,14 +56,19 @@ impl LockStatus {
         match (&part.held, &part.unspoken) {
             (None, None) => Self::Free,
             (None, Some(_)) => Self::Unknown,
-            (Some((_, assessment)), _) => match assessment.liveness {
-                Liveness::Stale | Liveness::Gone(_) => Self::Stale,
-                Liveness::Alive | Liveness::Silent | Liveness::Unknown => Self::Held,
-            },
+            (Some((_, assessment)), _) => Self::of_held(assessment),
         }
     }
 
-    fn word(self) -> &'static str {
+    /// The status of a lock that somebody holds.
+    pub(super) fn of_held(assessment: &Assessment) -> Self {
+        match assessment.liveness {
+            Liveness::Stale | Liveness::Gone(_) => Self::Stale,
+            Liveness::Alive | Liveness::Silent | Liveness::Unknown => Self::Held,
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Free => "free",
             Self::Unknown => "unknown",
@@ -179,17 +184,6 @@ fn outcome(parts: &[ObservedPart], arguments: &StatusArguments) -> Outcome {
 }
 
 fn as_text(part: &ObservedPart, now: DateTime<Utc>) -> String {
-    let status = LockStatus::of(part);
-    let style = match status {
-        LockStatus::Free => console::Style::new().green(),
-        LockStatus::Stale => console::Style::new().red(),
-        LockStatus::Held | LockStatus::Unknown => console::Style::new().yellow(),
-    };
-    let mut lines = vec![format!(
-        "{}  {}",
-        style.bold().apply_to(status.word()),
-        printable(part.store.key())
-    )];
     let mut rows = vec![("in", where_it_is(part))];
     if let (None, Some(own)) = (&part.held, &part.unspoken) {
         rows.push(("to know", own.advice.clone()));
@@ -197,7 +191,23 @@ fn as_text(part: &ObservedPart, now: DateTime<Utc>) -> String {
     if let Some((stored, assessment)) = &part.held {
         rows.extend(holder::rows(&stored.record, assessment, now));
     }
-    lines.extend(ui::stdout_rows(&rows));
+    lock_as_text(LockStatus::of(part), part.store.key(), &rows)
+}
+
+/// One lock for people: its status and name, and below them what is known of it.
+pub(super) fn lock_as_text(
+    status: LockStatus,
+    key: &str,
+    rows: &[(&'static str, String)],
+) -> String {
+    let style = match status {
+        LockStatus::Free => console::Style::new().green(),
+        LockStatus::Stale => console::Style::new().red(),
+        LockStatus::Held | LockStatus::Unknown => console::Style::new().yellow(),
+    };
+    let word = style.bold().apply_to(status.word());
+    let mut lines = vec![format!("{word}  {}", printable(key))];
+    lines.extend(ui::stdout_rows(rows));
     lines.push(String::new());
     lines.join("\n")
 }

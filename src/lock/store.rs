@@ -124,6 +124,36 @@ pub trait Store {
     fn companion(&self, _: Purpose) -> Option<Companion> {
         None
     }
+
+    /// One page of everything that is kept where this lock is: in its table, its bucket or its directory, beginning `after`
+    /// the page that named it. Outside of the protocol: it may be minutes old in parts, and nothing is changed by it.
+    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+        let _ = after;
+        Box::pin(async {
+            let stored = self.read().await?;
+            Ok(Page {
+                records: stored
+                    .map(|stored| (self.key().to_owned(), stored.record))
+                    .into_iter()
+                    .collect(),
+                next: None,
+            })
+        })
+    }
+
+    /// What it is kept in with others, for people: ``DynamoDB table `locks` ``.
+    fn container(&self) -> String {
+        self.place()
+    }
+}
+
+/// A part of what is kept in one place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The records, each with its key. They need not be locks.
+    pub records: Vec<(String, Record)>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<String>,
 }
 
 /// How a request failed.

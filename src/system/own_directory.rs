@@ -110,6 +110,16 @@ impl OwnDirectory {
         self.sharing
     }
 
+    /// The names of everything in it that are text, in no order.
+    ///
+    /// # Errors
+    /// An error of the operating system.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let entries = std::fs::read_dir(&self.path)?;
+        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        names.filter_map(io::Result::transpose).collect()
+    }
+
     /// The bytes of the plain file `name`; `None` if there is none.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod exec;
 mod faults;
 mod force_unlock;
 mod heartbeats;
+mod list;
 mod local_files;
 mod locking_runs;
 mod pass_through;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{LockStatus, ObservedPart, status, where_it_is};
 use crate::lock::liveness::Assessment;
+use crate::lock::record::Record;
 use crate::lock::store::{Revision, Stored};
 
 pub(super) fn as_json(parts: &[ObservedPart]) -> Value {
@@ -22,19 +23,26 @@ fn part_as_json(part: &ObservedPart) -> Value {
             _ => part.store.kind(),
         },
         "place": where_it_is(part),
-        "holder": part.held.as_ref().map(|(stored, assessment)| holder_as_json(stored, assessment)),
+        "holder": part.held.as_ref().map(|(stored, assessment)| {
+            holder_as_json(&stored.record, assessment, process(stored))
+        }),
     })
 }
 
-fn holder_as_json(stored: &Stored, assessment: &Assessment) -> Value {
-    let info = stored.record.lock_info();
-    let lease = stored.record.lease.as_ref();
+/// A holder, the same in each of our commands; `process` is the one that has the kernel's lock.
+pub(in crate::commands) fn holder_as_json(
+    record: &Record,
+    assessment: &Assessment,
+    process: Option<u32>,
+) -> Value {
+    let info = record.lock_info();
+    let lease = record.lease.as_ref();
     json!({
         "liveness": assessment.liveness.word(),
-        "process": process(stored),
+        "process": process,
         "silent_for_seconds": assessment.silence.map(|silence| silence.as_secs()),
         "info": info.as_ref().map(|info| json!(info)),
-        "raw_info": stored.record.info.as_ref().filter(|_| info.is_none()),
+        "raw_info": record.info.as_ref().filter(|_| info.is_none()),
         "tflock": lease.map(|lease| json!(lease)),
     })
 }

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use super::companion::{Companion, Purpose};
 use super::{
-    Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, StoreErrorKind, Stored, Swap,
+    Answer, Heartbeats, Identity, Page, Revision, SET_UP, Store, StoreError, StoreErrorKind,
+    Stored, Swap,
 };
 use crate::lock::record::{LockInfo, Record};
 
@@ -144,6 +145,14 @@ impl Store for BesideForeigners {
 
     fn companion(&self, purpose: Purpose) -> Option<Companion> {
         self.ours.companion(purpose)
+    }
+
+    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+        self.ours.list(after)
+    }
+
+    fn container(&self) -> String {
+        self.ours.container()
     }
 }
 

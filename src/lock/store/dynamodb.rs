@@ -1,11 +1,12 @@
 //! The DynamoDB store: terraform's own item, `LockID` and `Info`, with tflock's lease in attributes beside it.
 //!
-//! Uses only `GetItem`, `PutItem` and `DeleteItem`, and `DescribeTable` to explain a rejection. Each write is
+//! Uses only `GetItem`, `PutItem` and `DeleteItem`, `Scan` to list, and `DescribeTable` to explain a rejection. Each write is
 //! conditional on every attribute last seen, and a refusal returns the holder. The `-md5` item is terraform's and never
 //! touched.
 
 mod condition;
 mod item;
+mod listing;
 
 use std::rc::Rc;
 
@@ -21,7 +22,7 @@ use self::condition::Condition;
 use self::item::{Item, LOCK_ID, foreign, item, stored};
 use super::aws::{self, AwsAccess, Connection, Wire};
 use super::companion::{Companion, Purpose};
-use super::{Answer, Heartbeats, Identity, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::{Answer, Heartbeats, Identity, Page, Store, StoreError, StoreErrorKind, Stored, Swap};
 use crate::lock::record::Record;
 
 /// One item of a table.
@@ -302,6 +303,10 @@ impl Store for DynamoDbStore {
             &self.table,
             &name,
         ))))
+    }
+
+    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+        Box::pin(self.scan(after))
     }
 }
 

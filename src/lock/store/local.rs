@@ -4,6 +4,7 @@
 //! already on disk. So neither a kill nor a power cut can leave half a record or free a lock. The guard is held for one
 //! request, not for the run: the record is the lock.
 
+mod listing;
 mod trouble;
 
 use std::fs::{File, TryLockError};
@@ -17,7 +18,9 @@ use sha2::{Digest as _, Sha256};
 
 use self::trouble::Trouble;
 use super::off_thread::Renamed;
-use super::{Answer, Heartbeats, Identity, Revision, SET_UP, Store, StoreError, Stored, Swap};
+use super::{
+    Answer, Heartbeats, Identity, Page, Revision, SET_UP, Store, StoreError, Stored, Swap,
+};
 use crate::lock::host::hex;
 use crate::lock::record::{ATTRIBUTES, Lease, Record};
 use crate::system::own_directory::{FileError, OwnDirectory, Sharing};
@@ -278,6 +281,20 @@ impl Store for LocalStore {
 
     fn kind(&self) -> &'static str {
         Self::KIND
+    }
+
+    fn list<'a>(&'a self, _: Option<&'a str>) -> Answer<'a, Page> {
+        Box::pin(async {
+            self.list_files()
+                .map_err(|trouble| self.error("listing", &trouble))
+        })
+    }
+
+    fn container(&self) -> String {
+        match &self.directory {
+            Ok(directory) => format!("the local locks in `{}`", directory.display()),
+            Err(_) => "the local locks".to_owned(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::companion::{Companion, Purpose};
-use super::{Answer, Heartbeats, Identity, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::{Answer, Heartbeats, Identity, Page, Store, StoreError, StoreErrorKind, Stored, Swap};
 use crate::lock::record::Record;
 
 /// How long one request may take, including up to five seconds of waiting for another process.
@@ -110,6 +110,17 @@ impl<S: Renamed + Clone + Send + 'static> Store for OffThread<S> {
     fn companion(&self, purpose: Purpose) -> Option<Companion> {
         let beside = self.store.renamed(&purpose.name_beside(self.key()));
         Some(Companion::new(Rc::new(Self::new(beside))))
+    }
+
+    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+        let after = after.map(str::to_owned);
+        Box::pin(self.carry_out("listing", move |store, runtime| {
+            runtime.block_on(store.list(after.as_deref()))
+        }))
+    }
+
+    fn container(&self) -> String {
+        self.store.container()
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod change;
 mod lease;
+mod listing;
 mod requests;
 mod settings;
 mod state_object;
@@ -24,7 +25,7 @@ pub use self::settings::{Encryption, ObjectSettings};
 pub use self::state_object::StateObject;
 use super::aws::{AwsAccess, Connection, Wire};
 use super::companion::{Companion, Purpose};
-use super::{Answer, Heartbeats, Identity, Store, Stored, Swap};
+use super::{Answer, Heartbeats, Identity, Page, Store, Stored, Swap};
 use crate::lock::record::Record;
 
 /// A lock object in a bucket.
@@ -123,5 +124,13 @@ impl Store for S3Store {
         let (access, name) = (self.connection.access(), purpose.name_beside(&self.object));
         let beside = Self::new(&access, &self.bucket, &name, self.settings.clone());
         Some(Companion::new(Rc::new(beside)))
+    }
+
+    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+        Box::pin(self.list_objects(after))
+    }
+
+    fn container(&self) -> String {
+        format!("S3 bucket `{}`", self.bucket)
     }
 }

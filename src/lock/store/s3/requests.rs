@@ -33,9 +33,14 @@ impl<T> Condition<T> {
 
 impl S3Store {
     pub(super) async fn get(&self) -> Result<Option<Stored>, StoreError> {
+        self.get_object(&self.object).await
+    }
+
+    /// The lock object of that name in the same bucket.
+    pub(super) async fn get_object(&self, name: &str) -> Result<Option<Stored>, StoreError> {
         let customer = self.customer_key()?;
         let client = self.connection.client().await;
-        let mut request = client.get_object().bucket(&self.bucket).key(&self.object);
+        let mut request = client.get_object().bucket(&self.bucket).key(name);
         if let Some(customer) = &customer {
             request = request
                 .sse_customer_algorithm(CustomerKey::ALGORITHM)
@@ -187,7 +192,7 @@ impl S3Store {
         CustomerKey::new(key).map(Some).ok_or_else(unusable)
     }
 
-    fn explain<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    pub(super) fn explain<E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,
         action: &'static str,
         error: &SdkError<E>,

@@ -1,0 +1,150 @@
+//! Every lock that is kept in one place, for people: whatever else is there (terraform's digests, the companions of locks,
+//! items that are not locks) is left out.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::host::Host;
+use super::liveness::{Assessment, Observer};
+use super::record::Record;
+use super::store::{Page, Store, StoreError};
+
+/// How long one page may fail before the listing gives up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What the names of a lock's companions have between the lock's name and their own word.
+const COMPANION: &str = "-tflock-";
+
+/// A lock that is held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Its name in the store.
+    pub key: String,
+    /// The record.
+    pub record: Record,
+    /// What can be said about its holder.
+    pub assessment: Assessment,
+}
+
+/// Lists places again and again, so that more can be said of those holders that only seem silent.
+#[derive(Debug, Default)]
+pub struct Lister {
+    observers: HashMap<String, Observer>,
+}
+
+impl Lister {
+    /// All locks of the place of `store`, by name.
+    ///
+    /// # Errors
+    /// Permanent errors at once; what may pass, after ten seconds of it.
+    pub async fn list(
+        &mut self,
+        store: &dyn Store,
+        host: &dyn Host,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let mut locks = Vec::new();
+        let mut next = None;
+        loop {
+            let page = page(store, host, next.as_deref()).await?;
+            for (key, record) in page.records {
+                if is_lock(&key, &record) {
+                    let observer = self.observers.entry(key.clone()).or_default();
+                    locks.push(Listed {
+                        assessment: observer.assess(host, &record),
+                        key,
+                        record,
+                    });
+                }
+            }
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        locks.sort_by(|one, other| one.key.cmp(&other.key));
+        Ok(locks)
+    }
+}
+
+/// Whether it is a lock, of tflock's or of terraform's.
+fn is_lock(key: &str, record: &Record) -> bool {
+    let key = key.strip_suffix(".tflock").unwrap_or(key);
+    let is_companion = key.rsplit_once(COMPANION).is_some_and(|(_, word)| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase())
+    });
+    !is_companion && record.lock_id().is_some()
+}
+
+async fn page(store: &dyn Store, host: &dyn Host, after: Option<&str>) -> Result<Page, StoreError> {
+    let mut backoff = Backoff::default();
+    loop {
+        let answer = backoff.attempt(host, PATIENCE, store, store.list(after));
+        let error = match answer.await {
+            Ok(page) => return Ok(page),
+            Err(error) => error,
+        };
+        match backoff.pause(host, PATIENCE) {
+            Some(pause) if error.kind.is_transient() => host.sleep(pause).await,
+            _ => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::liveness::Liveness;
+    use crate::lock::simulation::Simulation;
+    use crate::lock::store::StoreErrorKind;
+    use crate::lock::store::memory::{Fault, MemoryStore};
+
+    #[test]
+    fn what_is_no_lock_is_left_out() {
+        let host = Simulation::default().machine().tflock();
+        let claim = host.claim(None);
+        let lock = Record::new(&claim.info, claim.lease);
+        let other = |info: Option<&str>| Record {
+            info: info.map(ToOwned::to_owned),
+            lease: None,
+        };
+        for (key, record, is) in [
+            ("locks/app", &lock, true),
+            ("locks/app.tflock", &lock, true),
+            ("team-tflock-test/app", &lock, true),
+            ("locks/app-tflock-", &lock, true),
+            ("locks/app-tflock-queue", &lock, false),
+            ("locks/app-tflock-history", &lock, false),
+            ("locks/app-tflock-turn.tflock", &lock, false),
+            ("locks/app-md5", &other(None), false),
+            ("locks/app", &other(Some("by hand")), false),
+            ("locks/app", &other(Some("{}")), false),
+        ] {
+            assert_eq!(is_lock(key, record), is, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_page_rides_over_whatever_may_pass_and_a_second_look_knows_the_first() {
+        let simulation = Simulation::default();
+        let host = simulation.machine().tflock();
+        let store = MemoryStore::default();
+        let claim = simulation.machine().tflock().claim(None);
+        let mut lease = claim.lease;
+        lease.heartbeat = Some(0);
+        store.overwrite(Some(Record::new(&claim.info, lease)));
+        let throttled = Fault::Refused(StoreErrorKind::Throttled);
+        store.inject([throttled, Fault::RequestLost]);
+        let mut lister = Lister::default();
+        let liveness = |lister: &mut Lister| {
+            let locks = simulation.run(lister.list(&store, &host)).unwrap();
+            assert_eq!(locks.len(), 1);
+            locks[0].assessment.liveness
+        };
+        assert_eq!(liveness(&mut lister), Liveness::Silent);
+        simulation.run(host.sleep(Duration::from_mins(2)));
+        assert_eq!(liveness(&mut lister), Liveness::Stale);
+        store.inject([Fault::Refused(StoreErrorKind::AccessDenied)]);
+        let refused = simulation.run(lister.list(&store, &host)).unwrap_err();
+        assert_eq!(refused.kind, StoreErrorKind::AccessDenied);
+    }
+}
