@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::installed::is_installed;
 use crate::support::process::{Finished, Invocation};
 use crate::support::pty::{Size, Terminal};
+use crate::support::waiting::wait_until;
 use crate::support::words::without_escapes;
 use crate::support::workspace::Workspace;
 
@@ -106,21 +107,26 @@ fn our_options_have_their_values_in_bash_and_fish() {
 fn behind_a_command_of_terraforms_terraforms_flags_and_arguments_are_offered() {
     let workspace = Workspace::new();
     workspace.write("prod.tfvars", "");
-    let flags = bash_offers(&workspace, &["tflock", "plan", "-re"]);
-    assert_eq!(flags, ["-refresh", "-refresh-only", "-replace="]);
-    assert_eq!(
-        bash_offers(&workspace, &["tflock", "--wait", "5s", "state", "m"]),
-        ["mv"]
-    );
+    // terraform gets a second for its answer, which may be too short on a busy machine.
+    wait_until("the flags of `plan`", || {
+        bash_offers(&workspace, &["tflock", "plan", "-re"])
+            == ["-refresh", "-refresh-only", "-replace="]
+    });
+    wait_until("the commands of `state`", || {
+        bash_offers(&workspace, &["tflock", "--wait", "5s", "state", "m"]) == ["mv"]
+    });
     assert_eq!(
         bash_offers(&workspace, &["tflock", "plan", "-var-file=p"]),
         ["-var-file=prod.tfvars"]
     );
     assert_eq!(bash_offers(&workspace, &["tflock", "plan", "--w"]), [""; 0]);
     if is_installed("fish") {
-        assert_eq!(fish_offers(&workspace, "tflock state m"), ["mv"]);
-        let flags = fish_offers(&workspace, "tflock plan -ref");
-        assert_eq!(flags, ["-refresh", "-refresh-only"]);
+        wait_until("the commands of `state` in fish", || {
+            fish_offers(&workspace, "tflock state m") == ["mv"]
+        });
+        wait_until("the flags of `plan` in fish", || {
+            fish_offers(&workspace, "tflock plan -ref") == ["-refresh", "-refresh-only"]
+        });
     }
 }
 
