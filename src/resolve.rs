@@ -4,6 +4,7 @@
 
 mod aws_settings;
 mod deciding;
+mod heartbeat_setting;
 mod init_lock;
 mod local;
 mod local_state;
@@ -18,6 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use self::init_lock::{InitLock, InitLocked};
+use self::object::Beside;
 pub use self::selected::{Selected, SelectionFiles};
 pub use self::state::StateRef;
 use crate::cli::{Options, StoreChoice};
@@ -112,7 +114,7 @@ pub async fn find_for(request: LockRequest<'_>, state: StateRef) -> Result<Resol
         }
         (StoreChoice::Auto, None) | (StoreChoice::Local, _) => vec![request.local(&state)?],
         (StoreChoice::Dynamodb, s3) => vec![request.table(&state, s3.as_ref()).await?],
-        (StoreChoice::S3, Some(s3)) => vec![request.object(&state, s3).await?],
+        (StoreChoice::S3, Some(s3)) => vec![request.object(&state, s3, Beside::Nothing).await?],
         (StoreChoice::S3, None) => {
             return Err(Failure::new(
                 exit_code::CONFIGURATION,
@@ -238,10 +240,10 @@ impl LockRequest<'_> {
         Ok(match (&s3.dynamodb_table, s3.use_lockfile) {
             _ if other_table => vec![self.table(state, Some(s3)).await?],
             (Some(_), false) => vec![self.table(state, Some(s3)).await?],
-            (None, _) => vec![self.object(state, s3).await?],
+            (None, _) => vec![self.object(state, s3, Beside::Nothing).await?],
             // In terraform's order: first the object, then the item.
             (Some(_), true) => vec![
-                self.object(state, s3).await?,
+                self.object(state, s3, Beside::Item).await?,
                 self.table(state, Some(s3)).await?,
             ],
         })

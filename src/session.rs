@@ -44,7 +44,7 @@ use crate::lock::held_locks::{HeldLocks, Released};
 use crate::lock::host::{Host, Instant};
 use crate::lock::own::Own;
 use crate::lock::record::{Lease, LockId, LockInfo};
-use crate::lock::store::Store;
+use crate::lock::store::{Heartbeats, Store};
 use crate::resolve::{
     ChildLocking, InitLock, LockRequest, ResolvedLock, Selected, StateRef, WithoutPlace,
 };
@@ -140,6 +140,15 @@ pub async fn run_under_lock(
     let _places = reentry::places_around(&variable);
     if let Some(notice) = &resolved.notice {
         context.ui.notice(notice);
+    }
+    let is_renewed = |store: &Rc<dyn Store>| store.heartbeats() != Heartbeats::None;
+    if context.options.expire_after.is_some()
+        && spec.expire_after.is_some()
+        && !resolved.stores.iter().any(is_renewed)
+    {
+        context.ui.notice(
+            "`--expire-after` has no effect: this lock is not renewed; see TFLOCK_S3_HEARTBEAT in `tflock --help`",
+        );
     }
     let ui = match spec.prompts {
         Prompts::Allowed => context.ui.clone(),
@@ -258,6 +267,7 @@ fn claim(
             origin,
             heartbeat: None,
             heartbeat_at: None,
+            renewed_every: None,
             expire_after: spec.expire_after,
             holder: host.this_process(),
         },

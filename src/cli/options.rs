@@ -39,8 +39,8 @@ pub struct Options {
     #[arg(long, env = "TFLOCK_REASON", value_name = "TEXT", hide_env_values = true, value_parser = NonEmptyStringValueParser::new(), global = true)]
     pub reason: Option<String>,
 
-    /// Let other runs take over the lock after this long without a heartbeat, or `never` [default: plan 60s, all else
-    /// never]
+    /// Let other runs take over the lock after this long without a heartbeat, or `never` [default: plan 60s, or 5m with
+    /// an S3 lock object alone; all else never]
     #[arg(long, env = "TFLOCK_EXPIRE_AFTER", value_name = "DURATION", hide_env_values = true, value_parser = expiry, global = true)]
     pub expire_after: Option<Expiry>,
 

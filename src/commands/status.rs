@@ -326,6 +326,7 @@ mod tests {
                 liveness,
                 silence: None,
                 replacement: Replacement::No,
+                misses_heartbeats: false,
                 settles_in: None,
             };
             (store.current().unwrap(), assessment)

@@ -4,6 +4,7 @@ mod writing;
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -14,7 +15,8 @@ use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Patience, PatienceSaid};
-use crate::resolve::{self, ChildLocking, LockRequest};
+use crate::lock::liveness::HEARTBEAT_INTERVAL;
+use crate::resolve::{self, ChildLocking, LockRequest, ResolvedLock};
 use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
 use crate::terraform::command::{
     Classified, Effect, Input, LockSwitch, LockingCommand, classify, state_writer,
@@ -22,9 +24,11 @@ use crate::terraform::command::{
 use crate::ui::Prompts;
 
 /// How long without a heartbeat until a plan's lock expires: it writes no state.
-const PLAN_EXPIRY: std::time::Duration = std::time::Duration::from_mins(1);
+const PLAN_EXPIRY: Duration = Duration::from_mins(1);
+/// The same where heartbeats come once a minute.
+const PLAN_OBJECT_EXPIRY: Duration = Duration::from_mins(5);
 
-const LONGER_WAIT: std::time::Duration = std::time::Duration::from_hours(1);
+const LONGER_WAIT: Duration = Duration::from_hours(1);
 
 /// Runs terraform with `arguments`.
 ///
@@ -57,6 +61,14 @@ pub fn run(context: &Context, arguments: Vec<OsString>) -> anyhow::Result<Outcom
         return Err(pass_through(context, &program, arguments).into());
     }
     block_on(locked(context, &program, arguments, &command)).context("starting the runtime")?
+}
+
+fn plan_expiry(resolved: &ResolvedLock) -> Duration {
+    let stores = resolved.stores.iter();
+    match stores.map(|store| store.heartbeats().interval()).min() {
+        Some(Some(interval)) if interval > HEARTBEAT_INTERVAL => PLAN_OBJECT_EXPIRY,
+        _ => PLAN_EXPIRY,
+    }
 }
 
 /// terraform would refuse the option, but only after the wait for the lock.
@@ -122,7 +134,7 @@ async fn locked(
     };
     let promised = match (context.options.expire_after, command.effect) {
         (Some(Expiry::After(duration)), _) => Some(duration),
-        (None, Effect::ReadsState) => Some(PLAN_EXPIRY),
+        (None, Effect::ReadsState) => Some(plan_expiry(&resolved)),
         (Some(Expiry::Never), _) | (None, Effect::WritesState) => None,
     };
     let longer_wait = match command.lock_timeout {

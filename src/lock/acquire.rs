@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::backoff::Backoff;
 use super::held_lock::HeldLock;
 use super::host::{Host, Instant};
-use super::liveness::{Assessment, Observer, Replacement};
+use super::liveness::{Assessment, HEARTBEAT_INTERVAL, Observer, Replacement, interval};
 use super::own::{Own, OwnRecords};
 use super::record::{Lease, LockId, LockInfo, Record, go_time};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
@@ -73,11 +73,14 @@ impl Claim {
         let now = go_time(host.wall());
         let mut info = self.info.clone();
         let mut lease = self.lease.clone();
-        if heartbeats == Heartbeats::Written {
-            lease.heartbeat = Some(0);
-            lease.heartbeat_at = Some(now.clone());
-        } else {
-            lease.expire_after = None;
+        match heartbeats.interval() {
+            Some(usual) => {
+                lease.heartbeat = Some(0);
+                lease.heartbeat_at = Some(now.clone());
+                lease.renewed_every =
+                    (usual != HEARTBEAT_INTERVAL).then(|| interval(usual, lease.expire_after));
+            }
+            None => lease.expire_after = None,
         }
         info.created = now;
         Record::new(&info, lease)
@@ -236,7 +239,7 @@ pub async fn acquire(
             });
         }
         let seen = Observed {
-            assessment: observer.look(host.as_ref(), &stored),
+            assessment: observer.look_back(host.as_ref(), &stored, asked),
             stored,
             waited: host.now().since(started),
         };

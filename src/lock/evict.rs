@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::host::Host;
-use super::store::{Store, StoreError, Stored, Swap};
+use super::store::{Heartbeats, Store, StoreError, Stored, Swap};
 
 /// How long a removal is tried before it is reported as failed.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -32,7 +32,7 @@ pub async fn remove(
     let mut unanswered = false;
     let mut backoff = Backoff::default();
     loop {
-        let request = store.swap(Some(shown), None);
+        let request = remove_unless_renewed(store, shown);
         match backoff.attempt(host, PATIENCE, store, request).await {
             Ok(Swap::Done(_)) => return Ok(Removal::Removed),
             // Our first request may have done it; whoever stands there by now came after.
@@ -49,6 +49,22 @@ pub async fn remove(
             }
         }
     }
+}
+
+/// Where a swap does not compare heartbeats, we do: whoever still writes is alive.
+async fn remove_unless_renewed(store: &dyn Store, shown: &Stored) -> Result<Swap, StoreError> {
+    let has_heartbeats = shown
+        .record
+        .lease
+        .as_ref()
+        .is_some_and(|lease| lease.heartbeat.is_some());
+    if has_heartbeats && store.heartbeats() != Heartbeats::Compared {
+        let current = store.read().await.map_err(StoreError::before_writing)?;
+        if current.as_ref().map(|stored| &stored.record) != Some(&shown.record) {
+            return Ok(Swap::Refused(current));
+        }
+    }
+    store.swap(Some(shown), None).await
 }
 
 fn is_same_lock(shown: &Stored, other: Option<&Stored>) -> bool {

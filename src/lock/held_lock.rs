@@ -1,7 +1,9 @@
-//! A lock that is held: renewing it, and giving it back.
+//! A lock that is held: renewing it, looking after it, and giving it back.
 //!
 //! Every write compares the exact record last seen. A refusal that brings a record of our own back ([`super::own`]) is an
 //! earlier write whose answer was lost: it is adopted, and the write is made anew.
+//!
+//! Every ten seconds the lock is confirmed, by a heartbeat if one is due and else by a look.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,15 +12,15 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::host::{Host, Instant};
-use super::liveness::interval;
+use super::liveness::{HEARTBEAT_INTERVAL, interval};
 use super::own::OwnRecords;
 use super::record::{LockId, ProcessIdentity};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
 /// How long a release is tried before it is reported as failed.
 pub const RELEASE_PATIENCE: Duration = Duration::from_mins(1);
-/// How many times a renewal can fail and be tried again before the next one would be due.
-const RENEWAL_ATTEMPTS: u32 = 5;
+/// How many times a heartbeat or a look can fail and be tried again before the next one would be due.
+const ATTEMPTS: u32 = 5;
 /// How long a request may go unanswered before it is given up for another, where time may have passed unnoticed: its
 /// connection may have died meanwhile.
 const SOON_ANSWERED: Duration = Duration::from_secs(1);
@@ -30,19 +32,24 @@ pub struct HeldLock {
     id: LockId,
     own: OwnRecords,
     current: Stored,
-    /// When the last write that is known to have succeeded was sent.
+    /// When the last request that showed the lock to be ours was sent.
     confirmed: Instant,
-    /// In a store without heartbeats the lock is only looked at, and only when somebody asks for it.
-    next_renewal: Option<Instant>,
+    /// When the last heartbeat that is known to have been written was sent.
+    beaten: Instant,
+    /// When the lock is to be confirmed again.
+    next: Instant,
+    /// Where heartbeats are rarer than that: when one is to be written again.
+    next_beat: Instant,
     /// What was known of the lock before this is in doubt.
     doubted: Instant,
     child: Option<ProcessIdentity>,
     under_way: Option<Request>,
 }
 
-/// A renewal that is under way.
+/// A heartbeat or a look that is under way.
 struct Request {
     asked: Instant,
+    is_beat: bool,
     answer: Pin<Box<dyn Future<Output = Result<Swap, StoreError>>>>,
 }
 
@@ -81,11 +88,14 @@ impl HeldLock {
             own,
             current,
             confirmed,
-            next_renewal: None,
+            beaten: confirmed,
+            next: confirmed,
+            next_beat: confirmed,
             doubted: Instant(Duration::ZERO),
             child: None,
             under_way: None,
         };
+        held.next_beat = Instant(confirmed.0 + held.beat_interval().unwrap_or_default());
         held.schedule();
         held
     }
@@ -126,39 +136,46 @@ impl HeldLock {
         self.child = child;
     }
 
-    /// When the record wants to be renewed; `None` in a store without heartbeats, unless [`HeldLock::renew_now`] was called.
+    /// When the lock is to be confirmed again.
     #[must_use]
-    pub fn next_renewal(&self) -> Option<Instant> {
-        self.next_renewal
+    pub fn next_renewal(&self) -> Instant {
+        self.next
     }
 
     /// When whoever works under the lock must have been asked to stop, if it has not been renewed by then: two thirds
-    /// of the promise after it was last known to be ours. `None` without a promise.
+    /// of the promise after the last heartbeat. `None` without a promise.
     #[must_use]
     pub fn must_stop_at(&self) -> Option<Instant> {
-        Some(Instant(self.confirmed.0 + self.promise()? * 2 / 3))
+        Some(Instant(self.beaten.0 + self.promise()? * 2 / 3))
+    }
+
+    /// Whether nothing that comes after [`HeldLock::must_stop_at`] can save the lock. Where a swap compares heartbeats, a
+    /// late one keeps others out. Where it does not, somebody may have seen our silence, and their write is on its way.
+    #[must_use]
+    pub fn must_stop_for_good(&self) -> bool {
+        self.store.heartbeats() != Heartbeats::Compared
     }
 
     /// When whoever works under the lock must have been asked to stop by somebody else, if we have not been able to: three
-    /// quarters of the promise after the lock was last known to be ours. `None` without a promise.
+    /// quarters of the promise after the last heartbeat. `None` without a promise.
     #[must_use]
     pub fn must_be_stopped_at(&self) -> Option<Instant> {
-        Some(Instant(self.confirmed.0 + self.promise()? * 3 / 4))
+        Some(Instant(self.beaten.0 + self.promise()? * 3 / 4))
     }
 
     /// Whether we have been silent for longer than we promised.
     #[must_use]
     pub fn is_promise_over(&self) -> bool {
-        let silence = self.host.now().since(self.confirmed);
+        let silence = self.host.now().since(self.beaten);
         self.promise().is_some_and(|promise| silence >= promise)
     }
 
-    /// Asks for a renewal at once, because time may have passed unnoticed. One that is under way comes to its end first, if
-    /// that is soon.
+    /// Asks for a confirmation at once, because time may have passed unnoticed. One that is under way comes to its end
+    /// first, if that is soon.
     pub fn renew_now(&mut self) {
         let now = self.host.now();
         self.doubted = now;
-        self.next_renewal = Some(now);
+        self.next = now;
         if let Some(request) = &self.under_way
             && now.since(request.asked) >= SOON_ANSWERED
         {
@@ -177,7 +194,7 @@ impl HeldLock {
         self.under_way = None;
     }
 
-    /// Writes one heartbeat; in a store without them looks whether the lock is still ours.
+    /// Writes a heartbeat if one is due, else looks whether the lock is still ours.
     ///
     /// If it is dropped half-way the request stays under way, and the next call goes on waiting for its answer.
     ///
@@ -186,9 +203,9 @@ impl HeldLock {
     pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
         let mut adopted = Adoptions::default();
         loop {
-            let (asked, answer) = self.ask().await;
+            let (asked, is_beat, answer) = self.ask().await;
             match answer? {
-                Swap::Done(Some(stored)) => return Ok(self.renewed(stored, asked)),
+                Swap::Done(Some(stored)) => return Ok(self.renewed(stored, asked, is_beat)),
                 Swap::Done(None) => return Ok(self.lost(None)),
                 Swap::Refused(Some(stored)) if self.own.have(&stored.record) => {
                     adopted.count(self.store.as_ref())?;
@@ -200,13 +217,17 @@ impl HeldLock {
     }
 
     /// The answer to the request that is under way, or to a new one, and when it was sent.
-    async fn ask(&mut self) -> (Instant, Result<Swap, StoreError>) {
+    async fn ask(&mut self) -> (Instant, bool, Result<Swap, StoreError>) {
         if self.under_way.is_none() {
             self.under_way = Some(self.request());
         }
         let answer = match &mut self.under_way {
             // It stays in its place meanwhile, so that it outlives this call.
-            Some(request) => (request.asked, request.answer.as_mut().await),
+            Some(request) => (
+                request.asked,
+                request.is_beat,
+                request.answer.as_mut().await,
+            ),
             None => unreachable!("one was made"),
         };
         self.under_way = None;
@@ -214,12 +235,15 @@ impl HeldLock {
     }
 
     fn request(&mut self) -> Request {
-        let asked = self.begin_renewal();
+        let asked = self.host.now();
+        let is_beat = self.is_beat_due(asked);
+        self.begin(asked, is_beat);
         let store = Rc::clone(&self.store);
-        if store.heartbeats() == Heartbeats::None {
+        let expected = self.current.clone();
+        if !is_beat {
             let own = self.own.clone();
             let look = async move {
-                let found = store.read().await?;
+                let found = store.look(&expected).await?;
                 Ok(match &found {
                     Some(stored) if own.have(&stored.record) => Swap::Done(found),
                     _ => Swap::Refused(found),
@@ -227,10 +251,10 @@ impl HeldLock {
             };
             return Request {
                 asked,
+                is_beat,
                 answer: Box::pin(look),
             };
         }
-        let expected = self.current.clone();
         let mut record = expected.record.renewed(self.host.wall());
         if let Some(holder) = record
             .lease
@@ -242,20 +266,35 @@ impl HeldLock {
         let write = async move { store.swap(Some(&expected), Some(&record)).await };
         Request {
             asked,
+            is_beat,
             answer: Box::pin(write),
         }
     }
 
-    /// Due again before the answer is known, so that a failure does not turn into a storm.
-    fn begin_renewal(&mut self) -> Instant {
-        let asked = self.host.now();
-        self.next_renewal = Some(Instant(asked.0 + self.interval() / RENEWAL_ATTEMPTS));
-        asked
+    fn is_beat_due(&self, now: Instant) -> bool {
+        match self.store.heartbeats() {
+            Heartbeats::Compared => true,
+            Heartbeats::NotCompared => now >= self.next_beat,
+            Heartbeats::None => false,
+        }
     }
 
-    fn renewed(&mut self, stored: Stored, asked: Instant) -> Renewal {
+    /// Due again before the answer is known, so that a failure does not turn into a storm.
+    fn begin(&mut self, asked: Instant, is_beat: bool) {
+        self.next = Instant(asked.0 + self.interval() / ATTEMPTS);
+        if is_beat {
+            let interval = self.beat_interval().unwrap_or_default();
+            self.next_beat = Instant(asked.0 + interval / ATTEMPTS);
+        }
+    }
+
+    fn renewed(&mut self, stored: Stored, asked: Instant, is_beat: bool) -> Renewal {
         self.adopt(stored);
         self.confirmed = asked;
+        if is_beat {
+            self.beaten = asked;
+            self.next_beat = Instant(asked.0 + self.beat_interval().unwrap_or_default());
+        }
         self.schedule();
         Renewal::Renewed
     }
@@ -329,8 +368,7 @@ impl HeldLock {
 
     /// So that nobody takes us for dead while the release goes on failing.
     async fn renew_if_due(&mut self) -> Option<Renewal> {
-        let due = self.next_renewal()?;
-        if due > self.host.now() {
+        if self.next > self.host.now() {
             return None;
         }
         self.renew().await.ok()
@@ -341,17 +379,23 @@ impl HeldLock {
         lease.expire_after
     }
 
-    /// The longest time between two heartbeats.
+    /// The longest time between two confirmations.
     pub(super) fn interval(&self) -> Duration {
-        interval(self.promise())
+        interval(HEARTBEAT_INTERVAL, self.promise())
+    }
+
+    /// The time between two heartbeats; `None` where there are none.
+    fn beat_interval(&self) -> Option<Duration> {
+        let usual = self.store.heartbeats().interval()?;
+        Some(interval(usual, self.promise()))
     }
 
     fn schedule(&mut self) {
         let due = Instant(self.confirmed.0 + self.host.jittered(self.interval()));
-        self.next_renewal = if self.confirmed < self.doubted {
-            Some(self.doubted)
-        } else {
-            (self.store.heartbeats() == Heartbeats::Written).then_some(due)
+        self.next = match self.store.heartbeats() {
+            _ if self.confirmed < self.doubted => self.doubted,
+            Heartbeats::Compared | Heartbeats::None => due,
+            Heartbeats::NotCompared => due.min(self.next_beat),
         };
     }
 }

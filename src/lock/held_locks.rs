@@ -1,6 +1,7 @@
 //! Keeps all places of one lock while the child runs, and gives them back.
 
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::held_lock::{HeldLock, RELEASE_PATIENCE, Release, Renewal};
@@ -48,9 +49,9 @@ enum Standing {
 /// What happened to the lock while the child ran.
 #[derive(Debug)]
 pub enum News {
-    /// A heartbeat was written.
+    /// It is ours: a heartbeat was written, or a look has shown it.
     Renewed,
-    /// A heartbeat could not be written; it is tried again soon.
+    /// That could not be done; it is tried again soon.
     NotRenewed(StoreError),
     /// The lock is not ours any more: the child must stop.
     Lost(Loss),
@@ -185,38 +186,60 @@ impl HeldLocks {
         self.places.iter().any(|place| place.standing == standing)
     }
 
-    /// Whether the lock is ours beyond doubt, so that something may be started under it: if so much time has passed
-    /// since it was taken that somebody may have taken it over by our promise, it is renewed first.
+    /// Whether the lock is ours, so that something may be started under it. A place that was taken long ago, because another
+    /// was waited for, is looked at first; if somebody may have taken it over by our promise, it must be renewed.
     pub async fn confirm(&mut self) -> bool {
         for place in &mut self.places {
             let now = self.host.now();
             let overdue = place.held.must_stop_at().is_some_and(|limit| limit <= now);
-            if overdue && !matches!(place.act(self.host.as_ref()).await, News::Renewed) {
-                return false;
+            if !overdue && place.held.next_renewal() > now {
+                continue;
+            }
+            match place.act(self.host.as_ref()).await {
+                News::Renewed => {}
+                // It is tried again soon.
+                News::NotRenewed(_) if !overdue => {}
+                _ => return false,
             }
         }
         true
     }
 
-    /// Does what is due next. Nothing is lost if the future is dropped: a renewal that is under way goes on, and the next
-    /// call waits for its answer. However often that happens, renewals are made.
+    /// Does what is due next, in each place at once: none waits for another's store. Nothing is lost if the future is
+    /// dropped: a renewal that is under way goes on, and the next call waits for its answer. However often that happens,
+    /// renewals are made.
     pub async fn next(&mut self) -> News {
         loop {
             let now = self.look_at_clock();
-            let mut places = self.places.iter_mut();
-            if let Some(place) = places.find(|place| place.held.is_renewing()) {
-                return place.act(self.host.as_ref()).await;
-            }
-            let places = self.places.iter_mut();
-            let next = places
-                .filter_map(|place| Some((place.due()?, place)))
-                .min_by_key(|(due, _)| *due);
-            let left = match next {
-                Some((due, place)) if due <= now => return place.act(self.host.as_ref()).await,
-                Some((due, _)) => due.since(now),
-                None => LOOK_EVERY,
+            let host = Rc::clone(&self.host);
+            let (acting, idle): (Vec<&mut Place>, Vec<&mut Place>) =
+                self.places.iter_mut().partition(|place| place.is_due(now));
+            let next = idle.iter().filter_map(|place| place.due()).min();
+            let left = next.map_or(LOOK_EVERY, |due| due.since(now));
+            // Nobody has to be woken for whatever is waiting for its answer alone.
+            let only_waits = idle.is_empty() && !acting.is_empty();
+            let pause = async {
+                if only_waits {
+                    std::future::pending::<()>().await;
+                }
+                host.sleep(left.min(LOOK_EVERY)).await;
             };
-            self.host.sleep(left.min(LOOK_EVERY)).await;
+            let mut pause = std::pin::pin!(pause);
+            let mut acts: Vec<_> = acting
+                .into_iter()
+                .map(|place| Box::pin(place.act(host.as_ref())))
+                .collect();
+            let news = std::future::poll_fn(|context| {
+                for act in &mut acts {
+                    if let Poll::Ready(news) = act.as_mut().poll(context) {
+                        return Poll::Ready(Some(news));
+                    }
+                }
+                pause.as_mut().poll(context).map(|()| None)
+            });
+            if let Some(news) = news.await {
+                return news;
+            }
         }
     }
 
@@ -254,13 +277,22 @@ impl HeldLocks {
 }
 
 impl Place {
+    fn is_due(&self, now: Instant) -> bool {
+        self.held.is_renewing() || self.due().is_some_and(|due| due <= now)
+    }
+
     /// When something is to be done: a renewal, or the end of our time if renewals fail.
     fn due(&self) -> Option<Instant> {
         let renewal = self.held.next_renewal();
         match self.standing {
-            Standing::Ours => renewal.into_iter().chain(self.held.must_stop_at()).min(),
+            Standing::Ours => Some(
+                self.held
+                    .must_stop_at()
+                    .map_or(renewal, |limit| limit.min(renewal)),
+            ),
+            Standing::GivenUp if self.held.must_stop_for_good() => None,
             // So that nobody takes it for dead while the child stops.
-            Standing::GivenUp => renewal,
+            Standing::GivenUp => Some(renewal),
             Standing::Lost => None,
         }
     }
@@ -271,11 +303,18 @@ impl Place {
             .held
             .must_stop_at()
             .filter(|_| self.standing == Standing::Ours);
+        let is_final = self.held.must_stop_for_good();
+        let is_over = |now: Instant| is_final && limit.is_some_and(|limit| limit <= now);
+        if is_over(host.now()) {
+            self.held.give_up_renewal();
+            return self.give_up();
+        }
         if !self.held.is_renewing() {
             let now = host.now();
+            let least = if is_final { Duration::ZERO } else { LAST_TRY };
             // No longer than to the next heartbeat: a connection that died in silence leaves time for another.
             self.given_up_at = limit.map(|limit| {
-                let attempt = limit.since(now).min(self.held.interval()).max(LAST_TRY);
+                let attempt = limit.since(now).min(self.held.interval()).max(least);
                 Instant(now.0 + attempt)
             });
         }
@@ -295,6 +334,7 @@ impl Place {
             Err(self.no_answer())
         });
         match renewal {
+            Ok(Renewal::Renewed) if is_over(host.now()) => self.give_up(),
             Ok(Renewal::Renewed) => News::Renewed,
             Ok(Renewal::Lost(now)) => {
                 self.standing = Standing::Lost;

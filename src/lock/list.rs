@@ -45,12 +45,13 @@ impl Lister {
         let mut locks = Vec::new();
         let mut next = None;
         loop {
+            let asked = host.now();
             let page = page(store, host, next.as_deref()).await?;
             for (key, record) in page.records {
                 if is_lock(&key, &record) {
                     let observer = self.observers.entry(key.clone()).or_default();
                     locks.push(Listed {
-                        assessment: observer.assess(host, &record),
+                        assessment: observer.assess(host, &record, asked),
                         key,
                         record,
                     });

@@ -9,14 +9,18 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::host::{Host, Instant, ProcessFate};
-use super::record::Record;
+use super::record::{Lease, Record};
 use super::store::{Revision, Stored};
 
-/// How often a holder renews its record.
+/// How often a holder renews its record, or looks at it.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
-/// Silence after which a holder is worth a remark: two heartbeats are missing.
-pub const SILENT_AFTER: Duration = Duration::from_secs(30);
-/// Silence after which a lock is stale: six heartbeats are missing.
+/// How often a holder renews a lock object of S3.
+pub const OBJECT_INTERVAL: Duration = Duration::from_mins(1);
+/// The longest that a record is believed about how often it is renewed.
+const LONGEST_INTERVAL: Duration = Duration::from_hours(1);
+/// Silence before which no holder is worth a remark, by how much a clock may be ahead without seeming wrong.
+const SILENT_AFTER: Duration = Duration::from_secs(30);
+/// Silence before which no lock is stale.
 const STALE_AFTER: Duration = Duration::from_mins(1);
 /// The most that two clocks differ if AWS takes the first signatures of both: five minutes each.
 const CLOCK_MARGIN: Duration = Duration::from_mins(10);
@@ -83,6 +87,8 @@ pub struct Assessment {
     pub silence: Option<Duration>,
     /// Whether the record may be replaced.
     pub replacement: Replacement,
+    /// Whether heartbeats are missing, whatever else tells that the holder is alive.
+    pub misses_heartbeats: bool,
     /// How much longer to watch for a heartbeat until more can be said: the holder only seems silent, by its own clock.
     pub settles_in: Option<Duration>,
 }
@@ -94,6 +100,7 @@ impl Assessment {
             liveness,
             silence: None,
             replacement,
+            misses_heartbeats: false,
             settles_in: None,
         }
     }
@@ -131,16 +138,22 @@ impl Beat {
 }
 
 impl Observer {
-    /// What can be said about the holder of what stands in a store: who has the kernel's lock lives.
+    /// What can be said about the holder of what stands in a store, just read: who has the kernel's lock lives.
     pub fn look(&mut self, host: &dyn Host, stored: &Stored) -> Assessment {
+        self.look_back(host, stored, host.now())
+    }
+
+    /// The same of what a request brought back that was sent at `asked`. Where a swap does not compare heartbeats, the
+    /// answer's way back must not count as silence: the holder may have been heard meanwhile.
+    pub fn look_back(&mut self, host: &dyn Host, stored: &Stored, asked: Instant) -> Assessment {
         if let Revision::KernelLock { .. } = stored.revision {
             return Assessment::settled(Liveness::Alive, Replacement::No);
         }
-        self.assess(host, &stored.record)
+        self.assess(host, &stored.record, asked)
     }
 
-    /// What `record`, just read, says together with what was seen before.
-    pub fn assess(&mut self, host: &dyn Host, record: &Record) -> Assessment {
+    /// What `record` says, which was asked for at `asked`, together with what was seen before.
+    pub fn assess(&mut self, host: &dyn Host, record: &Record, asked: Instant) -> Assessment {
         let id = record.lock_id();
         let Some(lease) = &record.lease else {
             return Assessment::settled(Liveness::Unknown, Replacement::No);
@@ -149,19 +162,20 @@ impl Observer {
             (Some(holder), Some(id)) => host.fate_of(holder, id),
             _ => ProcessFate::Elsewhere,
         };
-        if lease.heartbeat.is_none() {
+        let Some(interval) = interval_of(lease) else {
             // Nothing tells whether it lives on a machine that this one is a copy of.
             let fate = match fate {
                 ProcessFate::Rebooted => ProcessFate::Elsewhere,
                 fate => fate,
             };
             return by_fate(fate, Liveness::Unknown, Replacement::No);
-        }
+        };
+        let (silent_after, stale_after) = (silent_after(interval), stale_after(interval));
         let seen = self.watch(host.now(), record);
-        let observed = host.now().since(seen.first);
+        let observed = asked.since(seen.first);
         let fate = match fate {
             // This may be a copy of the holder's disk: a living one would have renewed by then.
-            ProcessFate::Rebooted if observed < SILENT_AFTER => ProcessFate::Elsewhere,
+            ProcessFate::Rebooted if observed < silent_after => ProcessFate::Elsewhere,
             fate => fate,
         };
         let claimed = if seen.was_watched {
@@ -169,13 +183,12 @@ impl Observer {
         } else {
             claimed_silence(host.wall(), lease.heartbeat_at.as_deref())
         };
-        let interval = interval(lease.expire_after);
         let settles_in = (interval + WATCH_MARGIN).checked_sub(observed);
         let settles_in = settles_in.filter(|left| !left.is_zero());
-        let is_stale = claimed.is_some_and(|claimed| claimed >= STALE_AFTER + CLOCK_MARGIN);
-        let liveness = if observed >= STALE_AFTER || is_stale {
+        let is_stale = claimed.is_some_and(|claimed| claimed >= stale_after + CLOCK_MARGIN);
+        let liveness = if observed >= stale_after || is_stale {
             Liveness::Stale
-        } else if claimed.is_none_or(|claimed| claimed.max(observed) >= SILENT_AFTER) {
+        } else if claimed.is_none_or(|claimed| claimed.max(observed) >= silent_after) {
             Liveness::Silent
         } else {
             Liveness::Alive
@@ -187,6 +200,7 @@ impl Observer {
         let told = by_fate(fate, liveness, replacement);
         Assessment {
             silence: Some(claimed.unwrap_or_default().max(observed)),
+            misses_heartbeats: claimed.unwrap_or_default().max(observed) >= silent_after,
             settles_in: settles_in
                 .filter(|_| matches!(told.liveness, Liveness::Silent | Liveness::Stale)),
             ..told
@@ -210,13 +224,28 @@ impl Observer {
     }
 }
 
-/// How often a holder that promised so renews its record at the latest: a third of a promise, so that a lost heartbeat does not
-/// break it.
+/// How often a holder that promised so does at the latest what it else does every `usual`: a third of a promise, so that a
+/// lost heartbeat does not break it.
 #[must_use]
-pub fn interval(promise: Option<Duration>) -> Duration {
-    promise.map_or(HEARTBEAT_INTERVAL, |promise| {
-        HEARTBEAT_INTERVAL.min(promise / 3)
-    })
+pub fn interval(usual: Duration, promise: Option<Duration>) -> Duration {
+    promise.map_or(usual, |promise| usual.min(promise / 3))
+}
+
+/// How often the holder of a record renews it at the latest, as the record says; `None` if it does not.
+fn interval_of(lease: &Lease) -> Option<Duration> {
+    lease.heartbeat?;
+    let usual = lease.renewed_every.unwrap_or(HEARTBEAT_INTERVAL);
+    Some(interval(usual.min(LONGEST_INTERVAL), lease.expire_after))
+}
+
+/// Silence after which a holder is worth a remark: two heartbeats are missing.
+fn silent_after(interval: Duration) -> Duration {
+    SILENT_AFTER.max(interval * 3)
+}
+
+/// Silence after which a lock is stale: five heartbeats are missing.
+fn stale_after(interval: Duration) -> Duration {
+    STALE_AFTER.max(interval * 6)
 }
 
 /// How long ago the last heartbeat was if the holder's clock is right. A time that cannot be read, or that lies ahead by more

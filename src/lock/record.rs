@@ -160,7 +160,7 @@ pub struct HolderProcess {
 
 /// terraform's part of a record and each attribute of ours. All others are kept as they are in every rewrite: they may be a
 /// newer tflock's, or somebody's TTL or tag.
-pub const ATTRIBUTES: [&str; 10] = [
+pub const ATTRIBUTES: [&str; 11] = [
     "Info",
     "TflockVersion",
     "Command",
@@ -169,6 +169,7 @@ pub const ATTRIBUTES: [&str; 10] = [
     "Origin",
     "Heartbeat",
     "HeartbeatAt",
+    "RenewedEverySeconds",
     "ExpireAfterSeconds",
     "Holder",
 ];
@@ -196,6 +197,14 @@ pub struct Lease {
     /// When it was last renewed, by the holder's clock: for people, never for a decision.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub heartbeat_at: Option<String>,
+    /// How often it is renewed, at the latest; `None` means every ten seconds where there are heartbeats.
+    #[serde(
+        rename = "RenewedEverySeconds",
+        with = "seconds",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub renewed_every: Option<Duration>,
     /// The holder's promise: after this much silence it has stopped its child and may be replaced.
     #[serde(
         rename = "ExpireAfterSeconds",
@@ -425,6 +434,7 @@ mod tests {
             origin: Some(Origin::default()),
             heartbeat: Some(heartbeat),
             heartbeat_at: None,
+            renewed_every: None,
             expire_after: None,
             holder: Some(HolderProcess {
                 machine: None,

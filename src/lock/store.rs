@@ -14,12 +14,14 @@ pub mod s3;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use self::companion::{Companion, Purpose};
 use super::host::hex;
+use super::liveness::{HEARTBEAT_INTERVAL, OBJECT_INTERVAL};
 use super::record::Record;
 
 /// Identifies a lock among all others: service, endpoint, region, table or bucket, and name, byte for byte. A digest,
@@ -78,19 +80,41 @@ pub enum Swap {
 /// The future of a request.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + 'a>>;
 
-/// Whether holders renew their record in this store.
+/// Whether holders renew their record in this store, and whether a swap compares the heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heartbeats {
-    /// A renewal rewrites the record.
-    Written,
-    /// No renewals: versioned buckets would keep every write forever.
+    /// Every ten seconds, in the record: to a swap, one that was renewed meanwhile is another.
+    Compared,
+    /// Every minute, beside what a swap compares: it succeeds although the record was renewed meanwhile.
+    NotCompared,
+    /// Not at all: holders only look whether the record is still theirs.
     None,
+}
+
+impl Heartbeats {
+    /// How often a holder that has promised nothing renews its record; `None` if it does not.
+    #[must_use]
+    pub fn interval(self) -> Option<Duration> {
+        match self {
+            Self::Compared => Some(HEARTBEAT_INTERVAL),
+            // Versioned buckets keep every renewal.
+            Self::NotCompared => Some(OBJECT_INTERVAL),
+            Self::None => None,
+        }
+    }
 }
 
 /// One lock in a store.
 pub trait Store {
     /// Reads the current record.
     fn read(&self) -> Answer<'_, Option<Stored>>;
+
+    /// What stands there now, if it was `seen` last. A store that can tell by less than a whole read that nothing has
+    /// changed returns that.
+    fn look<'a>(&'a self, seen: &'a Stored) -> Answer<'a, Option<Stored>> {
+        let _ = seen;
+        self.read()
+    }
 
     /// Replaces `expected` by `new` if it is still the current record (`None`: nothing).
     fn swap<'a>(
@@ -105,7 +129,7 @@ pub trait Store {
         true
     }
 
-    /// Whether holders renew their records here.
+    /// Whether and how holders renew their records here.
     fn heartbeats(&self) -> Heartbeats;
 
     /// The lock's name in the store: what `--lock-id` names.
@@ -176,6 +200,17 @@ pub struct StoreError {
 pub const SET_UP: &str = "the set-up of the client";
 
 impl StoreError {
+    /// The failure of a look before a write: whatever came of it, nothing was changed.
+    #[must_use]
+    pub fn before_writing(self) -> Self {
+        let kind = if self.kind.is_transient() {
+            StoreErrorKind::NotCarriedOut
+        } else {
+            self.kind
+        };
+        Self { kind, ..self }
+    }
+
     fn text(&self) -> String {
         let Self {
             action,

@@ -2,20 +2,31 @@
 
 use std::rc::Rc;
 
+use super::heartbeat_setting::HeartbeatSetting;
 use super::init_lock::{TURN, init_lock};
 use super::state::StateRef;
 use super::{LockPart, LockRequest, aws_settings};
 use crate::failure::Failure;
-use crate::lock::store::s3::{ObjectSettings, S3Store};
+use crate::lock::store::s3::{ObjectSettings, Renewals, S3Store};
 use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::s3_names;
+
+/// What is locked together with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    Nothing,
+    /// An item of a table, which is renewed in its place.
+    Item,
+}
 
 impl LockRequest<'_> {
     pub(super) async fn object(
         &self,
         state: &StateRef,
         s3: &S3Backend,
+        beside: Beside,
     ) -> Result<LockPart, Failure> {
+        let heartbeat = HeartbeatSetting::of(&self.environment)?;
         let names = s3_names(s3, &state.workspace);
         let object = match &self.options.lock_id {
             Some(key) => lock_object(key, &s3.bucket),
@@ -27,13 +38,21 @@ impl LockRequest<'_> {
             acl: s3.acl.clone(),
             skip_checksum: s3.skip_s3_checksum,
             tags: s3.lock_tags.clone(),
+            renewals: heartbeat.renewals(&access),
         };
         let init_lock = init_lock(&access, s3, &state.workspace, || {
             let turn = format!("{}{TURN}.tflock", names.state_path);
             Rc::new(S3Store::new(&access, &s3.bucket, &turn, settings.clone()))
         });
+        let lock_settings = match beside {
+            Beside::Nothing => settings,
+            Beside::Item => ObjectSettings {
+                renewals: Renewals::Off,
+                ..settings
+            },
+        };
         Ok(LockPart {
-            store: Rc::new(S3Store::new(&access, &s3.bucket, &object, settings)),
+            store: Rc::new(S3Store::new(&access, &s3.bucket, &object, lock_settings)),
             is_terraforms_own: s3.use_lockfile && object == names.lock_object,
             path: names.lock_name.into(),
             notice: None,

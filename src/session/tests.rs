@@ -209,6 +209,7 @@ fn claim() -> Claim {
             origin: None,
             heartbeat: None,
             heartbeat_at: None,
+            renewed_every: None,
             expire_after: None,
             holder: Machine::default().this_process(),
         },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Local, Utc};
 
-use crate::lock::liveness::{Assessment, Liveness, Proof, Replacement, SILENT_AFTER};
+use crate::lock::liveness::{Assessment, Liveness, Proof, Replacement};
 use crate::lock::record::{Lease, LockInfo, Record};
 use crate::text::printable;
 
@@ -224,8 +224,7 @@ fn processes(record: &Record, assessment: &Assessment) -> Option<String> {
 
 /// Whether the holder's processes exist on this machine although it sends no heartbeats.
 fn is_silent_here(assessment: &Assessment) -> bool {
-    let silence = assessment.silence.unwrap_or_default();
-    assessment.liveness == Liveness::Alive && silence >= SILENT_AFTER
+    assessment.liveness == Liveness::Alive && assessment.misses_heartbeats
 }
 
 /// A duration in its largest unit, or in two if one would be too coarse.

@@ -269,6 +269,7 @@ mod tests {
                 liveness: Liveness::Unknown,
                 silence: None,
                 replacement: Replacement::No,
+                misses_heartbeats: false,
                 settles_in: None,
             },
             waited,

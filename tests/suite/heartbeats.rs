@@ -2,6 +2,7 @@
 //! notices.
 
 mod losing;
+mod objects;
 mod promises;
 mod renewals;
 

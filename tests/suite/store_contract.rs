@@ -7,6 +7,7 @@ mod odd_servers;
 mod places;
 mod races;
 mod records;
+mod renewals;
 mod requests;
 
 /// Each fact is one test for each store.
@@ -20,6 +21,8 @@ macro_rules! proven_by_all {
         proven_by_all!(@store s3_without_if_match: $($proofs::$fact),+);
         proven_by_all!(@store s3_that_calls_if_match_invalid: $($proofs::$fact),+);
         proven_by_all!(@store s3_that_never_finds_a_match: $($proofs::$fact),+);
+        proven_by_all!(@store s3_that_feigns_to_overwrite: $($proofs::$fact),+);
+        proven_by_all!(@store s3_that_is_declared_to_compare: $($proofs::$fact),+);
     };
     (@store $store:ident: $($proofs:ident::$fact:ident),+) => {
         mod $store {
@@ -49,6 +52,7 @@ proven_by_all!(
     contract::nothing_can_be_swapped_for_nothing,
     contract::each_answer_is_what_the_next_request_expects,
     contract::another_key_is_another_lock,
+    contract::a_look_brings_what_stands_there_whatever_was_seen_before,
     companions::a_companion_keeps_its_text_and_changes_only_by_comparison,
     companions::a_companion_and_its_lock_do_not_disturb_each_other,
 );

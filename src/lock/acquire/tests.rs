@@ -124,6 +124,20 @@ fn the_record_begins_with_heartbeat_zero_and_the_time_it_was_taken() {
 }
 
 #[test]
+fn the_record_of_an_object_says_how_often_it_is_renewed() {
+    for (promise, every) in [(300, 60), (60, 20)] {
+        let store = MemoryStore::new(Heartbeats::NotCompared);
+        let promise = Duration::from_secs(promise);
+        let scene = Scene::on(&Simulation::default(), store).promising(promise);
+        scene.simulation.run(scene.held());
+        let lease = scene.store.current().unwrap().record.lease.unwrap();
+        assert_eq!(lease.heartbeat, Some(0));
+        assert_eq!(lease.expire_after, Some(promise));
+        assert_eq!(lease.renewed_every, Some(Duration::from_secs(every)));
+    }
+}
+
+#[test]
 fn nothing_is_promised_where_nothing_is_renewed() {
     let store = MemoryStore::new(Heartbeats::None);
     let scene = Scene::on(&Simulation::default(), store).promising(Duration::from_mins(1));

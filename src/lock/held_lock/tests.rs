@@ -29,7 +29,7 @@ impl Scene {
         let host = simulation.machine().tflock();
         let claim = host.claim(expire_after);
         let mut lease = claim.lease;
-        lease.heartbeat = (store.heartbeats() == Heartbeats::Written).then_some(0);
+        lease.heartbeat = store.heartbeats().interval().map(|_| 0);
         store.overwrite(Some(Record::new(&claim.info, lease)));
         let current = store.current().unwrap();
         let (shared, asked) = (Rc::new(store.clone()), host.now());
@@ -77,9 +77,13 @@ impl Scene {
 
     /// How long it is until the next renewal.
     fn due_in(&self) -> Duration {
-        let due = self.held.next_renewal().unwrap();
-        due.since(self.host.now())
+        self.held.next_renewal().since(self.host.now())
     }
+}
+
+/// The moment in so many seconds.
+fn at(scene: &Scene, seconds: u64) -> Instant {
+    Instant(scene.host.now().0 + Duration::from_secs(seconds))
 }
 
 fn lies_within(value: Duration, longest: Duration) -> bool {
@@ -137,25 +141,83 @@ fn a_promise_is_renewed_three_times_before_it_runs_out() {
 }
 
 #[test]
-fn nothing_is_renewed_in_a_store_without_heartbeats() {
-    let scene = Scene::in_store(MemoryStore::new(Heartbeats::None), None);
-    assert_eq!(scene.held.next_renewal(), None);
+fn a_lock_without_heartbeats_is_looked_at_every_ten_seconds() {
+    let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::None), None);
+    let before = scene.store.current();
+    for _ in 0..20 {
+        assert!(lies_within(scene.due_in(), HEARTBEAT_INTERVAL));
+        scene.pass(10);
+        assert_eq!(scene.renew().unwrap(), Renewal::Renewed);
+        assert_eq!(scene.held.confirmed(), scene.host.now());
+    }
+    assert_eq!(scene.store.current(), before);
+    let robber = scene.rob();
+    assert_eq!(scene.renew().unwrap(), Renewal::Lost(Some(robber)));
 }
 
 #[test]
-fn a_lock_without_heartbeats_is_looked_at_when_time_may_have_passed_unnoticed() {
-    let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::None), None);
-    let before = scene.store.current();
-    scene.held.renew_now();
-    assert_eq!(scene.due_in(), Duration::ZERO);
+fn an_object_is_looked_at_every_ten_seconds_and_written_once_a_minute() {
+    let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::NotCompared), None);
+    let (mut written, mut minutes) = (Vec::new(), 0);
+    while minutes < 5 {
+        scene.pass(0);
+        let due = scene.due_in();
+        assert!(due <= HEARTBEAT_INTERVAL, "{due:?}");
+        scene.simulation.run(scene.host.sleep(due));
+        assert_eq!(scene.renew().unwrap(), Renewal::Renewed);
+        if scene.lease().heartbeat > Some(minutes) {
+            minutes += 1;
+            written.push(scene.simulation.elapsed().as_secs());
+        }
+    }
+    assert_eq!(written, [60, 120, 180, 240, 300]);
+}
+
+#[test]
+fn an_object_with_a_promise_is_written_three_times_before_it_runs_out() {
+    let promise = Duration::from_secs(30);
+    let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::NotCompared), Some(promise));
+    scene.pass(9);
+    scene.renew().unwrap();
+    assert_eq!(scene.lease().heartbeat, Some(0));
+    assert_eq!(
+        scene.held.must_stop_at(),
+        Some(at(&scene, 11)),
+        "a look renews nothing"
+    );
     scene.pass(1);
-    assert_eq!(scene.renew().unwrap(), Renewal::Renewed);
-    assert_eq!(scene.held.confirmed(), scene.host.now());
-    assert_eq!(scene.store.current(), before);
-    assert_eq!(scene.held.next_renewal(), None);
+    scene.renew().unwrap();
+    assert_eq!(scene.lease().heartbeat, Some(1));
+    assert_eq!(scene.held.must_stop_at(), Some(at(&scene, 20)));
+}
+
+#[test]
+fn an_object_that_cannot_be_written_is_still_looked_at() {
+    let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::NotCompared), None);
+    scene.pass(60);
+    scene
+        .store
+        .inject([Fault::Refused(StoreErrorKind::AccessDenied)]);
+    scene.renew().unwrap_err();
+    assert_eq!(scene.due_in(), Duration::from_secs(2));
+    scene.pass(2);
     let robber = scene.rob();
-    scene.held.renew_now();
+    let requests = scene.store.requests();
     assert_eq!(scene.renew().unwrap(), Renewal::Lost(Some(robber)));
+    assert_eq!(scene.store.requests(), requests + 1);
+}
+
+#[test]
+fn an_object_s_renewal_whose_reply_was_lost_is_found_by_the_next_look_and_released() {
+    let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::NotCompared), None);
+    scene.pass(60);
+    scene.store.inject([Fault::ReplyLost]);
+    scene.renew().unwrap_err();
+    scene.pass(2);
+    assert_eq!(scene.renew().unwrap(), Renewal::Renewed);
+    assert_eq!(scene.lease().heartbeat, Some(1));
+    assert_eq!(scene.release().unwrap(), Release::Released);
+    assert_eq!(scene.store.current(), None);
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Scene {
             host: simulation.machine().tflock(),
             simulation,
             object: MemoryStore::new(Heartbeats::None),
-            item: MemoryStore::new(Heartbeats::Written),
+            item: MemoryStore::new(Heartbeats::Compared),
         }
     }
 
@@ -30,7 +30,8 @@ impl Scene {
         let held = stores.iter().map(|store| {
             let claim = self.host.claim(promise);
             let mut lease = claim.lease;
-            lease.heartbeat = (store.heartbeats() == Heartbeats::Written).then_some(0);
+            lease.heartbeat = store.heartbeats().interval().map(|_| 0);
+            lease.expire_after = lease.heartbeat.and(lease.expire_after);
             store.overwrite(Some(Record::new(&claim.info, lease)));
             let current = store.current().unwrap();
             let shared = Rc::new((*store).clone());
@@ -132,7 +133,7 @@ fn flooded(store: MemoryStore, mut also: impl FnMut(&mut HeldLocks) + 'static) -
     let scene = Scene::new();
     let claim = scene.host.claim(None);
     let mut lease = claim.lease;
-    lease.heartbeat = (store.heartbeats() == Heartbeats::Written).then_some(0);
+    lease.heartbeat = store.heartbeats().interval().map(|_| 0);
     store.overwrite(Some(Record::new(&claim.info, lease)));
     let current = store.current().unwrap();
     let host = scene.host.clone();
@@ -175,7 +176,7 @@ fn renewals_go_on_through_a_flood_of_events() {
 
 #[test]
 fn a_lock_that_is_doubted_all_the_time_is_confirmed_all_the_time() {
-    for heartbeats in [Heartbeats::Written, Heartbeats::None] {
+    for heartbeats in [Heartbeats::Compared, Heartbeats::None] {
         let news = flooded(MemoryStore::new(heartbeats), HeldLocks::renew_now);
         let renewed = |one: &News| matches!(one, News::Renewed);
         assert!(news.iter().all(renewed), "{news:?}");
@@ -220,11 +221,83 @@ fn a_renewal_that_was_sent_before_the_doubt_does_not_settle_it() {
 }
 
 #[test]
-fn an_object_is_not_asked_for_while_the_machine_is_awake() {
+fn an_object_is_looked_at_four_hundred_times_an_hour_and_not_written() {
     let scene = Scene::new();
     let locks = scene.hold(&[&scene.object], None);
-    assert!(scene.keep(locks, 3600).is_empty());
-    assert_eq!(scene.object.requests(), 0);
+    let before = scene.object.current();
+    let news = scene.keep(locks, 3600);
+    assert!(
+        news.iter().all(|one| matches!(one, News::Renewed)),
+        "{news:?}"
+    );
+    assert!((360..=540).contains(&news.len()), "{}", news.len());
+    assert_eq!(scene.object.current(), before);
+}
+
+#[test]
+fn an_object_that_was_removed_is_missed_within_ten_seconds() {
+    let scene = Scene::new();
+    let locks = scene.hold(&[&scene.object, &scene.item], None);
+    scene.object.overwrite(None);
+    let news = scene.keep(locks, 10);
+    assert!(
+        news.iter().any(|one| matches!(one, News::Lost(_))),
+        "{news:?}"
+    );
+}
+
+#[test]
+fn an_object_whose_store_is_away_or_slow_is_not_lost() {
+    let scene = Scene::new();
+    let locks = scene.hold(&[&scene.object], None);
+    let troubles = [
+        Fault::RequestLost,
+        Fault::Refused(StoreErrorKind::Throttled),
+        Fault::Refused(StoreErrorKind::ServerFailure),
+        Fault::Refused(StoreErrorKind::CredentialsRejected),
+    ];
+    scene.object.inject(troubles.repeat(200));
+    let news = scene.keep(locks, 1000);
+    assert!(
+        news.iter().all(|one| matches!(one, News::NotRenewed(_))),
+        "{news:?}"
+    );
+    assert!(news.len() > 300, "{}", news.len());
+}
+
+#[test]
+fn a_place_whose_store_is_silent_does_not_keep_another_from_being_renewed() {
+    let scene = Scene::new();
+    let promise = Some(Duration::from_secs(6));
+    let locks = scene.hold(&[&scene.object, &scene.item], promise);
+    scene.object.inject([Fault::Silence]);
+    let news = scene.keep(locks, 60);
+    assert!(
+        news.iter().all(|one| matches!(one, News::Renewed)),
+        "{news:?}"
+    );
+    assert!(news.len() >= 30, "{}", news.len());
+}
+
+#[test]
+fn a_heartbeat_that_comes_too_late_saves_nothing_where_nobody_compares_it() {
+    for (heartbeats, is_saved) in [
+        (Heartbeats::Compared, true),
+        (Heartbeats::NotCompared, false),
+    ] {
+        let scene = Scene::new();
+        let store = MemoryStore::new(heartbeats);
+        let locks = scene.hold(&[&store], Some(Duration::from_secs(30)));
+        scene.suspend_for(60);
+        let news = scene.keep(locks, 5);
+        let first = news.first().unwrap();
+        assert_eq!(matches!(first, News::Renewed), is_saved, "{news:?}");
+        assert_eq!(
+            matches!(first, News::TimeIsUp { .. }),
+            !is_saved,
+            "{news:?}"
+        );
+    }
 }
 
 #[test]

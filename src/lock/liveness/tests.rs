@@ -48,8 +48,14 @@ impl Scene {
     }
 
     fn assess(&mut self, record: &Record) -> Assessment {
-        self.looks.assess(&self.observer, record)
+        self.looks
+            .assess(&self.observer, record, self.observer.now())
     }
+}
+
+/// What is made of a record that was never seen before.
+fn first_look(observer: &SimulatedHost, record: &Record) -> Assessment {
+    Observer::default().assess(observer, record, observer.now())
 }
 
 const A_MINUTE: Option<Duration> = Some(Duration::from_mins(1));
@@ -141,7 +147,7 @@ fn a_first_look_shows_what_a_foreign_clock_claims_and_wants_to_see_whether_a_hea
     ];
     for (moment, liveness, settles_in) in expected {
         scene.pass(moment - scene.simulation.elapsed().as_secs());
-        let assessment = Observer::default().assess(&scene.observer, &record);
+        let assessment = first_look(&scene.observer, &record);
         assert_eq!(assessment.liveness, liveness, "after {moment} s");
         assert_eq!(assessment.settles_in, settles_in, "after {moment} s");
         assert_eq!(assessment.replacement, Replacement::No, "after {moment} s");
@@ -209,7 +215,7 @@ fn a_clock_that_is_set_right_takes_no_lock_from_a_living_neighbour() {
     let (holder, observer) = (machine.tflock(), machine.tflock());
     let record = record(&holder, A_MINUTE);
     machine.set_wall_error(TimeDelta::hours(5));
-    let assessment = Observer::default().assess(&observer, &record);
+    let assessment = first_look(&observer, &record);
     assert_eq!(assessment.replacement, Replacement::No);
 }
 
@@ -270,7 +276,7 @@ fn a_process_that_exists_here_is_alive_however_silent_it_is() {
     let (holder, observer) = (machine.tflock(), machine.tflock());
     let record = record(&holder, None);
     simulation.run(observer.sleep(Duration::from_hours(10)));
-    let assessment = Observer::default().assess(&observer, &record);
+    let assessment = first_look(&observer, &record);
     assert_eq!(assessment.liveness, Liveness::Alive);
     assert_eq!(assessment.replacement, Replacement::No);
 }
@@ -282,7 +288,7 @@ fn a_proof_beats_a_fresh_heartbeat() {
     let (holder, observer) = (machine.tflock(), machine.tflock());
     let record = record(&holder, None);
     holder.kill();
-    let assessment = Observer::default().assess(&observer, &record);
+    let assessment = first_look(&observer, &record);
     assert_eq!(assessment.liveness, Liveness::Gone(Proof::Ended));
     assert_eq!(assessment.replacement, Replacement::ByProof(Proof::Ended));
 }
@@ -295,10 +301,10 @@ fn a_proof_needs_no_heartbeats() {
     let claim = holder.claim(None);
     let record = Record::new(&claim.info, claim.lease);
     let observer = machine.tflock();
-    let alive = Observer::default().assess(&observer, &record);
+    let alive = first_look(&observer, &record);
     assert_eq!((alive.liveness, alive.silence), (Liveness::Alive, None));
     holder.kill();
-    let gone = Observer::default().assess(&observer, &record);
+    let gone = first_look(&observer, &record);
     assert_eq!(gone.replacement, Replacement::ByProof(Proof::Ended));
 }
 
@@ -312,6 +318,82 @@ fn a_record_whose_lock_id_cannot_be_read_is_never_proven_dead() {
         ..record(&holder, None)
     };
     holder.kill();
-    let assessment = Observer::default().assess(&machine.tflock(), &record);
+    let assessment = first_look(&machine.tflock(), &record);
+    assert_eq!(assessment.replacement, Replacement::No);
+}
+
+/// A record whose holder says how often it renews it.
+fn record_of_object(holder: &SimulatedHost, seconds: u64, promise: Option<Duration>) -> Record {
+    let mut record = record(holder, promise);
+    if let Some(lease) = &mut record.lease {
+        lease.renewed_every = Some(Duration::from_secs(seconds));
+    }
+    record
+}
+
+#[test]
+fn an_object_is_silent_after_two_missed_renewals_and_stale_after_five() {
+    let mut scene = Scene::new();
+    let record = record_of_object(&scene.holder, 60, None);
+    for (moment, liveness) in [
+        (0, Liveness::Alive),
+        (179, Liveness::Alive),
+        (180, Liveness::Silent),
+        (359, Liveness::Silent),
+        (360, Liveness::Stale),
+    ] {
+        scene.pass(moment - scene.simulation.elapsed().as_secs());
+        let assessment = scene.assess(&record);
+        assert_eq!(assessment.liveness, liveness, "after {moment} s");
+        assert_eq!(assessment.misses_heartbeats, liveness != Liveness::Alive);
+    }
+}
+
+#[test]
+fn an_object_with_five_minutes_of_promise_expires_before_it_is_stale() {
+    let mut scene = Scene::new();
+    let promise = Some(Duration::from_mins(5));
+    let record = record_of_object(&scene.holder, 60, promise);
+    scene.assess(&record);
+    for (moment, replacement) in [(301, Replacement::No), (302, Replacement::ByPromise)] {
+        scene.pass(moment - scene.simulation.elapsed().as_secs());
+        let assessment = scene.assess(&record);
+        assert_eq!(assessment.liveness, Liveness::Silent);
+        assert_eq!(assessment.replacement, replacement);
+    }
+}
+
+#[test]
+fn whoever_believes_an_object_s_own_clock_watches_for_a_whole_renewal() {
+    let mut scene = Scene::new();
+    let record = record_of_object(&scene.holder, 60, None);
+    scene.pass(180);
+    let assessment = scene.assess(&record);
+    assert_eq!(assessment.liveness, Liveness::Silent);
+    assert_eq!(assessment.settles_in, Some(Duration::from_secs(63)));
+}
+
+#[test]
+fn a_record_that_names_an_absurd_interval_is_stale_in_six_hours_and_never_before_a_minute() {
+    for (every, stale) in [(0, 60), (1, 60), (u64::from(u32::MAX), 6 * 3600)] {
+        let mut scene = Scene::new();
+        let record = record_of_object(&scene.holder, every, None);
+        scene.assess(&record);
+        scene.pass(stale - 1);
+        assert_ne!(scene.assess(&record).liveness, Liveness::Stale, "{every}");
+        scene.pass(1);
+        assert_eq!(scene.assess(&record).liveness, Liveness::Stale, "{every}");
+    }
+}
+
+#[test]
+fn the_way_of_an_answer_is_no_silence() {
+    let mut scene = Scene::new();
+    let record = record(&scene.holder, A_MINUTE);
+    scene.assess(&record);
+    scene.pass(50);
+    let asked = scene.observer.now();
+    scene.pass(20);
+    let assessment = scene.looks.assess(&scene.observer, &record, asked);
     assert_eq!(assessment.replacement, Replacement::No);
 }

@@ -87,6 +87,33 @@ impl Client {
         self.wire.server().rules
     }
 
+    async fn swap_at_once(
+        &self,
+        expected: Option<&Stored>,
+        new: Option<&Record>,
+    ) -> Result<Swap, StoreError> {
+        let request = Request::Swap {
+            expected: expected.cloned(),
+            new: new.cloned(),
+        };
+        match self.ask(request).await? {
+            Swap::Refused(_) if self.rules().is_s3() => self.look().await,
+            swap => Ok(swap),
+        }
+    }
+
+    /// Where nothing can be overwritten: compares, removes, and puts if nobody else was faster.
+    async fn replace(&self, old: &Stored, new: &Record) -> Result<Swap, StoreError> {
+        match self.look().await? {
+            Swap::Refused(Some(current)) if current == *old => {}
+            other => return Ok(other),
+        }
+        match self.swap_at_once(Some(old), None).await? {
+            Swap::Done(_) => self.swap_at_once(None, Some(new)).await,
+            refused @ Swap::Refused(_) => Ok(refused),
+        }
+    }
+
     /// The look at what was in the way, which S3 wants.
     async fn look(&self) -> Result<Swap, StoreError> {
         match self.ask(Request::Read).await {
@@ -114,21 +141,20 @@ impl Store for Client {
         new: Option<&'a Record>,
     ) -> Answer<'a, Swap> {
         Box::pin(async move {
-            let request = Request::Swap {
-                expected: expected.cloned(),
-                new: new.cloned(),
-            };
-            match self.ask(request).await? {
-                Swap::Refused(_) if self.rules() == Rules::S3 => self.look().await,
-                swap => Ok(swap),
+            if let (Rules::S3That(_), Some(old), Some(new)) = (self.rules(), expected, new)
+                && !new.is_same_lock_as(&old.record)
+            {
+                return self.replace(old, new).await;
             }
+            self.swap_at_once(expected, new).await
         })
     }
 
     fn heartbeats(&self) -> Heartbeats {
         match self.rules() {
-            Rules::S3 => Heartbeats::None,
-            Rules::DynamoDb | Rules::Local => Heartbeats::Written,
+            Rules::S3 => Heartbeats::NotCompared,
+            Rules::S3BesideAnItem | Rules::S3That(_) => Heartbeats::None,
+            Rules::DynamoDb | Rules::Local => Heartbeats::Compared,
         }
     }
 

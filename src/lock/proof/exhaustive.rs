@@ -8,7 +8,7 @@ use super::explorer::{Budget, Pruning, Role, SmallScene, explore};
 use super::mutants::Mutation;
 use super::say;
 use super::schedule::Likeness;
-use super::server::Rules;
+use super::server::{Quirk, Rules};
 use crate::lock::acquire::Patience;
 
 /// A tflock on the machine of this number, with times in milliseconds.
@@ -93,6 +93,19 @@ pub(super) fn clones() -> SmallScene {
     }
 }
 
+/// Two of one machine that may die.
+fn neighbours() -> SmallScene {
+    SmallScene {
+        roles: vec![tflock(0, 200, 500), tflock(0, 200, 500)],
+        faults: &[Late, ReplyLost, Slow],
+        budget: Budget {
+            crashes: 2,
+            ..faults(1)
+        },
+        ..two()
+    }
+}
+
 fn faults(faults: u32) -> Budget {
     Budget {
         faults,
@@ -111,6 +124,23 @@ pub(super) fn promise() -> SmallScene {
             ..faults(1)
         },
         ..two()
+    }
+}
+
+/// The same with an S3 object.
+pub(super) fn promise_over(rules: Rules) -> SmallScene {
+    SmallScene {
+        rules,
+        faults: &[Late, Mute, Slow, SlowReply],
+        ..promise()
+    }
+}
+
+/// Machines that are suspended for half a minute, and an object whose heartbeats nobody compares.
+pub(super) fn suspended_over_s3() -> SmallScene {
+    SmallScene {
+        rules: Rules::S3,
+        ..suspended()
     }
 }
 
@@ -264,16 +294,7 @@ fn three_contenders_with_two_lost_or_late_messages() {
 
 #[test]
 fn neighbours_that_die_at_any_step() {
-    let scene = SmallScene {
-        roles: vec![tflock(0, 200, 500), tflock(0, 200, 500)],
-        faults: &[Late, ReplyLost, Slow],
-        budget: Budget {
-            crashes: 2,
-            ..faults(1)
-        },
-        ..two()
-    };
-    holds_in_all_of("deaths", &scene, 5_000);
+    holds_in_all_of("deaths", &neighbours(), 5_000);
 }
 
 #[test]
@@ -356,6 +377,58 @@ fn a_promise_and_two_that_wait_for_it() {
 #[test]
 fn a_promise_whose_tflock_is_stopped_at_any_step() {
     holds_in_all_of("stopped", &stopped(), 1_000);
+}
+
+#[test]
+fn a_promise_over_s3_with_a_fault_and_a_death() {
+    holds_in_all_of("promise over S3", &promise_over(Rules::S3), 5_000);
+}
+
+#[test]
+fn a_promise_over_s3_that_is_not_kept_in_time() {
+    for (name, scene) in [
+        ("slow answers over S3", slow_answers()),
+        ("cut off from S3", cut_off()),
+        ("stopped, over S3", stopped()),
+    ] {
+        let scene = SmallScene {
+            rules: Rules::S3,
+            ..scene
+        };
+        holds_in_all_of(name, &scene, 100);
+    }
+}
+
+#[test]
+fn a_promise_over_s3_with_a_suspended_machine_and_a_taking_over_that_is_slow() {
+    holds_in_all_of("suspended, over S3", &suspended_over_s3(), 1_000);
+}
+
+#[test]
+fn a_promise_over_s3_and_a_fault_of_whoever_waits() {
+    let scene = SmallScene {
+        faults: &[Slow, SlowReply],
+        only_hits: Some(1),
+        budget: faults(1),
+        ..promise_over(Rules::S3)
+    };
+    holds_in_all_of("slow heirs over S3", &scene, 100);
+}
+
+#[test]
+fn two_contenders_over_s3_servers_that_do_not_compare_on_writes() {
+    for quirk in [
+        Quirk::IgnoresIfMatch,
+        Quirk::DoesNothing,
+        Quirk::RefusesIfMatch,
+    ] {
+        let scene = SmallScene {
+            rules: Rules::S3That(quirk),
+            faults: &[Late, ReplyLost],
+            ..neighbours()
+        };
+        holds_in_all_of("careless S3", &scene, 1_000);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::network::Weather;
 use super::say;
 use super::schedule::{self, Scene};
 use super::schedules::{CLONES, DYNAMODB, EQUAL_BYTES, LOCAL, PROMISES};
+use super::server::{Quirk, Rules};
 use crate::lock::host::{Host, Instant, ProcessFate};
 use crate::lock::record::{HolderProcess, LockId, LockInfo, Record};
 use crate::lock::simulation::SimulatedHost;
@@ -41,6 +42,10 @@ pub(super) enum Mutation {
     NothingWithdrawn,
     /// A record is taken for one's own if it bears one's lock ID.
     IdIsEnough,
+    /// Objects are renewed on any server.
+    RenewsEverywhere,
+    /// A heartbeat that comes too late is trusted where nothing compares it.
+    LateHeartbeatTrusted,
 }
 
 impl Mutation {
@@ -50,7 +55,9 @@ impl Mutation {
             | Self::PutUncompared
             | Self::OwnRecordUnknown
             | Self::NothingWithdrawn
-            | Self::IdIsEnough => Rc::new(BrokenStore {
+            | Self::IdIsEnough
+            | Self::RenewsEverywhere
+            | Self::LateHeartbeatTrusted => Rc::new(BrokenStore {
                 inner,
                 mutation: self,
                 own: own.clone(),
@@ -138,7 +145,11 @@ impl Store for BrokenStore {
     }
 
     fn heartbeats(&self) -> Heartbeats {
-        self.inner.heartbeats()
+        match self.mutation {
+            Mutation::RenewsEverywhere => Heartbeats::NotCompared,
+            Mutation::LateHeartbeatTrusted => Heartbeats::Compared,
+            _ => self.inner.heartbeats(),
+        }
     }
 
     fn key(&self) -> &str {
@@ -297,4 +308,33 @@ fn an_acquisition_that_leaves_its_lost_attempt_behind_is_found() {
 fn a_witness_that_does_not_keep_a_stopped_tflock_s_promise_is_found() {
     is_found_by_schedules(Mutation::WitnessIdle, &PROMISES);
     is_found_by_exploring(Mutation::WitnessIdle, &exhaustive::stopped());
+}
+
+#[test]
+fn a_renewal_on_a_server_that_does_not_compare_is_found() {
+    let careless = Scene {
+        places: &[Rules::S3That(Quirk::IgnoresIfMatch)],
+        ..DYNAMODB
+    };
+    is_found_by_schedules(Mutation::RenewsEverywhere, &careless);
+    let idle = Scene {
+        places: &[Rules::S3That(Quirk::DoesNothing)],
+        ..PROMISES
+    };
+    is_found_by_schedules(Mutation::RenewsEverywhere, &idle);
+    let scene = exhaustive::promise_over(Rules::S3That(Quirk::IgnoresIfMatch));
+    is_found_by_exploring(Mutation::RenewsEverywhere, &scene);
+}
+
+#[test]
+fn a_late_heartbeat_that_is_trusted_though_nothing_compares_it_is_found() {
+    let scene = Scene {
+        places: &[Rules::S3],
+        ..PROMISES
+    };
+    is_found_by_schedules(Mutation::LateHeartbeatTrusted, &scene);
+    is_found_by_exploring(
+        Mutation::LateHeartbeatTrusted,
+        &exhaustive::suspended_over_s3(),
+    );
 }

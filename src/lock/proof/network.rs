@@ -207,7 +207,7 @@ impl Network {
     fn is_signature_good(&self, envelope: &Envelope) -> bool {
         let bound = match self.0.server.rules {
             Rules::DynamoDb => TimeDelta::minutes(5),
-            Rules::S3 => TimeDelta::minutes(15),
+            Rules::S3 | Rules::S3BesideAnItem | Rules::S3That(_) => TimeDelta::minutes(15),
             Rules::Local => return true,
         };
         (self.0.simulation.wall() - envelope.signed).abs() <= bound
@@ -221,7 +221,7 @@ impl Network {
         if let Fate::Refused(kind) = fate {
             return Err(kind);
         }
-        let reply = self.0.server.carry_out(envelope);
+        let reply = self.0.server.carry_out(envelope)?;
         if fate == Fate::FailedAfter {
             return Err(StoreErrorKind::ServerFailure);
         }
@@ -238,7 +238,7 @@ impl Network {
                 Fate::ReplyLost => Fate::FailedAfter,
                 fate => fate,
             },
-            Rules::DynamoDb | Rules::S3 => self.fate_of(by),
+            _ => self.fate_of(by),
         };
         if fate != Fate::Fine {
             self.0

@@ -18,10 +18,31 @@ use crate::lock::store::{Revision, StoreErrorKind, Stored, Swap};
 pub(super) enum Rules {
     /// Compares whole items; a refusal brings the holder back.
     DynamoDb,
-    /// Compares entity tags, is not renewed, and wants a second request to see the holder.
+    /// Compares entity tags, which heartbeats do not change, and wants a second request to see the holder.
     S3,
+    /// The same, not renewed: an item beside it is.
+    S3BesideAnItem,
+    /// An S3 server that is not Amazon's, and does this when an object is to be overwritten under a condition.
+    S3That(Quirk),
     /// Files of one machine: nothing is lost on the way.
     Local,
+}
+
+/// What becomes of the condition of an overwriting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quirk {
+    /// Nothing: the object is overwritten.
+    IgnoresIfMatch,
+    /// 200, and the object stays as it was.
+    DoesNothing,
+    /// 501.
+    RefusesIfMatch,
+}
+
+impl Rules {
+    pub(super) fn is_s3(self) -> bool {
+        matches!(self, Self::S3 | Self::S3BesideAnItem | Self::S3That(_))
+    }
 }
 
 /// What is asked of a place.
@@ -51,14 +72,13 @@ pub(super) struct Envelope {
 
 impl Envelope {
     /// All of it in a few bytes.
-    pub(super) fn digest(&self, rules: Rules, hasher: &mut impl Hasher) {
+    pub(super) fn digest(&self, hasher: &mut impl Hasher) {
         (self.by, self.number, self.sent).hash(hasher);
         (self.signed, self.suspended_when_sent).hash(hasher);
         name(&self.request).hash(hasher);
         if let Request::Swap { expected, new } = &self.request {
             let expected = expected.as_ref().map(|stored| &stored.record);
-            let [expected, new] =
-                [expected, new.as_ref()].map(|one| one.map(|record| revision(rules, record)));
+            let [expected, new] = [expected, new.as_ref()].map(|one| one.map(contents));
             (expected, new).hash(hasher);
         }
     }
@@ -106,6 +126,9 @@ impl Entry {
 /// A change of the record, as the referee sees it.
 pub(super) struct Change<'a> {
     pub(super) place: Place,
+    pub(super) compares_heartbeats: bool,
+    /// Whether a lock is taken over here by removing it first.
+    pub(super) is_taken_over_in_two_steps: bool,
     pub(super) by: Party,
     pub(super) before: Option<&'a Entry>,
     pub(super) after: Option<&'a Entry>,
@@ -162,7 +185,7 @@ impl Server {
         let seen = entry.as_ref().map(|entry| {
             let times = (entry.created, entry.written, entry.sent);
             let by = (entry.created_by, entry.suspended_when_sent);
-            (&entry.revision, entry.owner, times, by)
+            (contents(&entry.record), entry.owner, times, by)
         });
         seen.hash(hasher);
     }
@@ -172,8 +195,23 @@ impl Server {
         self.requests.get()
     }
 
+    /// Whether it answers 501.
+    fn refuses(&self, request: &Request) -> bool {
+        let overwrites = matches!(
+            request,
+            Request::Swap {
+                expected: Some(_),
+                new: Some(_)
+            }
+        );
+        overwrites && self.rules == Rules::S3That(Quirk::RefusesIfMatch)
+    }
+
     /// Does what is asked, at once and as a whole.
-    pub(super) fn carry_out(&self, envelope: &Envelope) -> Reply {
+    pub(super) fn carry_out(&self, envelope: &Envelope) -> Outcome {
+        if self.refuses(&envelope.request) {
+            return Err(StoreErrorKind::Unsuitable);
+        }
         self.requests.set(self.requests.get() + 1);
         let before = self.entry();
         let current = || before.as_ref().map(Entry::stored);
@@ -185,13 +223,25 @@ impl Server {
             }
             Request::Swap { expected, new } => {
                 let standing = current().map(|stored| stored.revision);
-                if standing == expected.as_ref().map(|stored| stored.revision.clone()) {
+                let is_same = standing == expected.as_ref().map(|stored| stored.revision.clone());
+                let quirk = match self.rules {
+                    Rules::S3That(quirk) if expected.is_some() => {
+                        new.as_ref().map(|new| (quirk, new))
+                    }
+                    _ => None,
+                };
+                if let Some((Quirk::DoesNothing, new)) = quirk {
+                    Swap::Done(Some(Stored {
+                        record: new.clone(),
+                        revision: Revision::Bytes(revision(self.rules, new)),
+                    }))
+                } else if is_same || matches!(quirk, Some((Quirk::IgnoresIfMatch, _))) {
                     self.change(envelope, before.as_ref(), new.clone());
                     Swap::Done(self.entry().map(|entry| entry.stored()))
                 } else {
                     self.note_likeness(envelope.by, before.as_ref(), new.as_ref());
                     // S3 does not tell what is in the way.
-                    Swap::Refused(current().filter(|_| self.rules != Rules::S3))
+                    Swap::Refused(current().filter(|_| !self.rules.is_s3()))
                 }
             }
         };
@@ -203,10 +253,10 @@ impl Server {
                 outcome(&swap)
             )
         });
-        Reply {
+        Ok(Reply {
             swap,
             at: self.requests.get(),
-        }
+        })
     }
 
     fn note_likeness(&self, by: Party, standing: Option<&Entry>, new: Option<&Record>) {
@@ -237,6 +287,8 @@ impl Server {
         self.entry.replace(after.clone());
         self.referee.changed(&Change {
             place: self.place,
+            compares_heartbeats: !self.rules.is_s3(),
+            is_taken_over_in_two_steps: matches!(self.rules, Rules::S3That(_)),
             by: envelope.by,
             before,
             after: after.as_ref(),
@@ -244,11 +296,19 @@ impl Server {
     }
 }
 
-/// What is compared: the contents and nothing else, so that equal contents are equal.
+/// What is compared: the contents and nothing else, so that equal contents are equal. To S3 that is the body.
 fn revision(rules: Rules, record: &Record) -> Vec<u8> {
+    if rules.is_s3() {
+        record.info.clone().unwrap_or_default().into_bytes()
+    } else {
+        contents(record)
+    }
+}
+
+/// All of a record that changes.
+pub(super) fn contents(record: &Record) -> Vec<u8> {
     let mut bytes = record.info.clone().unwrap_or_default().into_bytes();
-    let lease = record.lease.as_ref().filter(|_| rules != Rules::S3);
-    if let Some(lease) = lease {
+    if let Some(lease) = &record.lease {
         bytes.extend(lease.heartbeat.unwrap_or(u64::MAX).to_be_bytes());
         bytes.extend(lease.heartbeat_at.iter().flat_map(|text| text.bytes()));
         if let Some(holder) = &lease.holder {

@@ -291,6 +291,7 @@ impl SimulatedHost {
                 origin: None,
                 heartbeat: None,
                 heartbeat_at: None,
+                renewed_every: None,
                 expire_after,
                 holder: self.this_process(),
             },

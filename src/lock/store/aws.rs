@@ -181,6 +181,14 @@ impl AwsAccess {
         self.address(self.s3.as_ref())
     }
 
+    /// Whether S3's endpoint is one of Amazon's own.
+    #[must_use]
+    pub fn s3_is_amazons(&self) -> bool {
+        self.s3
+            .as_ref()
+            .is_none_or(|own| Server::of_url(own.url()) == Server::Amazon)
+    }
+
     /// The region for its default endpoint, else the URL.
     fn address(&self, endpoint: Option<&Endpoint>) -> String {
         let config = at(endpoint, &self.config);

@@ -277,7 +277,7 @@ impl Store for DynamoDbStore {
     }
 
     fn heartbeats(&self) -> Heartbeats {
-        Heartbeats::Written
+        Heartbeats::Compared
     }
 
     fn key(&self) -> &str {

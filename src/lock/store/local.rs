@@ -258,7 +258,7 @@ impl Store for LocalStore {
     }
 
     fn heartbeats(&self) -> Heartbeats {
-        Heartbeats::Written
+        Heartbeats::Compared
     }
 
     fn key(&self) -> &str {

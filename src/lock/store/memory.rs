@@ -44,7 +44,7 @@ pub struct MemoryStore {
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self::new(Heartbeats::Written)
+        Self::new(Heartbeats::Compared)
     }
 }
 

@@ -154,7 +154,7 @@ mod tests {
         }
 
         fn heartbeats(&self) -> Heartbeats {
-            Heartbeats::Written
+            Heartbeats::Compared
         }
 
         fn key(&self) -> &'static str {

@@ -1,11 +1,13 @@
 //! The S3 store: terraform's own lock object, `<state path>.tflock`, with tflock's lease in its user metadata.
 //!
 //! A swap is a conditional request on the object's entity tag. A refusal by S3 does not return the holder, so another
-//! request reads it. Objects are never renewed: versioned buckets would keep every renewal.
+//! request reads it. A renewal writes the same body again, with the next heartbeat in the metadata; unless KMS encrypts
+//! it, the tag stays as it is, so a swap does not compare heartbeats.
 //!
 //! Servers other than Amazon's may ignore `If-Match`, not support it (501), or answer 412 to a correct tag. There we
-//! read and compare the object before changing it; if the server cannot compare, our comparison alone decides, as
-//! terraform's does. `If-None-Match` on writes must work: without it there is no lock.
+//! read and compare the object before deleting it; if the server cannot compare, our comparison alone decides, as
+//! terraform's does. Nothing is overwritten there, and so nothing renewed, unless the user has said that the server
+//! compares ([`Renewals`]). `If-None-Match` on writes must work: without it there is no lock.
 
 mod change;
 mod lease;
@@ -21,11 +23,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 
 use self::change::Comparison;
-pub use self::settings::{Encryption, ObjectSettings};
+pub use self::settings::{Encryption, ObjectSettings, Renewals};
 pub use self::state_object::StateObject;
 use super::aws::{AwsAccess, Connection, Wire};
 use super::companion::{Companion, Purpose};
-use super::{Answer, Heartbeats, Identity, Page, Store, Stored, Swap};
+use super::{Answer, Heartbeats, Identity, Page, Revision, Store, Stored, Swap};
 use crate::lock::record::Record;
 
 /// A lock object in a bucket.
@@ -39,7 +41,6 @@ pub struct S3Store {
     settings: ObjectSettings,
     identity: Identity,
     deletions: Cell<Comparison>,
-    replacements: Cell<Comparison>,
 }
 
 impl S3Store {
@@ -67,7 +68,6 @@ impl S3Store {
                 object,
             ]),
             deletions: Cell::new(Comparison::ByServer),
-            replacements: Cell::new(Comparison::ByServer),
         }
     }
 }
@@ -88,6 +88,15 @@ impl Store for S3Store {
         Box::pin(self.get())
     }
 
+    fn look<'a>(&'a self, seen: &'a Stored) -> Answer<'a, Option<Stored>> {
+        Box::pin(async move {
+            match &seen.revision {
+                Revision::EntityTag(tag) if self.has_tag(tag).await? => Ok(Some(seen.clone())),
+                _ => self.get().await,
+            }
+        })
+    }
+
     fn swap<'a>(
         &'a self,
         expected: Option<&'a Stored>,
@@ -101,7 +110,10 @@ impl Store for S3Store {
     }
 
     fn heartbeats(&self) -> Heartbeats {
-        Heartbeats::None
+        match self.settings.renewals {
+            Renewals::On => Heartbeats::NotCompared,
+            Renewals::Off => Heartbeats::None,
+        }
     }
 
     fn key(&self) -> &str {

@@ -39,7 +39,7 @@ impl Scene {
     /// Once no process of another test is in the middle of an exec, which proves nothing.
     fn traces(&self) -> Traces {
         let look = || traces_of(&self.runs(), ID, self.run.tflock);
-        let settled = (0..200).map(|_| {
+        let settled = (0..40).map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(5));
             look()
         });

@@ -10,6 +10,7 @@ fn unknown() -> Assessment {
         liveness: Liveness::Unknown,
         silence: None,
         replacement: Replacement::No,
+        misses_heartbeats: false,
         settles_in: None,
     }
 }

@@ -142,6 +142,18 @@ pub async fn each_answer_is_what_the_next_request_expects(place: &Place) {
     assert_eq!(swap(place, Some(&taken_over), None).await, Swap::Done(None));
 }
 
+pub async fn a_look_brings_what_stands_there_whatever_was_seen_before(place: &Place) {
+    let look = async |seen: &Stored| place.store.look(seen).await.unwrap();
+    let first = put(place, None, &record("ana")).await;
+    let seen_first = seen(place, &first);
+    let look_at_first = look(&seen_first).await;
+    assert_eq!(look_at_first, Some(seen_first.clone()));
+    swap(place, Some(&first), None).await;
+    assert_eq!(look(&seen_first).await, None);
+    let second = put(place, None, &record("ben")).await;
+    assert_eq!(look(&seen_first).await, Some(seen(place, &second)));
+}
+
 pub async fn another_key_is_another_lock(place: &Place) {
     let holder = put(place, None, &record("ana")).await;
     assert_eq!(place.neighbour.read().await.unwrap(), None);

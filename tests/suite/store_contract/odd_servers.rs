@@ -1,11 +1,11 @@
 //! S3 servers that do not compare when they delete: what is done about it, request by request.
 
-use tflock::lock::store::{Store, StoreErrorKind, Stored, Swap};
+use tflock::lock::store::{Heartbeats, Store, StoreErrorKind, Stored, Swap};
 
-use super::places::{amazon_s3_store, block_on, s3_store};
+use super::places::{amazon_s3_store, block_on, declared_s3_store, s3_store};
 use super::records::record;
 use crate::support::backend::LOCK_KEY;
-use crate::support::proxy::{Fault, Proxy};
+use crate::support::proxy::{Exchange, Fault, Proxy};
 use crate::support::s3::{IfMatch, S3, Sort};
 
 /// A server of one sort behind a proxy, with a store that has its lock there.
@@ -151,4 +151,57 @@ fn a_look_that_fails_before_a_deletion_has_changed_nothing() {
     }
     assert_eq!(scene.proxy.count("DELETE *.tflock"), 0);
     assert_eq!(scene.delete(), Swap::Done(None));
+}
+
+#[test]
+fn nothing_is_overwritten_on_a_server_that_was_not_declared_to_compare() {
+    for on_put in [
+        IfMatch::Honoured,
+        IfMatch::Ignored,
+        IfMatch::Feigned,
+        IfMatch::NotImplemented,
+        IfMatch::AlwaysFails,
+    ] {
+        let engine = S3::of_sort(Sort::overwriting(on_put));
+        let proxy = Proxy::before(engine.url());
+        let store = behind(&proxy.url());
+        assert_eq!(store.heartbeats(), Heartbeats::None);
+        let held = take(&store);
+        proxy.clear_log();
+        let next = record("ben");
+        let swap = block_on(store.swap(Some(&held), Some(&next))).unwrap();
+        assert!(matches!(swap, Swap::Done(Some(_))), "{on_put:?}: {swap:?}");
+        let overwrites =
+            |one: &Exchange| one.action.starts_with("PUT") && one.header("if-match").is_some();
+        assert!(!proxy.log().iter().any(overwrites), "{on_put:?}");
+        let standing = engine.object(LOCK_KEY).unwrap().text();
+        assert_eq!(Some(standing), next.info, "{on_put:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_falsely_declared_to_compare_loses_no_lock_by_a_renewal_that_it_refuses() {
+    for on_put in [
+        IfMatch::NotImplemented,
+        IfMatch::Invalid,
+        IfMatch::AlwaysFails,
+    ] {
+        let engine = S3::of_sort(Sort::overwriting(on_put));
+        let proxy = Proxy::before(engine.url());
+        let store = declared_s3_store(&proxy.url(), LOCK_KEY);
+        let held = take(&store);
+        let before = engine.object(LOCK_KEY);
+        let renewed = held.record.renewed(chrono::Utc::now());
+        let swap = block_on(store.swap(Some(&held), Some(&renewed)));
+        match (on_put, swap) {
+            // Its own record comes back; whoever meets that eight times gives up on the server.
+            (IfMatch::AlwaysFails, Ok(Swap::Refused(Some(own)))) => {
+                assert!(own.record.is_same_lock_as(&held.record));
+            }
+            (_, Err(error)) => assert!(!error.kind.may_have_been_applied(), "{error}"),
+            (_, swap) => panic!("{on_put:?}: {swap:?}"),
+        }
+        assert_eq!(engine.object(LOCK_KEY), before, "{on_put:?}");
+        assert_eq!(proxy.count("DELETE *.tflock"), 0, "{on_put:?}");
+    }
 }

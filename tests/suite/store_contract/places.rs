@@ -12,7 +12,7 @@ use tflock::lock::store::dynamodb::DynamoDbStore;
 use tflock::lock::store::local::LocalStore;
 use tflock::lock::store::memory::MemoryStore;
 use tflock::lock::store::off_thread::OffThread;
-use tflock::lock::store::s3::{ObjectSettings, S3Store};
+use tflock::lock::store::s3::{ObjectSettings, Renewals, S3Store};
 
 use super::records::without_reason;
 use crate::support::backend::{LOCK_ID, LOCK_KEY};
@@ -82,6 +82,21 @@ pub fn s3_that_never_finds_a_match() -> Place {
     s3_of_sort(Sort::writing(IfMatch::AlwaysFails))
 }
 
+pub fn s3_that_feigns_to_overwrite() -> Place {
+    s3_of_sort(Sort::overwriting(IfMatch::Feigned))
+}
+
+/// A server that compares, and of which the user has said so.
+pub fn s3_that_is_declared_to_compare() -> Place {
+    let engine = S3::start();
+    Place {
+        store: Rc::new(declared_s3_store(engine.url(), LOCK_KEY)),
+        neighbour: Rc::new(declared_s3_store(engine.url(), "another.tflock")),
+        kept: without_reason,
+        _engine: Box::new(engine),
+    }
+}
+
 fn s3_of_sort(sort: Sort) -> Place {
     let engine = S3::of_sort(sort);
     Place {
@@ -104,14 +119,32 @@ pub fn s3_store(url: &str, object: &str) -> S3Store {
     S3Store::new(&access(url), BUCKET, object, ObjectSettings::default())
 }
 
+/// The same object of a server that is said to compare on writes, so that it is renewed.
+pub fn declared_s3_store(url: &str, object: &str) -> S3Store {
+    S3Store::new(&access(url), BUCKET, object, renewed())
+}
+
+/// The usual settings of an object that is renewed.
+pub fn renewed() -> ObjectSettings {
+    ObjectSettings {
+        renewals: Renewals::On,
+        ..ObjectSettings::default()
+    }
+}
+
 /// The same object of Amazon's own server, which is reached through that proxy.
 pub fn amazon_s3_store(proxy: &str, object: &str) -> S3Store {
+    amazon_s3_store_with(proxy, object, renewed())
+}
+
+/// The same with these settings.
+pub fn amazon_s3_store_with(proxy: &str, object: &str, object_settings: ObjectSettings) -> S3Store {
     let settings = AwsSettings {
         http_proxy: Some(proxy.to_owned()),
         ..settings("http://s3.us-east-1.amazonaws.com")
     };
     let access = block_on(AwsAccess::load(settings)).unwrap();
-    S3Store::new(&access, BUCKET, object, ObjectSettings::default())
+    S3Store::new(&access, BUCKET, object, object_settings)
 }
 
 /// The way to an engine, whichever of the two it is.

@@ -33,6 +33,7 @@ pub fn record(name: &str) -> Record {
             }),
             heartbeat: Some(u64::from(u32::MAX) + 1),
             heartbeat_at: Some("2026-11-22T19:37:07.5Z".to_owned()),
+            renewed_every: Some(Duration::from_millis(1_500)),
             expire_after: Some(Duration::from_millis(4_500)),
             holder: Some(HolderProcess {
                 machine: Some("00ff".to_owned()),

@@ -36,6 +36,8 @@ pub enum IfMatch {
     Invalid,
     /// 412, to a right tag too.
     AlwaysFails,
+    /// 200, and nothing is done.
+    Feigned,
 }
 
 /// The sort of server that a fake is.
@@ -50,6 +52,14 @@ impl Sort {
     pub fn deleting(on_delete: IfMatch) -> Self {
         Self {
             on_delete,
+            ..Self::default()
+        }
+    }
+
+    /// One that does this on a PUT, and all else as S3 does.
+    pub fn overwriting(on_put: IfMatch) -> Self {
+        Self {
+            on_put,
             ..Self::default()
         }
     }
@@ -78,7 +88,7 @@ pub struct Object {
     pub content_type: Option<String>,
     /// The `x-amz-meta-` headers, without that prefix, in lower case.
     pub metadata: BTreeMap<String, String>,
-    /// 32 hex digits with quotes. As in S3, equal contents have equal tags.
+    /// 32 hex digits with quotes. As in S3, equal contents have equal tags, unless KMS encrypts them.
     pub etag: String,
     pub last_modified: DateTime<Utc>,
     /// The `x-amz-checksum-` headers that came with it, by full name. They were checked.

@@ -320,7 +320,7 @@ fn taking_an_attempt_back_leaves_another_s_lock_with_our_id_alone() {
 
 #[test]
 fn a_holder_that_was_robbed_by_one_with_its_id_loses_the_lock_and_releases_nothing() {
-    for heartbeats in [Heartbeats::Written, Heartbeats::None] {
+    for heartbeats in [Heartbeats::Compared, Heartbeats::None] {
         let store = MemoryStore::new(heartbeats);
         let robbed = Scene::on(&Simulation::default(), store);
         let mut clone = robbed.rival();

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 
 use crate::lock::proof::referee::Party;
-use crate::lock::proof::server::{Envelope, Outcome, Reply, Server, Wire};
-use crate::lock::store::{Revision, Swap};
+use crate::lock::proof::server::{Envelope, Outcome, Reply, Server, Wire, contents};
+use crate::lock::store::Swap;
 
 /// What is under way.
 pub(super) struct Junction {
@@ -58,14 +58,13 @@ impl Junction {
     /// What stands there and what is under way, contents and all, in a few bytes.
     pub(super) fn digest(&self, hasher: &mut impl Hasher) {
         self.server.digest(hasher);
-        let rules = self.server.rules;
         for one in self.pending.borrow().iter() {
             one.slow.hash(hasher);
-            one.envelope.digest(rules, hasher);
+            one.envelope.digest(hasher);
         }
         "late".hash(hasher);
         for envelope in self.late.borrow().iter() {
-            envelope.digest(rules, hasher);
+            envelope.digest(hasher);
         }
         "answers".hash(hasher);
         let created_at = self.server.created_at();
@@ -107,9 +106,10 @@ pub(super) fn digest(outcome: &Outcome) -> u64 {
                 Swap::Refused(stored) => (false, stored),
             };
             is_done.hash(&mut hasher);
-            if let Some(Revision::Bytes(bytes)) = stored.as_ref().map(|stored| &stored.revision) {
-                bytes.hash(&mut hasher);
-            }
+            let stored = stored.as_ref();
+            stored
+                .map(|stored| contents(&stored.record))
+                .hash(&mut hasher);
         }
         Err(kind) => std::mem::discriminant(kind).hash(&mut hasher),
     }

@@ -12,7 +12,6 @@ use crate::lock::proof::contender::{Contender, Plan};
 use crate::lock::proof::network::Network;
 use crate::lock::proof::others::{Insistence, Person, Terraform};
 use crate::lock::proof::referee::{Candidate, Party};
-use crate::lock::proof::server::Rules;
 use crate::lock::proof::witness::Witness;
 use crate::lock::simulation::{SimulatedHost, SimulatedMachine};
 use crate::lock::store::Store;
@@ -74,8 +73,7 @@ impl World<'_> {
 
     fn draw(&self) -> Character {
         let (scene, random) = (self.scene, self.random());
-        let promise = (scene.places != [Rules::S3] && random.percent(scene.promises))
-            .then(|| self.seconds(3, 20));
+        let promise = random.percent(scene.promises).then(|| self.seconds(3, 20));
         let left_to_stop = promise.unwrap_or(Duration::from_secs(9)) / 3;
         let stops_within = if random.percent(scene.slow_to_stop) {
             left_to_stop + self.seconds(0, 20)

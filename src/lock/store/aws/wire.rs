@@ -41,6 +41,11 @@ const AMAZON: [&str; 12] = [
 ];
 
 impl Server {
+    /// Whose an endpoint is.
+    pub(super) fn of_url(url: &str) -> Self {
+        Self::of(host_of(url))
+    }
+
     fn of(host: &str) -> Self {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let is_under = |domain: &str| {
@@ -146,7 +151,7 @@ impl HttpConnector for WatchedConnector {
         let is_write = is_write(&request);
         {
             let mut known = self.wire.known();
-            known.server = Some(Server::of(host_of(request.uri())));
+            known.server = Some(Server::of_url(request.uri()));
             known.last = if is_write {
                 Last::Write(connection)
             } else {

@@ -20,6 +20,7 @@ fn a_record_survives_the_round_trip_through_an_item() {
             }),
             heartbeat: Some(3),
             heartbeat_at: Some("2026-11-22T19:36:57Z".into()),
+            renewed_every: Some(Duration::from_secs(20)),
             expire_after: Some(Duration::from_mins(1)),
             holder: Some(HolderProcess {
                 machine: None,

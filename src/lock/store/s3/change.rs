@@ -3,9 +3,10 @@
 use super::S3Store;
 use super::lease::kept;
 use super::requests::Condition;
+use super::settings::Renewals;
 use crate::lock::record::Record;
 use crate::lock::store::aws::Server;
-use crate::lock::store::{Revision, StoreError, StoreErrorKind, Stored, Swap};
+use crate::lock::store::{Revision, StoreError, Stored, Swap};
 
 /// Who compares the current object with the expected one. Learnt once per server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,21 +37,46 @@ impl S3Store {
     async fn create(&self, record: &Record) -> Result<Swap, StoreError> {
         match self.put(None, record).await? {
             Condition::Held(stored) => Ok(Swap::Done(Some(stored))),
-            Condition::Failed | Condition::Conflict => Ok(Swap::Refused(self.look().await?)),
+            Condition::Failed | Condition::Conflict => Ok(Swap::Refused(self.current().await?)),
             Condition::Refused(error) => Err(error),
         }
     }
 
     /// Replaces or deletes exactly `expected`.
     async fn change(&self, expected: &Stored, new: Option<&Record>) -> Result<Swap, StoreError> {
-        let comparison = match new {
-            Some(_) => &self.replacements,
-            None => &self.deletions,
+        match new {
+            Some(record) if self.compares_on_writes() => self.replace(expected, record).await,
+            Some(record) => match self.remove(expected).await? {
+                // Never overwrite another's: whoever came first has it.
+                Swap::Done(_) => self.create(record).await,
+                refused @ Swap::Refused(_) => Ok(refused),
+            },
+            None => self.remove(expected).await,
+        }
+    }
+
+    /// Whether the server is known to compare when it overwrites an object. Anyone else's might write over another's lock,
+    /// or answer that it was done and do nothing.
+    fn compares_on_writes(&self) -> bool {
+        self.wire.server() == Server::Amazon || self.settings.renewals == Renewals::On
+    }
+
+    async fn replace(&self, expected: &Stored, record: &Record) -> Result<Swap, StoreError> {
+        let Revision::EntityTag(tag) = &expected.revision else {
+            return Ok(Swap::Refused(Some(expected.clone())));
         };
-        if comparison.get() == Comparison::ByServer {
+        match self.put(Some(tag), record).await? {
+            Condition::Held(stored) => Ok(Swap::Done(Some(stored))),
+            Condition::Failed | Condition::Conflict => Ok(Swap::Refused(self.current().await?)),
+            Condition::Refused(error) => Err(error),
+        }
+    }
+
+    async fn remove(&self, expected: &Stored) -> Result<Swap, StoreError> {
+        if self.deletions.get() == Comparison::ByServer {
             let current = match self.wire.server() {
                 Server::Amazon => expected.clone(),
-                Server::Other => match self.look().await? {
+                Server::Other => match self.current().await? {
                     Some(current) if is_same(expected, &current) => current,
                     other => return Ok(Swap::Refused(other)),
                 },
@@ -58,52 +84,29 @@ impl S3Store {
             let Revision::EntityTag(tag) = &current.revision else {
                 return Ok(Swap::Refused(Some(current)));
             };
-            let condition = match new {
-                Some(record) => self.put(Some(tag), record).await?.map(Some),
-                None => self.delete(Some(tag)).await?.map(|()| None),
-            };
-            match condition {
-                Condition::Held(stored) => return Ok(Swap::Done(stored)),
-                Condition::Conflict => return Ok(Swap::Refused(self.look().await?)),
-                // The object is wrong, not the condition: delete nothing to make room for it.
-                Condition::Refused(error)
-                    if new.is_some() && error.kind == StoreErrorKind::Rejected =>
-                {
-                    return Err(error);
-                }
+            match self.delete(Some(tag)).await? {
+                Condition::Held(()) => return Ok(Swap::Done(None)),
+                Condition::Conflict => return Ok(Swap::Refused(self.current().await?)),
                 // Amazon's servers do compare: the object has changed.
                 Condition::Failed if self.wire.server() == Server::Amazon => {
-                    return Ok(Swap::Refused(self.look().await?));
+                    return Ok(Swap::Refused(self.current().await?));
                 }
                 Condition::Failed | Condition::Refused(_) => {}
             }
         }
-        match self.look().await? {
+        match self.current().await? {
             Some(current) if is_same(expected, &current) => {}
             other => return Ok(Swap::Refused(other)),
         }
         // The expected object is there: a server that refuses cannot compare.
-        comparison.set(Comparison::OnlyByUs);
+        self.deletions.set(Comparison::OnlyByUs);
         self.delete(None).await?;
-        match new {
-            None => Ok(Swap::Done(None)),
-            // Never overwrite another's: whoever came first has it.
-            Some(record) => self.create(record).await,
-        }
+        Ok(Swap::Done(None))
     }
 
     /// Reads the current object during a swap; a failure here changed nothing.
-    async fn look(&self) -> Result<Option<Stored>, StoreError> {
-        self.get().await.map_err(|error| {
-            if error.kind.is_transient() {
-                StoreError {
-                    kind: StoreErrorKind::NotCarriedOut,
-                    ..error
-                }
-            } else {
-                error
-            }
-        })
+    async fn current(&self) -> Result<Option<Stored>, StoreError> {
+        self.get().await.map_err(StoreError::before_writing)
     }
 }
 

@@ -59,6 +59,7 @@ mod tests {
             origin: None,
             heartbeat: None,
             heartbeat_at: None,
+            renewed_every: None,
             expire_after: None,
             holder: None,
         };

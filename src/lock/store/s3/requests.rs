@@ -1,4 +1,4 @@
-//! The single requests: get, put and delete of the lock object, and what their answers mean.
+//! The single requests: get, head, put and delete of the lock object, and what their answers mean.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
@@ -18,17 +18,6 @@ pub(super) enum Condition<T> {
     Conflict,
     /// The server does not support the condition, or rejects it.
     Refused(StoreError),
-}
-
-impl<T> Condition<T> {
-    pub(super) fn map<U>(self, of: impl FnOnce(T) -> U) -> Condition<U> {
-        match self {
-            Self::Held(value) => Condition::Held(of(value)),
-            Self::Failed => Condition::Failed,
-            Self::Conflict => Condition::Conflict,
-            Self::Refused(error) => Condition::Refused(error),
-        }
-    }
 }
 
 impl S3Store {
@@ -70,6 +59,27 @@ impl S3Store {
             },
             revision: Revision::EntityTag(tag),
         }))
+    }
+
+    /// Whether the object has this tag, as far as its headers tell.
+    pub(super) async fn has_tag(&self, tag: &str) -> Result<bool, StoreError> {
+        let customer = self.customer_key()?;
+        let client = self.connection.client().await;
+        let mut request = client.head_object().bucket(&self.bucket).key(&self.object);
+        if let Some(customer) = &customer {
+            request = request
+                .sse_customer_algorithm(CustomerKey::ALGORITHM)
+                .sse_customer_key(&customer.key)
+                .sse_customer_key_md5(&customer.md5);
+        }
+        match request.send().await {
+            Ok(object) => Ok(object.e_tag.as_deref() == Some(tag)),
+            // Without a body it cannot say what is wrong; a GET can.
+            Err(error) => match error.raw_response().map(|answer| answer.status().as_u16()) {
+                Some(400..=499) => Ok(false),
+                _ => Err(self.explain("HeadObject", &error)),
+            },
+        }
     }
 
     /// Replaces the object with this tag by `record`; without a tag, creates it.

@@ -15,6 +15,19 @@ pub struct ObjectSettings {
     pub skip_checksum: bool,
     /// The tags of the lock object, encoded for `x-amz-tagging`.
     pub tags: Option<String>,
+    /// Whether a holder renews its lock object.
+    pub renewals: Renewals,
+}
+
+/// Whether a holder renews its lock object. A server that ignores `If-Match` would let a renewal write over a lock that
+/// is another's by then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Renewals {
+    /// Every minute: the server is known to compare on writes.
+    On,
+    /// Never.
+    #[default]
+    Off,
 }
 
 /// How the server should encrypt.
