@@ -23,6 +23,7 @@ mod heartbeats;
 mod list;
 mod local_files;
 mod locking_runs;
+mod moving;
 mod pass_through;
 mod plain_terraform;
 mod s3_objects;
