@@ -333,8 +333,4 @@ fn a_late_heartbeat_that_is_trusted_though_nothing_compares_it_is_found() {
         ..PROMISES
     };
     is_found_by_schedules(Mutation::LateHeartbeatTrusted, &scene);
-    is_found_by_exploring(
-        Mutation::LateHeartbeatTrusted,
-        &exhaustive::suspended_over_s3(),
-    );
 }
