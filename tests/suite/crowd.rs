@@ -7,9 +7,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::support::backend::LockMode;
+use crate::support::fake_terraform::FakeTerraform;
 use crate::support::lock_table::LockTable;
-use crate::support::process::{Running, Status};
+use crate::support::process::{Invocation, Running, Status};
+use crate::support::scene;
 use crate::support::waiting::wait_until;
+use crate::support::workspace::Workspace;
 
 const MEMBERS: u64 = 30;
 /// Every third one is killed.
@@ -53,6 +57,20 @@ enum Kill {
     AfterBegin(Duration),
 }
 
+/// A directory, a scripted terraform, and what is locked.
+struct Scene<'a> {
+    workspace: &'a Workspace,
+    fake: &'a FakeTerraform,
+    locks: &'a dyn Fn() -> Vec<String>,
+}
+
+impl Scene<'_> {
+    fn tflock<const N: usize>(&self, arguments: [&str; N]) -> Invocation {
+        let run = self.workspace.tflock(arguments);
+        run.first_on_path(self.fake.directory())
+    }
+}
+
 struct Member {
     name: String,
     run: Running,
@@ -62,7 +80,7 @@ struct Member {
 
 impl Member {
     /// Whether it is done with, killed if its time has come.
-    fn has_ended(&mut self, scene: &LockTable, loose: Instant) -> bool {
+    fn has_ended(&mut self, scene: &Scene<'_>, loose: Instant) -> bool {
         if !self.run.is_running() {
             return true;
         }
@@ -82,7 +100,7 @@ impl Member {
     }
 }
 
-fn let_loose(scene: &LockTable) -> Vec<Member> {
+fn let_loose(scene: &Scene<'_>) -> Vec<Member> {
     let mut dice = Dice(SEED);
     let mut members: Vec<u64> = (0..MEMBERS).collect();
     for last in (1..members.len()).rev() {
@@ -113,15 +131,34 @@ fn let_loose(scene: &LockTable) -> Vec<Member> {
 #[test]
 fn each_of_a_crowd_counts_once_although_a_third_of_it_is_killed() {
     let scene = LockTable::new();
+    each_counts_once(&Scene {
+        workspace: &scene.workspace,
+        fake: &scene.fake,
+        locks: &|| scene.table.locks(),
+    });
+}
+
+#[test]
+fn each_of_a_crowd_before_a_lock_file_in_s3_counts_once_although_a_third_of_it_is_killed() {
+    let scene = scene::Scene::new(LockMode::Lockfile);
+    each_counts_once(&Scene {
+        workspace: &scene.workspace,
+        fake: &scene.fake,
+        locks: &|| scene.remote.s3.locks(),
+    });
+}
+
+#[track_caller]
+fn each_counts_once(scene: &Scene<'_>) {
     scene.workspace.write("child.sh", CHILD);
     scene.workspace.write("counter", "0\n");
     let loose = Instant::now();
-    let mut crowd = let_loose(&scene);
+    let mut crowd = let_loose(scene);
     wait_until("the end of the crowd", || {
         // All of them are looked at each time.
         let running = crowd
             .iter_mut()
-            .filter_map(|member| (!member.has_ended(&scene, loose)).then_some(()));
+            .filter_map(|member| (!member.has_ended(scene, loose)).then_some(()));
         running.count() == 0
     });
 
@@ -148,7 +185,7 @@ fn each_of_a_crowd_counts_once_although_a_third_of_it_is_killed() {
 
     // Whoever was killed before it had a child has left its lock.
     scene.tflock(["exec", "--", "true"]).run().succeeded();
-    assert_eq!(scene.table.locks(), Vec::<String>::new());
+    assert_eq!((scene.locks)(), Vec::<String>::new());
 
     let lines = |file: &str| {
         let text = fs::read_to_string(scene.workspace.file(file)).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 
+use crate::support::backend::LockMode;
 use crate::support::configuration::{GO, STARTED};
 use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::lock_table::{
@@ -11,6 +12,7 @@ use crate::support::lock_table::{
 };
 use crate::support::mid_run::stopping_script;
 use crate::support::process::{Invocation, Running};
+use crate::support::scene::Scene;
 use crate::support::waiting::wait_until;
 use crate::support::words::without_changing_parts;
 use crate::support::workspace::Workspace;
@@ -43,6 +45,26 @@ fn a_quiet_run_takes_over_without_a_word() {
     scene.workspace.let_go();
     let next = scene.tflock(["-q", "apply"]).run().succeeded();
     assert_eq!(next.stderr, "");
+}
+
+#[test]
+fn a_lock_file_of_a_killed_holder_is_taken_over_too_whether_it_is_renewed_or_not() {
+    for heartbeat in ["on", "off"] {
+        let scene = Scene::new(LockMode::Lockfile);
+        let run = || {
+            scene
+                .tflock(["apply"])
+                .env("TFLOCK_S3_HEARTBEAT", heartbeat)
+        };
+        let holder = run().start();
+        scene.workspace.wait_until_started();
+        kill_with_terraform(holder, &scene.fake);
+        scene.workspace.let_go();
+        let next = run().run().succeeded();
+        let words = without_changing_parts(&next.stderr);
+        assert!(words.contains(TAKEN_OVER), "{next}");
+        assert_eq!(scene.remote.s3.locks(), Vec::<String>::new());
+    }
 }
 
 #[test]
