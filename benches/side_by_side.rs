@@ -16,8 +16,8 @@
 //! - The cost of a lock is the difference of two medians; its quartiles are those of the differences within
 //!   the rounds. In round trips it includes what the programs themselves take, which counts for more the
 //!   shorter they are: compare them at 100 ms.
-//! - A hand-over lasts from the moment the holder's item is removed until the waiter is told that its own
-//!   item was written. Waiters wait in parallel, each for a lock of its own.
+//! - A hand-over lasts from the moment the holder's item or lock file is removed until the waiter is told that its
+//!   own was written. Waiters wait in parallel, each for a lock of its own.
 //! - Pass-through is what tflock adds to a command that takes no lock.
 //! - Memory is the peak of the resident set (`VmHWM`).
 
