@@ -17,7 +17,7 @@ use crate::terraform::program::{
     Caller, ProgramError, find_program, is_first_on_search_path, is_script_of_tflock,
 };
 use crate::text::quoted_for_shell;
-use crate::ui::{Prompts, Ui, Verbosity};
+use crate::ui::{Notifications, Prompts, Ui, Verbosity};
 
 /// What every command works with.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl Context {
         })?;
         Ok(Self {
             options,
-            ui: Ui::new(verbosity, prompts, no_color),
+            ui: Ui::new(verbosity, prompts, no_color).with_notifications(notifications()),
             directory,
             chdir: invocation.chdir.clone(),
             called_as,
@@ -232,6 +232,14 @@ fn script_depth() -> u32 {
     depth
         .and_then(|depth| depth.to_str()?.parse().ok())
         .unwrap_or(0)
+}
+
+fn notifications() -> Notifications {
+    let [program, term] = ["TERM_PROGRAM", "TERM"].map(|name| {
+        let value = variable(name).unwrap_or_default();
+        value.to_string_lossy().into_owned()
+    });
+    Notifications::of(&program, &term)
 }
 
 fn search_path_outside() -> OsString {

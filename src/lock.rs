@@ -15,6 +15,7 @@ pub mod liveness;
 pub mod own;
 #[cfg(test)]
 mod proof;
+pub mod queue;
 pub mod read;
 pub mod record;
 #[cfg(test)]

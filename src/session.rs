@@ -6,6 +6,7 @@
 //! Signals are heard from the first request for a lock to the last. Before, nothing is held, and they end tflock by
 //! themselves, even where it hangs in the system.
 
+mod aside;
 pub mod bequest;
 mod borrowing;
 mod ending;
@@ -25,6 +26,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::aside::Aside;
 use self::event::SessionEvent;
 use self::holding::Holding;
 use self::provenance::Provenance;
@@ -194,10 +196,12 @@ pub async fn run_under_lock(
         difference: RefCell::default(),
         patience: spec.patience,
         longer_wait: spec.longer_wait,
+        aside: RefCell::default(),
     };
     let mut signals = Signals::install()
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))?;
     let ran = session.run(child, &mut signals).await;
+    session.aside.take().end(session.host.as_ref()).await;
     session.forget_run();
     ran
 }
@@ -291,6 +295,8 @@ struct Session<'a> {
     loan: RefCell<Option<Loan>>,
     /// Whether a lock of ours may be left, whose trace is still needed.
     may_be_left: Cell<bool>,
+    /// What goes on beside the run.
+    aside: RefCell<Aside>,
     patience: Patience,
     /// Whether a child that locks for itself gets what is left of our patience.
     hands_on_patience: bool,
@@ -330,15 +336,15 @@ impl Session<'_> {
             .as_ref()
             .map(|loan| lent(loan, run_file.as_ref(), &command));
         reentry::announce(&mut command, locks.held(), lent.as_ref(), &variable);
-        let mut running = self
-            .run_child(
-                &command,
-                signals,
-                &mut locks,
-                run_file.as_mut(),
-                loan.as_ref(),
-            )
-            .await;
+        let mut aside = self.aside.take();
+        let run = self.run_child(
+            &command,
+            signals,
+            &mut locks,
+            run_file.as_mut(),
+            loan.as_ref(),
+        );
+        let mut running = aside.beside(run).await;
         if let Some(loan) = &loan {
             self.wait_for_borrowers(loan, run_file.as_ref(), &mut locks, signals)
                 .await;
@@ -358,8 +364,10 @@ impl Session<'_> {
             }
             (Released::default(), None)
         } else {
-            self.release(&mut locks, signals).await
+            let release = self.release(&mut locks, signals);
+            aside.beside(release).await
         };
+        self.aside.replace(aside);
         if let Running::Ended {
             output, witness, ..
         } = &mut running

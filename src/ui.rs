@@ -7,6 +7,7 @@ mod bottom;
 mod data;
 pub mod holder;
 mod question;
+pub mod queue;
 pub mod waiting;
 mod writer;
 
@@ -68,7 +69,31 @@ pub struct Ui {
     prompts: Prompts,
     /// Whether stderr is a terminal, and what it can do.
     terminal: Terminal,
+    notifications: Notifications,
     writer: &'static Writer,
+}
+
+/// Whether the terminal shows notifications of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notifications {
+    /// Not known to.
+    None,
+    /// By OSC 9.
+    ByTerminal,
+}
+
+impl Notifications {
+    /// What the terminal called `program` (`TERM_PROGRAM`), of the type `term` (`TERM`), is known for.
+    #[must_use]
+    pub fn of(program: &str, term: &str) -> Self {
+        let is_known = matches!(program, "iTerm.app" | "WezTerm" | "ghostty")
+            || matches!(term, "xterm-ghostty" | "xterm-kitty" | "wezterm" | "foot");
+        if is_known {
+            Self::ByTerminal
+        } else {
+            Self::None
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +125,17 @@ impl Ui {
             verbosity,
             prompts,
             terminal,
+            notifications: Notifications::None,
             writer: Writer::stderr(),
+        }
+    }
+
+    /// The same UI at a terminal that shows notifications like that.
+    #[must_use]
+    pub fn with_notifications(self, notifications: Notifications) -> Self {
+        Self {
+            notifications,
+            ..self
         }
     }
 
@@ -152,6 +187,23 @@ impl Ui {
         if self.verbosity >= Verbosity::Normal {
             self.line(format!("tflock: {}", printable::message(text)));
         }
+    }
+
+    /// Prints a notice that should be noticed: with a bell at a terminal, and a notification where the terminal is known
+    /// to have them.
+    pub fn alert(&self, text: &str, notification: &str) {
+        if self.terminal == Terminal::None || self.verbosity < Verbosity::Normal {
+            return self.notice(text);
+        }
+        let sign = match self.notifications {
+            Notifications::None => "\u{7}".to_owned(),
+            // OSC 9, as iTerm2 has it.
+            Notifications::ByTerminal => {
+                format!("\u{7}\u{1b}]9;{}\u{7}", printable(notification))
+            }
+        };
+        let text = format!("tflock: {}\n{sign}", printable::message(text));
+        self.writer.say(text, Importance::Message);
     }
 
     /// Prints a notice with its rows, unless quiet.

@@ -16,8 +16,9 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
 use crate::lock::evict::{Removal, remove};
-use crate::lock::host::Host as _;
+use crate::lock::host::{Host as _, Machine};
 use crate::lock::liveness::{Assessment, Liveness, Observer};
+use crate::lock::queue::{self, Ticket};
 use crate::lock::read::read;
 use crate::lock::store::{Revision, Store, Stored};
 use crate::resolve::{self, LockRequest};
@@ -40,6 +41,20 @@ pub(super) struct ObservedPart {
     pub held: Option<(Stored, Assessment)>,
     /// terraform's own lock, which tflock does not support and this part says nothing about.
     pub unspoken: Option<OwnLock>,
+    /// Who waits for it, where that was asked.
+    pub queue: Vec<Ticket>,
+}
+
+impl ObservedPart {
+    /// Adds who waits for it; nobody waits for a free one.
+    async fn with_queue(self, machine: &Machine) -> Self {
+        let Some((stored, _)) = &self.held else {
+            return self;
+        };
+        let holder = stored.record.lock_id();
+        let queue = queue::read(self.store.as_ref(), machine, holder.as_ref()).await;
+        Self { queue, ..self }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,7 +102,10 @@ pub fn run(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Out
 }
 
 async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Outcome> {
-    let parts = look(context).await?;
+    let mut parts = Vec::new();
+    for part in look(context).await? {
+        parts.push(part.with_queue(&context.machine()).await);
+    }
     if arguments.json {
         ui::print_json(&as_json(&parts))?;
         return Ok(outcome(&parts, arguments));
@@ -144,6 +162,7 @@ pub(super) async fn look(context: &Context) -> Result<Vec<ObservedPart>, Failure
             held: look_at(context, store.as_ref()).await?,
             store,
             unspoken: resolved.unspoken.clone(),
+            queue: Vec::new(),
         });
     }
     let is_free = parts.iter().all(|part| part.held.is_none());
@@ -190,6 +209,7 @@ fn as_text(part: &ObservedPart, now: DateTime<Utc>) -> String {
     }
     if let Some((stored, assessment)) = &part.held {
         rows.extend(holder::rows(&stored.record, assessment, now));
+        rows.extend(ui::queue::rows(&part.queue, now));
     }
     lock_as_text(LockStatus::of(part), part.store.key(), &rows)
 }
@@ -291,6 +311,7 @@ async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Fai
         let look = Observed {
             assessment: observer.look(&machine, &stored),
             waited: machine.now().since(started),
+            standing: None,
             stored,
         };
         if let Patience::For(limit) = context.options.wait
@@ -334,6 +355,7 @@ mod tests {
         ObservedPart {
             store: Rc::new(store),
             held,
+            queue: Vec::new(),
             unspoken: None,
         }
     }

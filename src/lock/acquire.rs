@@ -4,22 +4,24 @@
 //! ([`super::own`]): a refusal that brings one of them back is the lost answer, and whoever gives up first makes sure that
 //! nothing of its own stays behind.
 
+mod turn;
+
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use self::turn::Turn;
 use super::backoff::Backoff;
 use super::held_lock::HeldLock;
 use super::host::{Host, Instant};
-use super::liveness::{Assessment, HEARTBEAT_INTERVAL, Observer, Replacement, interval};
+use super::liveness::{Assessment, HEARTBEAT_INTERVAL, Replacement, interval};
 use super::own::{Own, OwnRecords};
+use super::queue::{Leaving, Line, Standing, Ticket};
 use super::record::{Lease, LockId, LockInfo, Record, go_time};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
-/// How often a held lock is tried again: so that a hand-over takes a quarter of a second in the middle.
-const POLL_INTERVAL: Duration = Duration::from_millis(600);
 /// How long a store may fail before an acquisition gives up on it.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is tried to withdraw an attempt that may have been carried out.
@@ -69,6 +71,26 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// The ticket of a wait that begins now.
+    fn ticket(&self, host: &dyn Host, patience: Patience) -> Ticket {
+        let since = host.wall();
+        let until = match patience {
+            Patience::For(limit) => chrono::TimeDelta::from_std(limit)
+                .ok()
+                .and_then(|limit| since.checked_add_signed(limit)),
+            Patience::Forever => None,
+        };
+        Ticket {
+            who: self.info.who.clone(),
+            command: self.lease.command.clone(),
+            reason: self.lease.reason.clone(),
+            run_url: self.lease.run_url.clone(),
+            since: go_time(since),
+            until: until.map(go_time),
+            ..Ticket::new(self.info.id.clone())
+        }
+    }
+
     fn record(&self, host: &dyn Host, heartbeats: Heartbeats) -> Record {
         let now = go_time(host.wall());
         let mut info = self.info.clone();
@@ -96,6 +118,8 @@ pub struct Observed {
     pub assessment: Assessment,
     /// How long this run has waited.
     pub waited: Duration,
+    /// Where it stands among those who wait; `None` if it has no place there.
+    pub standing: Option<Standing>,
 }
 
 /// What an acquisition tells while it goes on.
@@ -124,6 +148,8 @@ pub enum Acquisition {
         held: HeldLock,
         /// Whose lock was taken over, and by what right.
         replaced: Option<Observed>,
+        /// What takes this run out of the queue, if it stands there. Nothing depends on it.
+        leaving: Option<Leaving>,
     },
     /// Patience ran out.
     TimedOut(Box<Observed>),
@@ -142,10 +168,10 @@ pub struct AcquireError {
     pub maybe_left: Option<LockId>,
 }
 
-/// Takes the lock of `store`, waiting for its holder as long as `patience` says.
+/// Takes the lock of `store`, waiting for its holder as long as `patience` says, in the order of the lock's queue.
 ///
-/// `stop` turning true ends the wait and any attempt under way, which is undone; that takes five seconds at the most.
-/// `progress` is asked again after each attempt and must not block.
+/// `stop` turning true ends the wait and any attempt under way, which is undone; that takes six seconds at the most.
+/// `progress` is asked again after each look and must not block.
 ///
 /// # Errors
 /// What the store refuses for good, at once; what may pass, after ten seconds of it, silence included. Then up to five
@@ -155,14 +181,67 @@ pub async fn acquire(
     host: Rc<dyn Host>,
     claim: &Claim,
     patience: Patience,
+    stop: watch::Receiver<bool>,
+    progress: impl FnMut(Progress<'_>) -> Decision,
+) -> Result<Acquisition, AcquireError> {
+    let ticket = claim.ticket(host.as_ref(), patience);
+    let mut line = Line::new(Rc::clone(&store), Rc::clone(&host), ticket);
+    let attempts = attempt(store, host, claim, patience, stop, progress, &mut line);
+    match attempts.await {
+        Ok(Attempted::Held { held, replaced }) => Ok(Acquisition::Held {
+            held,
+            replaced,
+            leaving: line.served(),
+        }),
+        Ok(Attempted::TimedOut(seen)) => {
+            line.give_up().await;
+            Ok(Acquisition::TimedOut(seen))
+        }
+        Ok(Attempted::Stopped) => {
+            line.give_up().await;
+            Ok(Acquisition::Stopped)
+        }
+        Err(error) => {
+            line.give_up().await;
+            Err(error)
+        }
+    }
+}
+
+/// How the attempts ended.
+enum Attempted {
+    Held {
+        held: HeldLock,
+        replaced: Option<Observed>,
+    },
+    TimedOut(Box<Observed>),
+    Stopped,
+}
+
+async fn attempt(
+    store: Rc<dyn Store>,
+    host: Rc<dyn Host>,
+    claim: &Claim,
+    patience: Patience,
     mut stop: watch::Receiver<bool>,
     mut progress: impl FnMut(Progress<'_>) -> Decision,
-) -> Result<Acquisition, AcquireError> {
-    let started = host.now();
-    let mut observer = Observer::default();
+    line: &mut Line,
+) -> Result<Attempted, AcquireError> {
     let mut replacing: Option<Observed> = None;
     let own = claim.own.in_place_of(store.as_ref());
     let withdrawal = Withdrawal::of(claim, &own, store.as_ref(), host.as_ref());
+    let mut turn = Turn::new(store.as_ref(), host.as_ref(), &own, patience, line);
+    let held = |stored, confirmed| {
+        let (store, host) = (Rc::clone(&store), Rc::clone(&host));
+        HeldLock::new(
+            store,
+            host,
+            claim.info.id.clone(),
+            own.clone(),
+            stored,
+            confirmed,
+        )
+    };
     // Since when a record that this acquisition has sent may stand there without our knowing.
     let mut unanswered: Option<Instant> = None;
     let mut backoff = Backoff::default();
@@ -181,14 +260,13 @@ pub async fn acquire(
             if !store.may_have_arrived() {
                 own.hears_of(&record);
             }
-            let patience = WITHDRAWAL_PATIENCE - LAST_WORD;
-            return withdrawal.after_stop(patience).await;
+            return withdrawal.after_stop(WITHDRAWAL_PATIENCE - LAST_WORD).await;
         };
         let refused = match answer {
             Ok(Swap::Done(Some(stored))) => {
                 own.hears_of(&record);
-                return Ok(Acquisition::Held {
-                    held: HeldLock::new(store, host, claim.info.id.clone(), own, stored, asked),
+                return Ok(Attempted::Held {
+                    held: held(stored, asked),
                     replaced: replacing,
                 });
             }
@@ -212,9 +290,7 @@ pub async fn acquire(
         };
         backoff = Backoff::default();
         // This attempt as well: the network may have repeated it, and an answer to the copy tells nothing of the first.
-        let is_own = refused
-            .as_ref()
-            .is_some_and(|stored| own.have(&stored.record));
+        let is_own = matches!(&refused, Some(stored) if own.have(&stored.record));
         own.hears_of(&record);
         let own_since = unanswered;
         // Whatever else stands there now: one of ours that is still under way has not come before this.
@@ -232,33 +308,26 @@ pub async fn acquire(
         vanishing = Backoff::default();
         if is_own {
             // Others may have seen it since the first attempt that could have written it.
-            let confirmed = own_since.unwrap_or(LONG_AGO);
-            return Ok(Acquisition::Held {
-                held: HeldLock::new(store, host, claim.info.id.clone(), own, stored, confirmed),
+            return Ok(Attempted::Held {
+                held: held(stored, own_since.unwrap_or(LONG_AGO)),
                 replaced: replacing,
             });
         }
-        let seen = Observed {
-            assessment: observer.look_back(host.as_ref(), &stored, asked),
-            stored,
-            waited: host.now().since(started),
-        };
+        let mut seen = turn.observe(stored, asked);
         if seen.assessment.replacement != Replacement::No {
             replacing = Some(seen);
             continue;
         }
-        let remaining = patience.left_after(seen.waited);
-        if remaining.is_zero() {
+        if turn.patience_left().is_zero() {
             withdrawal.carry_out(WITHDRAWAL_PATIENCE).await?;
-            return Ok(Acquisition::TimedOut(Box::new(seen)));
+            return Ok(Attempted::TimedOut(Box::new(seen)));
         }
+        turn.take_place(&mut seen, &mut stop).await;
         if progress(Progress::HeldBy(&seen)) == Decision::TakeOver {
             replacing = Some(seen);
             continue;
         }
-        replacing = None;
-        let pause = host.jittered(POLL_INTERVAL).min(remaining);
-        sleep_or_stop(host.as_ref(), pause, &mut stop).await;
+        replacing = turn.comes(&mut stop, &mut progress).await;
     }
 }
 
@@ -350,9 +419,9 @@ impl<'a> Withdrawal<'a> {
     }
 
     /// The same where a stop was asked for.
-    async fn after_stop(&self, patience: Duration) -> Result<Acquisition, AcquireError> {
+    async fn after_stop(&self, patience: Duration) -> Result<Attempted, AcquireError> {
         self.carry_out(patience).await?;
-        Ok(Acquisition::Stopped)
+        Ok(Attempted::Stopped)
     }
 
     /// The same where it was `error` that ended the acquisition.

@@ -104,6 +104,15 @@ impl Heartbeats {
     }
 }
 
+/// How a refused swap learns who the holder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its answer says so.
+    BringsHolder,
+    /// By another request: whoever only waits should read instead.
+    AsksAgain,
+}
+
 /// One lock in a store.
 pub trait Store {
     /// Reads the current record.
@@ -143,6 +152,11 @@ pub trait Store {
 
     /// Its value of `--store`.
     fn kind(&self) -> &'static str;
+
+    /// What a refused swap costs.
+    fn refusal(&self) -> Refusal {
+        Refusal::BringsHolder
+    }
 
     /// The lock's companion for that purpose; `None` where it can have none.
     fn companion(&self, _: Purpose) -> Option<Companion> {

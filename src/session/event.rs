@@ -19,8 +19,6 @@ pub(super) enum SessionEvent<'a> {
     Acquired {
         store: &'a dyn Store,
         id: &'a LockId,
-        /// Whether the user has seen that somebody else held it.
-        after_wait: bool,
         /// The holder whose lock was taken over.
         replaced: Option<&'a Observed>,
     },

@@ -6,28 +6,31 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
 use crate::lock::liveness::Liveness;
+use crate::lock::queue::Ticket;
 use crate::terraform::duration::format_duration;
-use crate::ui::holder;
+use crate::ui::{holder, queue};
 
 impl Session<'_> {
     /// The lock `key` did not become free in time.
-    pub(super) fn locked(&self, key: &str, observed: &Observed) -> Failure {
+    pub(super) fn locked(&self, key: &str, observed: &Observed, waiting: &[Ticket]) -> Failure {
         let gave_up = match self.patience {
             Patience::For(limit) if !limit.is_zero() => {
                 format!(", gave up after {}", format_duration(limit))
             }
             Patience::For(_) | Patience::Forever => String::new(),
         };
-        Failure::new(
-            exit_code::HELD,
-            format!("the state is locked{gave_up}: Error acquiring the state lock"),
-        )
-        .lock_info(holder::lock_info(
+        let mut rows = holder::lock_info(
             key,
             &observed.stored.record,
             &observed.assessment,
             self.host.wall(),
-        ))
+        );
+        rows.extend(queue::summary_of(waiting).map(|text| ("Queue:", text)));
+        Failure::new(
+            exit_code::HELD,
+            format!("the state is locked{gave_up}: Error acquiring the state lock"),
+        )
+        .lock_info(rows)
         .hint(self.locked_hint(key, observed))
     }
 

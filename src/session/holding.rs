@@ -134,7 +134,14 @@ impl Session<'_> {
                 Vec::new()
             }
             (Taking::Stopped, _) | (_, Some(_)) => Vec::new(),
-            (Taking::TimedOut { key, observed }, None) => return Err(self.locked(&key, &observed)),
+            (
+                Taking::TimedOut {
+                    key,
+                    observed,
+                    queue,
+                },
+                None,
+            ) => return Err(self.locked(&key, &observed, &queue)),
             (Taking::Failed { index: 0, error }, None)
                 if way == Way::Turn && error.error.kind == StoreErrorKind::AccessDenied =>
             {

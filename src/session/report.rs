@@ -39,13 +39,10 @@ impl Reporter<'_> {
             SessionEvent::Acquired {
                 store,
                 id,
-                after_wait,
                 replaced,
             } => {
-                match replaced {
-                    Some(replaced) => self.took_over(replaced),
-                    None if *after_wait => ui.notice("the lock is free, going on"),
-                    None => {}
+                if let Some(replaced) = replaced {
+                    self.took_over(replaced);
                 }
                 ui.detail(|| format!("holding `{}` with the lock ID {id}", store.key()));
             }

@@ -12,6 +12,7 @@ use crate::lock::acquire::{self, AcquireError, Acquisition, Decision, Observed, 
 use crate::lock::held_lock::HeldLock;
 use crate::lock::held_locks::HeldLocks;
 use crate::lock::host::Instant;
+use crate::lock::queue::{self, Ticket};
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::s3::StateObject;
 use crate::lock::store::{Store, StoreErrorKind};
@@ -37,6 +38,8 @@ pub(super) enum Taking {
         /// The name of the place that is held.
         key: String,
         observed: Box<Observed>,
+        /// Who else waits for it.
+        queue: Vec<Ticket>,
     },
     Failed {
         /// Which of the places it was.
@@ -105,12 +108,14 @@ impl Session<'_> {
         let mut taken = Vec::new();
         for (index, store) in stores.iter().enumerate() {
             let not_taken = match self.take_one(store, stop.clone()).await {
-                Ok(Acquisition::Held { held, .. }) => {
+                Ok(Acquisition::Held { held, leaving, .. }) => {
+                    self.aside.borrow_mut().add(leaving);
                     taken.push(held);
                     continue;
                 }
                 Ok(Acquisition::TimedOut(observed)) => Taking::TimedOut {
                     key: store.key().to_owned(),
+                    queue: self.others_waiting(store.as_ref(), &observed).await,
                     observed,
                 },
                 Ok(Acquisition::Stopped) => Taking::Stopped,
@@ -127,6 +132,13 @@ impl Session<'_> {
             return not_taken;
         }
         Taking::Held(taken)
+    }
+
+    async fn others_waiting(&self, store: &dyn Store, observed: &Observed) -> Vec<Ticket> {
+        let holder = observed.stored.record.lock_id();
+        let mut others = queue::read(store, self.host.as_ref(), holder.as_ref()).await;
+        others.retain(|ticket| ticket.id != self.claim.info.id);
+        others
     }
 
     /// Whether it only was that this machine has no place for the lock, and nobody asked for that lock.
@@ -173,10 +185,12 @@ impl Session<'_> {
         .await;
         waiting.end();
         if let Ok(Acquisition::Held { replaced, .. }) = &acquisition {
+            if replaced.is_none() {
+                waiting.announce();
+            }
             self.tell(SessionEvent::Acquired {
                 store: store.as_ref(),
                 id: &self.claim.info.id,
-                after_wait: waiting.was_shown(),
                 replaced: replaced.as_ref(),
             });
         }

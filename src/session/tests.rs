@@ -177,6 +177,7 @@ impl Scene {
             patience: Patience::Forever,
             hands_on_patience: false,
             longer_wait: String::new(),
+            aside: RefCell::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

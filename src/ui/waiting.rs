@@ -7,17 +7,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::holder::{self, duration};
 use super::question::Question;
-use super::{Reply, Terminal, Ui, Verbosity};
+use super::{Reply, Terminal, Ui, Verbosity, queue};
 use crate::lock::acquire::{Decision, Observed, Patience};
 use crate::lock::liveness::Liveness;
+use crate::lock::queue::Standing;
 use crate::lock::record::LockId;
 use crate::lock::store::StoreError;
 use crate::terraform::duration::format_duration;
 use crate::text::printable;
 
-/// When to print the second plain line; each later interval is twice as long.
-const SECOND_LINE: Duration = Duration::from_secs(30);
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+/// How often to print a plain line if nothing changes: a CI system ends a job that seems to hang.
+const NEXT_LINE: Duration = Duration::from_secs(30);
+/// After how long a wait its end is worth more than a line.
+const LONG: Duration = Duration::from_secs(10);
 /// How long the store must fail before it is worth a message.
 const SHORTEST_OUTAGE: TimeDelta = TimeDelta::seconds(3);
 
@@ -47,7 +49,10 @@ pub struct Waiting<'a> {
     introduced: Option<Introduced>,
     take_over: TakeOver<'a>,
     next_line: Duration,
-    pause: Duration,
+    /// The place that was shown last.
+    place: Option<usize>,
+    /// How long it has lasted.
+    waited: Duration,
     answered: DateTime<Utc>,
     outage: Outage,
 }
@@ -69,16 +74,24 @@ impl<'a> Waiting<'a> {
             introduced: None,
             take_over: TakeOver::NotAsked,
             next_line: Duration::ZERO,
-            pause: SECOND_LINE,
+            place: None,
+            waited: Duration::ZERO,
             answered: now,
             outage: Outage::NotReported,
         }
     }
 
-    /// Whether anything was shown, so that the end of the wait should be announced.
-    #[must_use]
-    pub fn was_shown(&self) -> bool {
-        self.introduced.is_some()
+    /// Says that the wait is over and the lock is ours: after a long one, so that it is noticed.
+    pub fn announce(&self) {
+        if self.introduced.is_none() {
+            return;
+        }
+        let text = "the lock is free, going on";
+        if self.waited > LONG {
+            self.ui.alert(text, &format!("`{}`: {text}", self.what));
+        } else {
+            self.ui.notice(text);
+        }
     }
 
     /// Updates the display: the lock is held.
@@ -117,6 +130,7 @@ impl<'a> Waiting<'a> {
     fn meet(&mut self, observed: &Observed, now: DateTime<Utc>) {
         self.answered = now;
         self.outage = Outage::NotReported;
+        self.waited = observed.waited;
         if self.ui.verbosity == Verbosity::Quiet {
             return;
         }
@@ -125,7 +139,8 @@ impl<'a> Waiting<'a> {
             self.withdraw_question();
             self.take_over = TakeOver::NotAsked;
             self.introduce(observed, "is locked, waiting for it", now);
-            self.next_line = observed.waited + self.pause;
+            self.next_line = observed.waited + NEXT_LINE;
+            self.place = observed.standing.as_ref().map(Standing::place);
         }
         match self.take_over {
             TakeOver::Asked(_) if observed.assessment.liveness != Liveness::Stale => {
@@ -153,21 +168,31 @@ impl<'a> Waiting<'a> {
             .lock_info()
             .map_or_else(|| "somebody".to_owned(), |info| printable(&info.who));
         let time = format!("{}{}", duration(observed.waited), self.limit());
-        let line = format!(
-            "waiting for {who} ({time}): {}",
-            holder::liveness(&observed.assessment)
+        let standing = observed.standing.as_ref();
+        let after =
+            |place: Option<String>| place.map_or_else(String::new, |place| format!(", {place}"));
+        let place = after(standing.and_then(queue::place));
+        let short = after(standing.and_then(queue::short_place));
+        let (whole, word) = (
+            holder::liveness(&observed.assessment),
+            observed.assessment.liveness.word(),
         );
+        let line = format!("waiting for {who} ({time}){place}: {whole}");
         if self.ui.terminal == Terminal::Capable {
-            let word = observed.assessment.liveness.word();
             self.ui.writer.show_progress(vec![
                 line,
-                format!("waiting for {who} ({time}): {word}"),
+                format!("waiting for {who} ({time}){place}: {word}"),
+                format!("waiting for {who} ({time}){short}: {word}"),
+                format!("waiting ({time}){short}: {word}"),
                 format!("waiting ({time}): {word}"),
             ]);
-        } else if observed.waited >= self.next_line {
+            return;
+        }
+        let stands_at = standing.map(Standing::place);
+        if observed.waited >= self.next_line || stands_at != self.place {
             self.ui.notice(&line);
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-            self.next_line = observed.waited + self.pause;
+            self.place = stands_at;
+            self.next_line = observed.waited + NEXT_LINE;
         }
     }
 
@@ -223,7 +248,9 @@ impl<'a> Waiting<'a> {
             liveness: observed.assessment.liveness,
         });
         let title = format!("`{}` {state}", self.what);
-        let rows = holder::rows(&observed.stored.record, &observed.assessment, now);
+        let mut rows = holder::rows(&observed.stored.record, &observed.assessment, now);
+        let place = observed.standing.as_ref().and_then(queue::place);
+        rows.extend(place.map(|place| ("queue", place)));
         self.ui.notice_with_rows(&title, &rows);
     }
 
@@ -253,8 +280,8 @@ mod tests {
     use crate::lock::liveness::{Assessment, Replacement};
     use crate::lock::record::Record;
     use crate::lock::store::{Revision, Stored};
-    use crate::ui::Prompts;
     use crate::ui::writer::Writer;
+    use crate::ui::{Notifications, Prompts};
 
     fn observed(waited: Duration) -> Observed {
         Observed {
@@ -273,17 +300,19 @@ mod tests {
                 settles_in: None,
             },
             waited,
+            standing: None,
         }
     }
 
     #[test]
-    fn without_a_terminal_the_second_line_comes_after_half_a_minute_and_the_others_ever_later() {
+    fn without_a_terminal_a_line_comes_every_half_a_minute() {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let writer = Writer::to(Some(File::from(OwnedFd::from(writer))));
         let ui = Ui {
             verbosity: Verbosity::Normal,
             prompts: Prompts::Refused,
             terminal: Terminal::None,
+            notifications: Notifications::None,
             writer: Box::leak(Box::new(writer)),
         };
         let mut waiting = Waiting::new(&ui, "locks/app", Patience::Forever, Utc::now());
@@ -297,6 +326,6 @@ mod tests {
                 assert!(reader.read(&mut [0; 4096]).unwrap() < 4096);
             }
         }
-        assert_eq!(said, [0, 30, 90, 210, 450, 930, 1530, 2130, 2730]);
+        assert_eq!(said, (0..3000).step_by(30).collect::<Vec<_>>());
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{LockStatus, ObservedPart, status, where_it_is};
 use crate::lock::liveness::Assessment;
+use crate::lock::queue::Ticket;
 use crate::lock::record::Record;
 use crate::lock::store::{Revision, Stored};
 
@@ -26,6 +27,18 @@ fn part_as_json(part: &ObservedPart) -> Value {
         "holder": part.held.as_ref().map(|(stored, assessment)| {
             holder_as_json(&stored.record, assessment, process(stored))
         }),
+        "queue": part.queue.iter().map(ticket_as_json).collect::<Vec<_>>(),
+    })
+}
+
+fn ticket_as_json(ticket: &Ticket) -> Value {
+    json!({
+        "id": ticket.id,
+        "who": ticket.who,
+        "command": ticket.command,
+        "reason": ticket.reason,
+        "run_url": ticket.run_url,
+        "since": ticket.since,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Acquisition over the store in memory, in simulated time.
 
 mod faults;
+mod queue;
 mod taking_over;
 mod waiting;
 
@@ -68,7 +69,16 @@ impl Scene {
     /// Takes the lock, which must be free or about to be.
     async fn held(&self) -> (HeldLock, Option<Observed>) {
         match self.acquire(Patience::Forever).await {
-            Acquisition::Held { held, replaced } => (held, replaced),
+            Acquisition::Held {
+                held,
+                replaced,
+                leaving,
+            } => {
+                if let Some(leaving) = leaving {
+                    leaving.await;
+                }
+                (held, replaced)
+            }
             Acquisition::TimedOut(_) | Acquisition::Stopped => panic!("not held"),
         }
     }
@@ -92,6 +102,8 @@ impl Scene {
     }
 }
 
+/// How often a run tries that has no place in a queue.
+const POLL_INTERVAL: Duration = Duration::from_millis(600);
 const ONE_ATTEMPT: Patience = Patience::For(Duration::ZERO);
 
 fn patience(seconds: u64) -> Patience {

@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use super::companion::{Companion, Purpose};
 use super::{
-    Answer, Heartbeats, Identity, Page, Revision, SET_UP, Store, StoreError, StoreErrorKind,
-    Stored, Swap,
+    Answer, Heartbeats, Identity, Page, Refusal, Revision, SET_UP, Store, StoreError,
+    StoreErrorKind, Stored, Swap,
 };
 use crate::lock::record::{LockInfo, Record};
 
@@ -141,6 +141,10 @@ impl Store for BesideForeigners {
 
     fn kind(&self) -> &'static str {
         self.ours.kind()
+    }
+
+    fn refusal(&self) -> Refusal {
+        self.ours.refusal()
     }
 
     fn companion(&self, purpose: Purpose) -> Option<Companion> {

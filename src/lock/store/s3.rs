@@ -27,7 +27,7 @@ pub use self::settings::{Encryption, ObjectSettings, Renewals};
 pub use self::state_object::StateObject;
 use super::aws::{AwsAccess, Connection, Wire};
 use super::companion::{Companion, Purpose};
-use super::{Answer, Heartbeats, Identity, Page, Revision, Store, Stored, Swap};
+use super::{Answer, Heartbeats, Identity, Page, Refusal, Revision, Store, Stored, Swap};
 use crate::lock::record::Record;
 
 /// A lock object in a bucket.
@@ -130,6 +130,10 @@ impl Store for S3Store {
 
     fn kind(&self) -> &'static str {
         "s3"
+    }
+
+    fn refusal(&self) -> Refusal {
+        Refusal::AsksAgain
     }
 
     fn companion(&self, purpose: Purpose) -> Option<Companion> {

@@ -30,7 +30,7 @@ fn a_free_lock_has_no_holder() {
         .succeeded();
     let expected = json!({
         "status": "free",
-        "locks": [{ "status": "free", "lock_id": LOCK, "store": "dynamodb", "place": null, "holder": null }],
+        "locks": [{ "status": "free", "lock_id": LOCK, "store": "dynamodb", "place": null, "holder": null, "queue": [] }],
     });
     assert_eq!(object(&shown), expected);
 }
@@ -58,6 +58,7 @@ fn a_lock_of_terraforms_has_its_info_and_nothing_of_ours() {
                 "raw_info": null,
                 "tflock": null,
             },
+            "queue": [],
         }],
     });
     assert_eq!(object(&shown), expected);

@@ -1,0 +1,169 @@
+//! Who waits for a lock: first come, first served.
+//!
+//! A run that finds the lock held adds a ticket to the lock's queue, a companion document beside it, and takes it out when
+//! it gets the lock or gives up. The queue is advice. It orders those who ask for the lock, and the lock alone decides who
+//! gets it: a queue that loses, repeats or invents tickets costs time and nothing else.
+
+mod line;
+pub mod order;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use self::line::{Leaving, Line, read};
+use super::record::LockId;
+
+/// The longest document: DynamoDB takes 400 kB, a local lock's file 512 kB with the quotes of this text escaped.
+const LONGEST: usize = 300_000;
+/// How many characters of a field are kept.
+const LONGEST_FIELD: usize = 200;
+
+/// One run that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Ticket {
+    /// The ID that its lock will have.
+    #[serde(rename = "ID")]
+    pub id: LockId,
+    /// `<os user>@<host name>`.
+    #[serde(default)]
+    pub who: String,
+    /// The command as a person would say it.
+    #[serde(default)]
+    pub command: String,
+    /// `--reason`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// Where the CI run can be seen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run_url: Option<String>,
+    /// Since when it waits, by its own clock: RFC 3339 in UTC.
+    #[serde(default)]
+    pub since: String,
+    /// When it will have given up, by its own clock; `None` if it waits without a limit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<String>,
+    /// What a newer tflock added.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Ticket {
+    /// A ticket with that ID and nothing else.
+    #[must_use]
+    pub fn new(id: LockId) -> Self {
+        Self {
+            id,
+            who: String::new(),
+            command: String::new(),
+            reason: None,
+            run_url: None,
+            since: String::new(),
+            until: None,
+            other: Map::new(),
+        }
+    }
+
+    /// Since when it waits, by its own clock; `None` where the text is not a time.
+    #[must_use]
+    pub fn waits_since(&self) -> Option<DateTime<Utc>> {
+        time(&self.since)
+    }
+
+    /// The same with each text short enough for a document of many.
+    fn shortened(mut self) -> Self {
+        let fields = [Some(&mut self.who), Some(&mut self.command)];
+        let optional = [self.reason.as_mut(), self.run_url.as_mut()];
+        for field in fields.into_iter().chain(optional).flatten() {
+            if let Some((end, _)) = field.char_indices().nth(LONGEST_FIELD) {
+                field.truncate(end);
+            }
+        }
+        self
+    }
+}
+
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(time.with_timezone(&Utc))
+}
+
+/// The tickets of a lock, first come first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Tickets {
+    /// The tickets.
+    #[serde(default)]
+    pub tickets: Vec<Ticket>,
+    /// What a newer tflock added.
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+impl Tickets {
+    /// The tickets in a document; `None` where it is no queue.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The document; `None` if there are too many for one.
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        let text = serde_json::to_string(self).ok()?;
+        (text.len() <= LONGEST).then_some(text)
+    }
+}
+
+/// Where a run stands in the queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Who is before it, first come first.
+    pub before: Vec<Ticket>,
+    /// How many are behind it.
+    pub behind: usize,
+}
+
+impl Standing {
+    /// Its place, from one.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.before.len() + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_keeps_what_a_newer_tflock_added() {
+        let text = r#"{"Tickets":[{"ID":"a","Who":"ana@laptop","Command":"apply","Since":"2026-01-01T00:00:00Z","Colour":"red"}],"Version":7}"#;
+        let tickets = Tickets::parse(text).unwrap();
+        assert_eq!(tickets.tickets[0].who, "ana@laptop");
+        assert_eq!(tickets.to_text().as_deref(), Some(text));
+    }
+
+    #[test]
+    fn what_is_no_queue_is_not_read_as_an_empty_one() {
+        for text in ["", "{", "[]", "null", r#"{"Tickets":[{"Who":"nobody"}]}"#] {
+            assert_eq!(Tickets::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_has_an_end_and_so_has_each_text_in_it() {
+        let mut ticket = Ticket::new(LockId("a".into()));
+        ticket.reason = Some("状".repeat(100_000));
+        let ticket = ticket.shortened();
+        assert_eq!(ticket.reason.as_deref(), Some(&*"状".repeat(200)));
+        let count = LONGEST / 600;
+        let many = |count| Tickets {
+            tickets: vec![ticket.clone(); count],
+            ..Tickets::default()
+        };
+        assert!(many(count / 2).to_text().is_some());
+        assert!(many(count * 2).to_text().is_none());
+    }
+}

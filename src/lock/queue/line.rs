@@ -1,0 +1,326 @@
+//! One run's part of the queue: its ticket, where it stands, and when it may ask for the lock.
+//!
+//! Whatever goes wrong with the queue is not worth a failure: the run then waits as if there were none.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::order::{self, opens_after, pace};
+use super::{Standing, Ticket, Tickets};
+use crate::lock::host::{Host, Instant};
+use crate::lock::record::LockId;
+use crate::lock::store::companion::{Change, Companion, Document, Purpose};
+use crate::lock::store::{Store, StoreError};
+
+/// How often a run without a place tries for the lock.
+const WITHOUT_PLACE: Duration = Duration::from_millis(600);
+/// The least between two looks, however long they take.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+/// How long one request to the queue may take: nothing waits for it that is worth more.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// How long a run tries to get in while others do, before it waits without a place for now.
+const ENTERING: Duration = Duration::from_secs(5);
+/// The first pause when another was faster; each is half as long again.
+const FIRST_PAUSE: Duration = Duration::from_millis(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How soon a queue that did not answer is asked again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How long taking the ticket out may take.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// Takes a ticket out while something else goes on.
+pub type Leaving = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Whether this run has a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Not yet, or not for now.
+    Outside,
+    Inside,
+    /// There is no queue, or none that can be used.
+    Without,
+}
+
+/// One run in the queue of one lock.
+pub struct Line {
+    store: Rc<dyn Store>,
+    host: Rc<dyn Host>,
+    mine: Ticket,
+    companion: Option<Companion>,
+    place: Place,
+    /// Whether a ticket may stand there: it was sent.
+    may_be_there: bool,
+    /// What stood there last.
+    document: Option<Document>,
+    before: Vec<Ticket>,
+    behind: usize,
+    /// Who was before us when our place was seen last; else who was there when we came.
+    seen_before: Option<Vec<LockId>>,
+    holder: Option<LockId>,
+    /// When to look at the queue next.
+    next_visit: Instant,
+    /// Since when the lock could be taken, as far as this run has seen.
+    open_since: Option<Instant>,
+}
+
+impl Line {
+    /// A run that has not asked for a place yet.
+    #[must_use]
+    pub fn new(store: Rc<dyn Store>, host: Rc<dyn Host>, ticket: Ticket) -> Self {
+        Self {
+            next_visit: host.now(),
+            store,
+            host,
+            mine: ticket.shortened(),
+            companion: None,
+            place: Place::Outside,
+            may_be_there: false,
+            document: None,
+            before: Vec::new(),
+            behind: 0,
+            seen_before: None,
+            holder: None,
+            open_since: None,
+        }
+    }
+
+    /// Where this run stands; `None` without a place.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        (self.place == Place::Inside).then(|| Standing {
+            before: self.before.clone(),
+            behind: self.behind,
+        })
+    }
+
+    /// Whether others come before this run.
+    #[must_use]
+    pub fn lets_others_go_first(&self) -> bool {
+        self.place == Place::Inside && !self.before.is_empty()
+    }
+
+    /// The lock was seen held by `holder`.
+    pub fn sees_holder(&mut self, holder: Option<LockId>) {
+        self.open_since = None;
+        if let Some(holder) = &holder {
+            self.before = order::behind(&self.before, holder).to_vec();
+        }
+        self.holder = holder;
+    }
+
+    /// The lock was seen free, or its holder dead.
+    pub fn sees_it_open(&mut self) {
+        self.open_since.get_or_insert(self.host.now());
+    }
+
+    /// Whether this run may take a lock that is open.
+    #[must_use]
+    pub fn may_go(&self) -> bool {
+        !self.lets_others_go_first() || self.opens_in().is_some_and(|left| left.is_zero())
+    }
+
+    /// How long it stays reserved for those before this run.
+    fn opens_in(&self) -> Option<Duration> {
+        let open_for = self.host.now().since(self.open_since?);
+        Some(opens_after(self.before.len()).saturating_sub(open_for))
+    }
+
+    /// How long to wait before the next look at the lock; the last one took `gone`.
+    #[must_use]
+    pub fn pause(&self, gone: Duration) -> Duration {
+        let pause = match self.place {
+            Place::Inside => {
+                let pause = self.host.jittered(pace(self.before.len()));
+                pause.saturating_sub(gone).max(SHORTEST_PAUSE)
+            }
+            Place::Outside | Place::Without => self.host.jittered(WITHOUT_PLACE),
+        };
+        match self.opens_in() {
+            Some(left) => pause.min(left.max(order::FIRST)),
+            None => pause,
+        }
+    }
+
+    /// Looks at the queue if that is due: gets this run in, or sees where it stands.
+    pub async fn visit_if_due(&mut self) {
+        if self.place != Place::Without && self.host.now() >= self.next_visit {
+            self.visit().await;
+        }
+    }
+
+    /// Looks at the queue.
+    pub async fn visit(&mut self) {
+        if self.companion.is_none() {
+            self.companion = self.store.companion(Purpose::Queue);
+        }
+        let Some(companion) = self.companion.clone() else {
+            self.place = Place::Without;
+            return;
+        };
+        self.place = match self.enter(&companion).await {
+            Ok(place) => place,
+            // It may work the next time, and our ticket may still be there.
+            Err(Trouble::Passing) => self.place,
+            Err(Trouble::Lasting) => Place::Without,
+        };
+        let after = match self.place {
+            Place::Inside => AGAIN.max(pace(self.before.len()) * 4),
+            Place::Outside | Place::Without => AGAIN,
+        };
+        self.next_visit = Instant(self.host.now().0 + after);
+    }
+
+    /// Makes sure that our ticket is there.
+    async fn enter(&mut self, companion: &Companion) -> Result<Place, Trouble> {
+        let began = self.host.now();
+        self.document = self.ask(companion.read()).await?;
+        if self.seen_before.is_none() {
+            let tickets = tickets_of(self.document.as_ref())?.tickets;
+            self.seen_before = Some(tickets.into_iter().map(|one| one.id).collect());
+        }
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut tickets = tickets_of(self.document.as_ref())?;
+            if order::before(&tickets.tickets, &self.mine.id).is_some() {
+                self.stands_in(&tickets.tickets);
+                return Ok(Place::Inside);
+            }
+            if self.host.now().since(began) >= ENTERING {
+                return Ok(Place::Outside);
+            }
+            order::clear(&mut tickets.tickets, self.host.wall());
+            let seen_before = self.seen_before.as_deref().unwrap_or_default();
+            order::enter(&mut tickets.tickets, self.mine.clone(), seen_before);
+            let text = tickets.to_text().ok_or(Trouble::Lasting)?;
+            self.may_be_there = true;
+            let expected = self.document.clone();
+            let change = companion.change(expected.as_ref(), Some(&text));
+            match self.ask(change).await? {
+                Change::Done(now) => {
+                    self.document = now;
+                    self.stands_in(&tickets.tickets);
+                    return Ok(Place::Inside);
+                }
+                Change::Refused(now) => {
+                    self.document = now;
+                    self.host.sleep(self.host.jittered(pause)).await;
+                    pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn stands_in(&mut self, tickets: &[Ticket]) {
+        let before = order::before(tickets, &self.mine.id).unwrap_or_default();
+        self.seen_before = Some(before.iter().map(|ticket| ticket.id.clone()).collect());
+        self.behind = order::behind(tickets, &self.mine.id).len();
+        let before = match &self.holder {
+            Some(holder) => order::behind(before, holder).to_vec(),
+            None => before.to_vec(),
+        };
+        // Somebody was served, or left: the next one has the lock to itself for a while.
+        if self.before.iter().ne(&before) && self.open_since.is_some() {
+            self.open_since = Some(self.host.now());
+        }
+        self.before = before;
+    }
+
+    /// One request to the queue.
+    async fn ask<T>(
+        &self,
+        request: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Trouble> {
+        tokio::select! {
+            biased;
+            answer = request => answer.map_err(|error| if error.kind.is_transient() {
+                Trouble::Passing
+            } else {
+                Trouble::Lasting
+            }),
+            () = self.host.sleep(ATTEMPT) => Err(Trouble::Passing),
+        }
+    }
+
+    /// Takes our ticket out because this run gave up.
+    pub async fn give_up(&mut self) {
+        let host = Rc::clone(&self.host);
+        tokio::select! {
+            biased;
+            () = self.leave(order::Leaving::GaveUp) => {}
+            () = host.sleep(LEAVING) => {}
+        }
+    }
+
+    /// Takes our ticket out because this run has the lock; `None` if there can be none.
+    #[must_use]
+    pub fn served(mut self) -> Option<Leaving> {
+        self.may_be_there.then(|| -> Leaving {
+            Box::pin(async move { self.leave(order::Leaving::Served).await })
+        })
+    }
+
+    async fn leave(&mut self, leaving: order::Leaving) {
+        let Some(companion) = self.companion.clone().filter(|_| self.may_be_there) else {
+            return;
+        };
+        let mut pause = FIRST_PAUSE;
+        while let Ok(mut tickets) = tickets_of(self.document.as_ref()) {
+            let there = tickets.tickets.len();
+            order::leave(&mut tickets.tickets, &self.mine.id, leaving);
+            let text = tickets.to_text().filter(|_| !tickets.tickets.is_empty());
+            // What is too long for us is not ours to cut, and what has not changed needs no request.
+            let stays = !tickets.tickets.is_empty();
+            if stays && (text.is_none() || tickets.tickets.len() == there) {
+                return;
+            }
+            let expected = self.document.clone();
+            let change = companion.change(expected.as_ref(), text.as_deref());
+            match self.ask(change).await {
+                Ok(Change::Refused(now)) => {
+                    self.document = now;
+                    self.host.sleep(self.host.jittered(pause)).await;
+                    pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+                }
+                Ok(Change::Done(_)) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Why the queue cannot be used.
+enum Trouble {
+    /// It may be usable again soon.
+    Passing,
+    /// Forbidden, full, or not a queue.
+    Lasting,
+}
+
+fn tickets_of(document: Option<&Document>) -> Result<Tickets, Trouble> {
+    match document {
+        None => Ok(Tickets::default()),
+        Some(document) => Tickets::parse(document.text()).ok_or(Trouble::Lasting),
+    }
+}
+
+/// Those who wait for the lock of `store` behind `holder`, for people; nobody where that cannot be told at once.
+pub async fn read(store: &dyn Store, host: &dyn Host, holder: Option<&LockId>) -> Vec<Ticket> {
+    let Some(companion) = store.companion(Purpose::Queue) else {
+        return Vec::new();
+    };
+    let document = tokio::select! {
+        biased;
+        answer = companion.read() => answer.ok().flatten(),
+        () = host.sleep(ATTEMPT) => None,
+    };
+    let Ok(tickets) = tickets_of(document.as_ref()) else {
+        return Vec::new();
+    };
+    let mut tickets = tickets.tickets;
+    order::clear(&mut tickets, host.wall());
+    match holder {
+        Some(holder) => order::behind(&tickets, holder).to_vec(),
+        None => tickets,
+    }
+}
