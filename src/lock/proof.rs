@@ -12,6 +12,7 @@ mod explorer;
 mod mutants;
 mod network;
 mod others;
+mod queue;
 mod referee;
 mod schedule;
 mod schedules;

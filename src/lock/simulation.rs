@@ -3,6 +3,7 @@
 //!
 //! Nothing here waits for real, and equal runs end equally. It must never be part of a real run.
 
+mod crowd;
 mod machine;
 mod random;
 mod tests;

@@ -7,13 +7,15 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::oneshot;
 
+use super::queue::Queue;
 use super::referee::{Party, Referee};
 use super::server::{Envelope, Request, Rules, Wire};
 use crate::lock::host::Host as _;
 use crate::lock::record::Record;
 use crate::lock::simulation::{SimulatedHost, Simulation};
+use crate::lock::store::companion::{Companion, Purpose};
 use crate::lock::store::{
-    Answer, Heartbeats, Identity, Store, StoreError, StoreErrorKind, Stored, Swap,
+    Answer, Heartbeats, Identity, Refusal, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
 
 /// How long a client waits for an answer: what the AWS clients are set to.
@@ -29,6 +31,8 @@ pub(super) struct Client {
     pub(super) simulation: Simulation,
     /// By how much its clock is wrong, as the last answer told: the AWS SDK signs by the server's clock from then on.
     pub(super) skew: Rc<Cell<TimeDelta>>,
+    /// The queue beside the lock, if there is one.
+    pub(super) queue: Option<Rc<Queue>>,
 }
 
 impl Client {
@@ -172,5 +176,17 @@ impl Store for Client {
 
     fn kind(&self) -> &'static str {
         "simulated"
+    }
+
+    fn refusal(&self) -> Refusal {
+        match self.rules() {
+            Rules::S3 | Rules::S3BesideAnItem | Rules::S3That(_) => Refusal::AsksAgain,
+            Rules::DynamoDb | Rules::Local => Refusal::BringsHolder,
+        }
+    }
+
+    fn companion(&self, _: Purpose) -> Option<Companion> {
+        let queue: Rc<dyn Store> = self.queue.clone()?;
+        Some(Companion::new(queue))
     }
 }

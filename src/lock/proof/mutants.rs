@@ -13,9 +13,11 @@ use super::schedule::{self, Scene};
 use super::schedules::{CLONES, DYNAMODB, EQUAL_BYTES, LOCAL, PROMISES};
 use super::server::{Quirk, Rules};
 use crate::lock::host::{Host, Instant, ProcessFate};
+use crate::lock::queue::Tickets;
 use crate::lock::record::{HolderProcess, LockId, LockInfo, Record};
 use crate::lock::simulation::SimulatedHost;
-use crate::lock::store::{Answer, Heartbeats, Identity, Store, Stored, Swap};
+use crate::lock::store::companion::{Companion, Purpose};
+use crate::lock::store::{Answer, Heartbeats, Identity, Refusal, Store, Stored, Swap};
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub(super) enum Mutation {
     RenewsEverywhere,
     /// A heartbeat that comes too late is trusted where nothing compares it.
     LateHeartbeatTrusted,
+    /// Whoever is first in the queue takes the lock, whoever holds it.
+    QueueDecides,
 }
 
 impl Mutation {
@@ -57,7 +61,8 @@ impl Mutation {
             | Self::NothingWithdrawn
             | Self::IdIsEnough
             | Self::RenewsEverywhere
-            | Self::LateHeartbeatTrusted => Rc::new(BrokenStore {
+            | Self::LateHeartbeatTrusted
+            | Self::QueueDecides => Rc::new(BrokenStore {
                 inner,
                 mutation: self,
                 own: own.clone(),
@@ -86,6 +91,16 @@ struct BrokenStore {
 impl BrokenStore {
     fn bears_our_id(&self, stored: &Stored) -> bool {
         stored.record.lock_id().as_ref() == Some(&self.own)
+    }
+
+    /// Whether the queue says that it is our turn.
+    async fn is_first(&self) -> bool {
+        let Some(queue) = self.inner.companion(Purpose::Queue) else {
+            return false;
+        };
+        let document = queue.read().await.ok().flatten();
+        let tickets = document.and_then(|document| Tickets::parse(document.text()));
+        tickets.is_some_and(|all| all.tickets.first().is_some_and(|one| one.id == self.own))
     }
 
     /// The same record with another's lock ID.
@@ -139,6 +154,9 @@ impl Store for BrokenStore {
                     Some(_) => Ok(Swap::Done(Some(stored))),
                     None => self.inner.swap(Some(&stored), None).await,
                 },
+                Mutation::QueueDecides if new.is_some() && self.is_first().await => {
+                    self.inner.swap(Some(&stored), new).await
+                }
                 _ => Ok(Swap::Refused(Some(stored))),
             }
         })
@@ -166,6 +184,14 @@ impl Store for BrokenStore {
 
     fn kind(&self) -> &'static str {
         self.inner.kind()
+    }
+
+    fn refusal(&self) -> Refusal {
+        self.inner.refusal()
+    }
+
+    fn companion(&self, purpose: Purpose) -> Option<Companion> {
+        self.inner.companion(purpose)
     }
 }
 

@@ -14,6 +14,7 @@ use self::disturbances::Victim;
 use super::contender::Ending;
 use super::mutants::Mutation;
 use super::network::{Network, Steps, Weather};
+use super::queue::{Queue, Queueing};
 use super::referee::{Party, Referee, Tally, Tracing};
 use super::server::{Rules, Server};
 use crate::lock::acquire::Patience;
@@ -59,6 +60,7 @@ pub(super) struct Scene {
     pub(super) cuts: u64,
     /// How many are not allowed anything for a while.
     pub(super) denials: u64,
+    pub(super) queueing: Queueing,
 }
 
 /// In what one tflock is like another, so that both draw the same lock ID.
@@ -125,6 +127,8 @@ struct World<'a> {
     steps: Steps,
     servers: Vec<Rc<Server>>,
     networks: Vec<Network>,
+    /// Beside each place.
+    queues: Vec<Option<Rc<Queue>>>,
     machines: Vec<SimulatedMachine>,
     /// The tflock that was added last.
     last: Option<SimulatedHost>,
@@ -142,6 +146,8 @@ impl<'a> World<'a> {
             |(place, rules): (usize, &Rules)| Server::new(&simulation, &referee, place, *rules);
         let servers: Vec<_> = scene.places.iter().enumerate().map(server).collect();
         let network = |server| Network::new(&simulation, &referee, server, scene.weather, &steps);
+        let has_queue = scene.queueing != Queueing::None;
+        let queue = || has_queue.then(|| Queue::new(&simulation, &referee, scene));
         let machines = match scene.places {
             [Rules::Local] => 1,
             _ => 1 + simulation.random().below(3),
@@ -150,6 +156,7 @@ impl<'a> World<'a> {
             scene,
             mutation,
             networks: servers.iter().map(network).collect(),
+            queues: servers.iter().map(|_| queue()).collect(),
             servers,
             machines: (0..machines).map(|_| simulation.machine()).collect(),
             last: None,

@@ -10,6 +10,7 @@ use chrono::TimeDelta;
 use super::contender::Ending;
 use super::mutants::Mutation;
 use super::network::Weather;
+use super::queue::Queueing;
 use super::referee::Tally;
 use super::say;
 use super::schedule::{self, Likeness, Scene, Verdict};
@@ -60,6 +61,7 @@ pub(super) const DYNAMODB: Scene = Scene {
     usurpers: 5,
     cuts: 10,
     denials: 5,
+    queueing: Queueing::None,
 };
 
 const S3: Scene = Scene {
@@ -110,7 +112,7 @@ pub(super) const PROMISES: Scene = Scene {
 };
 
 /// Nothing goes wrong at all.
-const FAIR: Scene = Scene {
+pub(super) const FAIR: Scene = Scene {
     weather: CALM,
     patience: Patience::Forever,
     promises: 30,
@@ -133,13 +135,13 @@ const FAIR: Scene = Scene {
 
 /// Runs the schedules of `scene`, and says what happened in them.
 #[track_caller]
-fn run(name: &str, scene: &Scene, count: u64) -> Tally {
+pub(super) fn run(name: &str, scene: &Scene, count: u64) -> Tally {
     run_each(name, scene, count, |_| None)
 }
 
 /// The same, with a look at each: what is wrong with it.
 #[track_caller]
-fn run_each(
+pub(super) fn run_each(
     name: &str,
     scene: &Scene,
     count: u64,
@@ -172,7 +174,7 @@ fn run_each(
 }
 
 /// Everybody has run to the end under the lock, and given it back.
-fn not_everybody_ran(verdict: &Verdict) -> Option<String> {
+pub(super) fn not_everybody_ran(verdict: &Verdict) -> Option<String> {
     let ran = Ending::Ran {
         lost: false,
         released: true,

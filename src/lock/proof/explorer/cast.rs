@@ -138,6 +138,7 @@ impl World<'_> {
             referee: self.referee.clone(),
             simulation: self.simulation.clone(),
             skew: Rc::default(),
+            queue: None,
         }
     }
 }

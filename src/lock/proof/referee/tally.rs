@@ -29,6 +29,8 @@ pub(in crate::lock::proof) struct Tally {
     pub(in crate::lock::proof) taken_anew: u32,
     /// Requests that found the lock of another with the same ID.
     pub(in crate::lock::proof) met_its_like: u32,
+    /// How often a queue did something to its tickets.
+    pub(in crate::lock::proof) spoilt_queues: u32,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -50,5 +52,6 @@ impl std::ops::AddAssign for Tally {
         self.unreported += other.unreported;
         self.taken_anew += other.taken_anew;
         self.met_its_like += other.met_its_like;
+        self.spoilt_queues += other.spoilt_queues;
     }
 }

@@ -110,10 +110,18 @@ impl World<'_> {
         };
         self.referee.admit(party, candidate);
         let witness = Witness::default();
-        let stores = self.networks.iter().map(|network| {
-            let client: Rc<dyn Store> = Rc::new(self.client(party, &host, network));
-            self.mutation.store(client, &claim.info.id)
-        });
+        let stores = self
+            .networks
+            .iter()
+            .zip(&self.queues)
+            .map(|(network, queue)| {
+                let client = Client {
+                    queue: queue.clone(),
+                    ..self.client(party, &host, network)
+                };
+                let client: Rc<dyn Store> = Rc::new(client);
+                self.mutation.store(client, &claim.info.id)
+            });
         let contender = Contender {
             party,
             seen_host: self.mutation.host(&host),
@@ -148,6 +156,7 @@ impl World<'_> {
             referee: self.referee.clone(),
             simulation: self.simulation.clone(),
             skew: Rc::default(),
+            queue: None,
         }
     }
 
