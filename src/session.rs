@@ -13,6 +13,7 @@ mod ending;
 mod event;
 mod failures;
 mod holding;
+mod hook;
 mod provenance;
 pub mod reentry;
 mod report;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use self::aside::Aside;
 use self::event::SessionEvent;
 use self::holding::Holding;
+use self::hook::Hook;
 use self::provenance::Provenance;
 use self::reentry::{Lent, Nested};
 use self::report::Reporter;
@@ -197,11 +199,15 @@ pub async fn run_under_lock(
         patience: spec.patience,
         longer_wait: spec.longer_wait,
         aside: RefCell::default(),
+        hook: hook(context),
     };
     let mut signals = Signals::install()
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))?;
     let ran = session.run(child, &mut signals).await;
     session.aside.take().end(session.host.as_ref()).await;
+    if let Some(hook) = &session.hook {
+        hook.settle();
+    }
     session.forget_run();
     ran
 }
@@ -238,6 +244,11 @@ fn loan(context: &Context, claim: &Claim) -> Option<Loan> {
             None
         }
     }
+}
+
+fn hook(context: &Context) -> Option<Hook> {
+    let program = context.options.on_event.clone()?;
+    Some(Hook::new(program, context.ui.clone()))
 }
 
 fn claim(
@@ -297,6 +308,8 @@ struct Session<'a> {
     may_be_left: Cell<bool>,
     /// What goes on beside the run.
     aside: RefCell<Aside>,
+    /// The program that is told what happens.
+    hook: Option<Hook>,
     patience: Patience,
     /// Whether a child that locks for itself gets what is left of our patience.
     hands_on_patience: bool,
@@ -358,6 +371,8 @@ impl Session<'_> {
                 ..
             }
         );
+        let held = locks.held();
+        let keys: Vec<String> = held.map(|held| held.store().key().to_owned()).collect();
         let (released, asked_to_end) = if is_left_elsewhere {
             for held in locks.held() {
                 self.tell(SessionEvent::LeftElsewhere(held));
@@ -368,6 +383,12 @@ impl Session<'_> {
             aside.beside(release).await
         };
         self.aside.replace(aside);
+        let is_left = |key: &String| released.failed.iter().any(|failed| failed.key == *key);
+        if !locks.lost_any() && !is_left_elsewhere {
+            for key in keys.iter().filter(|key| !is_left(key)) {
+                self.tell(SessionEvent::Released { key });
+            }
+        }
         if let Running::Ended {
             output, witness, ..
         } = &mut running

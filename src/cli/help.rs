@@ -20,6 +20,7 @@ const USED: [Used; 5] = [
             "reason",
             "expire_after",
             "terraform",
+            "on_event",
             "no_input",
             "quiet",
             "verbose",

@@ -54,6 +54,16 @@ pub struct Options {
     )]
     pub terraform: Option<PathBuf>,
 
+    /// Program to tell what happens: one JSON object on its stdin for each event; never waited for
+    #[arg(
+        long,
+        env = "TFLOCK_ON_EVENT",
+        value_name = "PROGRAM",
+        hide_env_values = true,
+        global = true
+    )]
+    pub on_event: Option<PathBuf>,
+
     /// Never prompt (the default without a terminal)
     #[arg(long, env = "TFLOCK_NO_INPUT", value_parser = FalseyValueParser::new(), hide_env_values = true, global = true)]
     pub no_input: bool,

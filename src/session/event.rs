@@ -15,6 +15,16 @@ use crate::system::process::Named;
 pub(super) enum SessionEvent<'a> {
     /// This lock is about to be requested.
     Taking(&'a dyn Store),
+    /// Somebody else holds this lock, and the run waits for it; told once.
+    Waiting {
+        store: &'a dyn Store,
+        observed: &'a Observed,
+    },
+    /// The holder of this lock has stopped sending heartbeats; told once for each.
+    Stale {
+        store: &'a dyn Store,
+        observed: &'a Observed,
+    },
     /// This lock is held.
     Acquired {
         store: &'a dyn Store,
@@ -59,6 +69,10 @@ pub(super) enum SessionEvent<'a> {
     /// A signal has to wait until nobody runs under the lock any more.
     DelayedByBorrowers(SignalNumber),
     Releasing,
+    /// The lock of this name was ours to the end, and is free.
+    Released {
+        key: &'a str,
+    },
     /// The release failed and is tried again.
     ReleasingAgain(&'a StoreError),
     /// A signal has to wait for the release.
@@ -79,5 +93,8 @@ impl Session<'_> {
             self.may_be_left.set(true);
         }
         self.reporter.report(&event);
+        if let Some(hook) = &self.hook {
+            hook.tell(&event, &self.claim, self.host.as_ref());
+        }
     }
 }

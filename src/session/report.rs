@@ -36,6 +36,9 @@ impl Reporter<'_> {
             SessionEvent::Taking(store) => {
                 ui.detail(|| format!("taking the lock `{}` in {}", store.key(), store.place()));
             }
+            // Shown as long as it lasts.
+            SessionEvent::Waiting { .. } | SessionEvent::Stale { .. } => {}
+            SessionEvent::Released { key } => ui.detail(|| format!("released `{key}`")),
             SessionEvent::Acquired {
                 store,
                 id,

@@ -12,6 +12,7 @@ use crate::lock::acquire::{self, AcquireError, Acquisition, Decision, Observed, 
 use crate::lock::held_lock::HeldLock;
 use crate::lock::held_locks::HeldLocks;
 use crate::lock::host::Instant;
+use crate::lock::liveness::Liveness;
 use crate::lock::queue::{self, Ticket};
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::s3::StateObject;
@@ -161,6 +162,7 @@ impl Session<'_> {
         self.tell(SessionEvent::Taking(store.as_ref()));
         let patience = self.patience_left();
         let mut waiting = Waiting::new(&self.reporter.ui, store.key(), patience, self.host.wall());
+        let (mut told, mut stale) = (false, None);
         let acquisition = acquire::acquire(
             Rc::clone(store),
             Rc::clone(&self.host),
@@ -170,7 +172,19 @@ impl Session<'_> {
             |progress| {
                 let now = self.host.wall();
                 match progress {
-                    Progress::HeldBy(observed) => waiting.held_unless_taken_over(observed, now),
+                    Progress::HeldBy(observed) => {
+                        let store = store.as_ref();
+                        if !std::mem::replace(&mut told, true) {
+                            self.tell(SessionEvent::Waiting { store, observed });
+                        }
+                        let id = observed.stored.record.lock_id();
+                        let is_stale = observed.assessment.liveness == Liveness::Stale;
+                        if is_stale && stale != Some(id.clone()) {
+                            stale = Some(id);
+                            self.tell(SessionEvent::Stale { store, observed });
+                        }
+                        waiting.held_unless_taken_over(observed, now)
+                    }
                     Progress::Retrying(error) => {
                         // It may still arrive, when this run is over.
                         if error.kind.may_have_been_applied() {

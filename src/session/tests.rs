@@ -178,6 +178,7 @@ impl Scene {
             hands_on_patience: false,
             longer_wait: String::new(),
             aside: RefCell::default(),
+            hook: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

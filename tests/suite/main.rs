@@ -16,6 +16,7 @@ mod completions;
 mod conformance;
 mod credentials;
 mod crowd;
+mod events;
 mod exec;
 mod faults;
 mod force_unlock;
