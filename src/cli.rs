@@ -35,7 +35,7 @@ use crate::failure::Failure;
     disable_help_subcommand = true,
     override_usage = "tflock [OPTIONS] <terraform command> [terraform arguments…]\n       \
                       tflock [OPTIONS] exec -- <program> [arguments…]\n       \
-                      tflock [OPTIONS] status [--json] [--exit-code]\n       \
+                      tflock [OPTIONS] status [--json] [--exit-code] [--watch]\n       \
                       tflock [OPTIONS] force-unlock [LOCK_ID] [--force] [--yes]\n       \
                       tflock [OPTIONS] list [--json]\n       \
                       tflock completions <bash|zsh|fish|powershell|elvish>",
@@ -100,6 +100,9 @@ pub struct StatusArguments {
     /// Exit with 0 if the lock is free, 75 if held, 76 if stale
     #[arg(long)]
     pub exit_code: bool,
+    /// Keep it on screen until `q` or Ctrl-C; print each change where it is not a terminal
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `force-unlock`.

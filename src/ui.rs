@@ -6,6 +6,7 @@
 mod bottom;
 mod data;
 pub mod holder;
+pub mod keys;
 mod question;
 pub mod queue;
 pub mod waiting;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use console::{Style, Term, is_dumb};
 
-pub use self::data::{NotPrinted, print, print_json};
+pub use self::data::{NotPrinted, print, print_json, print_json_line};
 use self::writer::{Importance, Writer};
 use crate::failure::Failure;
 use crate::text::printable::{self, printable};

@@ -1,6 +1,7 @@
 //! `tflock status`: who holds the lock, and whether that run is alive.
 
 pub(super) mod json;
+mod watch;
 
 use std::io::IsTerminal as _;
 use std::rc::Rc;
@@ -46,14 +47,15 @@ pub(super) struct ObservedPart {
 }
 
 impl ObservedPart {
-    /// Adds who waits for it; nobody waits for a free one.
-    async fn with_queue(self, machine: &Machine) -> Self {
-        let Some((stored, _)) = &self.held else {
-            return self;
+    /// Sees who waits for it; nobody waits for a free one.
+    async fn see_queue(&mut self, machine: &Machine) {
+        self.queue = match &self.held {
+            Some((stored, _)) => {
+                let holder = stored.record.lock_id();
+                queue::read(self.store.as_ref(), machine, holder.as_ref()).await
+            }
+            None => Vec::new(),
         };
-        let holder = stored.record.lock_id();
-        let queue = queue::read(self.store.as_ref(), machine, holder.as_ref()).await;
-        Self { queue, ..self }
     }
 }
 
@@ -102,9 +104,12 @@ pub fn run(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Out
 }
 
 async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<Outcome> {
-    let mut parts = Vec::new();
-    for part in look(context).await? {
-        parts.push(part.with_queue(&context.machine()).await);
+    if arguments.watch {
+        return watch::watch(context, arguments).await;
+    }
+    let mut parts = look(context).await?;
+    for part in &mut parts {
+        part.see_queue(&context.machine()).await;
     }
     if arguments.json {
         ui::print_json(&as_json(&parts))?;
@@ -147,7 +152,8 @@ async fn look_at(
     Ok(None)
 }
 
-pub(super) async fn look(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
+/// The parts of the lock, before anything is asked.
+async fn find(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
     let directory = context.working_directory();
     let resolved = resolve::find(LockRequest {
         options: &context.options,
@@ -156,15 +162,27 @@ pub(super) async fn look(context: &Context) -> Result<Vec<ObservedPart>, Failure
         command: None,
     })
     .await?;
-    let mut parts: Vec<ObservedPart> = Vec::new();
-    for store in resolved.stores {
-        parts.push(ObservedPart {
-            held: look_at(context, store.as_ref()).await?,
-            store,
-            unspoken: resolved.unspoken.clone(),
-            queue: Vec::new(),
-        });
+    let part = |store| ObservedPart {
+        store,
+        held: None,
+        unspoken: resolved.unspoken.clone(),
+        queue: Vec::new(),
+    };
+    Ok(resolved.stores.into_iter().map(part).collect())
+}
+
+pub(super) async fn look(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
+    let mut parts = find(context).await?;
+    for part in &mut parts {
+        part.held = look_at(context, part.store.as_ref()).await?;
     }
+    check_directory(context, &parts)?;
+    Ok(parts)
+}
+
+/// "Free" is true of nothing where terraform has never been.
+fn check_directory(context: &Context, parts: &[ObservedPart]) -> Result<(), Failure> {
+    let directory = context.working_directory();
     let is_free = parts.iter().all(|part| part.held.is_none());
     if is_free
         && context.options.lock_id.is_none()
@@ -179,7 +197,7 @@ pub(super) async fn look(context: &Context) -> Result<Vec<ObservedPart>, Failure
         )
         .hint("did you mean another directory? put `-chdir=DIR` before the command"));
     }
-    Ok(parts)
+    Ok(())
 }
 
 fn status(parts: &[ObservedPart]) -> LockStatus {

@@ -48,6 +48,14 @@ pub fn print_json(value: &serde_json::Value) -> Result<(), NotPrinted> {
     print(&escaped(&format!("{value:#}\n")))
 }
 
+/// The same on one line.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn print_json_line(value: &serde_json::Value) -> Result<(), NotPrinted> {
+    print(&escaped(&format!("{value}\n")))
+}
+
 /// Such characters occur only in strings, where `\u` escapes are valid.
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());

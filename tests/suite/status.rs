@@ -4,4 +4,6 @@ mod at_a_terminal;
 mod foreign;
 mod holders;
 mod json;
+mod queue;
 mod run_addresses;
+mod watch;
