@@ -218,7 +218,7 @@ fn an_item_without_an_info_is_a_lock_too() {
 }
 
 #[test]
-fn status_asks_the_store_once_and_changes_nothing() {
+fn status_reads_the_lock_and_its_queue_once_and_changes_nothing() {
     let scene = LockTable::new();
     let proxy = Proxy::before(scene.dynamodb.url());
     scene.put_terraforms();
@@ -228,6 +228,6 @@ fn status_asks_the_store_once_and_changes_nothing() {
         .env("AWS_ENDPOINT_URL_DYNAMODB", proxy.url())
         .run()
         .succeeded();
-    assert_eq!(proxy.actions(), ["GetItem"]);
+    assert_eq!(proxy.actions(), ["GetItem", "GetItem"]);
     assert_eq!(scene.table.items(), before);
 }

@@ -178,11 +178,12 @@ impl Table {
         answer["Items"].as_array().cloned().unwrap_or_default()
     }
 
-    /// The keys of all items but terraform's digests: what is locked right now.
+    /// The keys of all items but terraform's digests and tflock's queues: what is locked right now.
     pub fn locks(&self) -> Vec<String> {
         let keys = self.items().into_iter().filter_map(|item| {
             let key = item[self.key]["S"].as_str()?;
-            (!key.ends_with("-md5")).then(|| key.to_owned())
+            let is_lock = !key.ends_with("-md5") && !key.ends_with("-tflock-queue");
+            is_lock.then(|| key.to_owned())
         });
         keys.collect()
     }

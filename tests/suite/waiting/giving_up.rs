@@ -89,7 +89,8 @@ fn a_wait_of_zero_is_one_attempt_that_says_who_what_since_when_and_why() {
             let error = refused.stderr.find("error: ").expect("an error");
             refused.stderr.drain(..error);
             assert_eq!(refused, locked(&scene, "", longer));
-            assert_eq!(proxy.actions(), ["PutItem"]);
+            // Refused, and a look at who else waits.
+            assert_eq!(proxy.actions(), ["PutItem", "GetItem"]);
         }
     });
 }
