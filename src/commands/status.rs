@@ -381,6 +381,7 @@ mod tests {
     fn exit_code_of(parts: &[ObservedPart]) -> Outcome {
         let arguments = StatusArguments {
             json: false,
+            watch: false,
             exit_code: true,
         };
         outcome(parts, &arguments)
