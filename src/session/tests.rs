@@ -1,5 +1,8 @@
-//! What cannot be brought about from outside: a bug of our own while the child runs, and a signal in the very moment
-//! in which the lock was taken.
+//! What cannot be brought about from outside: a bug of our own while the child runs, a signal in the very moment in which
+//! the lock was taken or is given back, and time that passes between taking it and starting the child.
+
+mod endings;
+mod moments;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,8 +19,9 @@ use super::*;
 use crate::cli;
 use crate::lock::host::{Instant, Machine, ProcessFate};
 use crate::lock::record::{HolderProcess, Record};
-use crate::lock::store::memory::MemoryStore;
-use crate::lock::store::{Answer, Heartbeats, Identity, Stored, Swap};
+use crate::lock::store::memory::{Fault, MemoryStore};
+use crate::lock::store::{Answer, Heartbeats, Identity, StoreErrorKind, Stored, Swap};
+use crate::resolve::InitLocked;
 
 /// Signals are the whole process's: there can be one session at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -54,10 +58,13 @@ impl Host for Breaking {
     }
 }
 
-/// A store that does something right after the lock was taken, and looks for the child when it is given back.
+/// A store that does something right after the lock was taken and before it is given back, and looks for the child when it
+/// is.
 struct Watched {
+    name: &'static str,
     store: MemoryStore,
     when_taken: fn(),
+    when_given_back: fn(),
     last_word: PathBuf,
     released: Rc<Cell<Option<When>>>,
 }
@@ -85,6 +92,9 @@ impl Store for Watched {
                 } else {
                     When::WithoutLastWord
                 }));
+                (self.when_given_back)();
+                // As long as a store takes that is not in memory: what came meanwhile is heard.
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             let swapped = self.store.swap(expected, new).await;
             if expected.is_none() {
@@ -103,7 +113,7 @@ impl Store for Watched {
     }
 
     fn identity(&self) -> Identity {
-        self.store.identity()
+        Identity::of(&[self.name])
     }
 
     fn place(&self) -> String {
@@ -119,14 +129,51 @@ impl Store for Watched {
 struct Scene {
     directory: TempDir,
     store: MemoryStore,
+    turn: MemoryStore,
     released: Rc<Cell<Option<When>>>,
 }
+
+/// How a session goes on.
+struct Play {
+    when_taken: fn(),
+    when_given_back: fn(),
+    /// What the child runs.
+    script: &'static str,
+    promise: Option<Duration>,
+    success_codes: &'static [u8],
+    /// Whether terraform has to lock for itself, and our runs take turns.
+    takes_turns: bool,
+    /// Whether the clock breaks when the child has started.
+    breaks: bool,
+}
+
+impl Default for Play {
+    fn default() -> Self {
+        Self {
+            when_taken: || {},
+            when_given_back: || {},
+            script: TAKES_ITS_TIME,
+            promise: None,
+            success_codes: &[0],
+            takes_turns: false,
+            breaks: false,
+        }
+    }
+}
+
+/// A child that notes each request to stop, and takes its time over it.
+const TAKES_ITS_TIME: &str = "trap 'echo asked >>requests' INT TERM; : >started; \
+                              while [ ! -e requests ]; do sleep 0.02; done; sleep 0.3; : >last-word";
+
+/// What came of a session, or with what words it panicked.
+type Ran = Result<Result<Outcome, Failure>, String>;
 
 impl Scene {
     fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
             store: MemoryStore::default(),
+            turn: MemoryStore::default(),
             released: Rc::default(),
         }
     }
@@ -135,13 +182,38 @@ impl Scene {
         self.directory.path().join(name)
     }
 
-    /// Runs the child under a lock; or says with what words it panicked.
-    fn run(&self, when_taken: fn()) -> Result<Result<Outcome, Failure>, String> {
+    fn run(&self, play: &Play) -> Ran {
+        self.run_while(play, async {})
+    }
+
+    /// Runs the child under a lock, and `meanwhile` beside it.
+    fn run_while(&self, play: &Play, meanwhile: impl Future<Output = ()>) -> Ran {
+        self.run_child(play, meanwhile, || {})
+    }
+
+    /// The same; `when_held` is called when the lock is held and the child about to be started.
+    fn run_child(
+        &self,
+        play: &Play,
+        meanwhile: impl Future<Output = ()>,
+        when_held: impl Fn(),
+    ) -> Ran {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let context = Context::new(&cli::parse_as_terraform(Vec::new()).unwrap(), None).unwrap();
+        let sign = if play.breaks { "started" } else { "never" };
         let host: Rc<dyn Host> = Rc::new(Breaking {
-            sign: self.file("started"),
+            sign: self.file(sign),
         });
+        let watched = |name, store: &MemoryStore| -> Rc<dyn Store> {
+            Rc::new(Watched {
+                name,
+                store: store.clone(),
+                when_taken: play.when_taken,
+                when_given_back: play.when_given_back,
+                last_word: self.file("last-word"),
+                released: Rc::clone(&self.released),
+            })
+        };
         let session = Session {
             context: &context,
             reporter: Reporter {
@@ -152,24 +224,22 @@ impl Scene {
                 turn: None,
                 said_of_signals: RefCell::default(),
             },
-            claim: claim(),
+            claim: claim(play.promise),
             run_file: RefCell::default(),
             loan: RefCell::default(),
             may_be_left: Cell::default(),
             begun: host.now(),
             host,
-            stores: vec![Rc::new(Watched {
-                store: self.store.clone(),
-                when_taken,
-                last_word: self.file("last-word"),
-                released: Rc::clone(&self.released),
-            })],
+            stores: vec![watched("lock", &self.store)],
             without_place: WithoutPlace::Refused,
-            success_codes: &[0],
+            success_codes: play.success_codes,
             selected: None,
             state: None,
             child_locking: ChildLocking::TurnedOff,
-            init_lock: None,
+            init_lock: play.takes_turns.then(|| InitLock {
+                when: InitLocked::Always,
+                turn: watched("turn", &self.turn),
+            }),
             selection: Selection::AtStart,
             selection_watch: RefCell::default(),
             difference: RefCell::default(),
@@ -187,17 +257,36 @@ impl Scene {
         let ran = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
                 let mut signals = Signals::install().unwrap();
-                let child = |_| child(self.directory.path());
-                let ran = session.run(&child, &mut signals);
+                let child = |_| {
+                    when_held();
+                    child(self.directory.path(), play.script)
+                };
+                let ran = async { tokio::join!(session.run(&child, &mut signals), meanwhile).0 };
                 let limit = Duration::from_secs(30);
                 tokio::time::timeout(limit, ran).await.expect("in time")
             })
         }));
         ran.map_err(|panic| (*panic.downcast::<&str>().unwrap()).to_owned())
     }
+
+    /// Ends once there is such a file, which has something in it if it is one that is written to.
+    async fn has(&self, name: &str) {
+        while !self.file(name).exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn make(&self, name: &str) {
+        std::fs::write(self.file(name), "").unwrap();
+    }
+
+    /// What the child noted of requests to stop.
+    fn requests(&self) -> String {
+        std::fs::read_to_string(self.file("requests")).unwrap_or_default()
+    }
 }
 
-fn claim() -> Claim {
+fn claim(promise: Option<Duration>) -> Claim {
     Claim {
         info: LockInfo {
             id: LockId::from_bytes(Machine::default().random()),
@@ -212,17 +301,14 @@ fn claim() -> Claim {
             heartbeat: None,
             heartbeat_at: None,
             renewed_every: None,
-            expire_after: None,
+            expire_after: promise,
             holder: Machine::default().this_process(),
         },
         own: Own::default(),
     }
 }
 
-/// A child that notes each request to stop, and takes its time over it.
-fn child(directory: &Path) -> Command {
-    let script = "trap 'echo asked >>requests' INT TERM; : >started; \
-                  while [ ! -e requests ]; do sleep 0.02; done; sleep 0.3; : >last-word";
+fn child(directory: &Path, script: &str) -> Command {
     let mut child = Command::new("sh");
     child.arguments = vec!["-c".into(), script.into()];
     child.directory = Some(directory.to_owned());
@@ -232,23 +318,14 @@ fn child(directory: &Path) -> Command {
 #[test]
 fn a_panic_stops_the_child_gracefully_and_gives_the_lock_back_when_it_has_ended() {
     let scene = Scene::new();
-    let panic = scene.run(|| {});
+    let panic = scene.run(&Play {
+        breaks: true,
+        ..Play::default()
+    });
     assert_eq!(panic.err().as_deref(), Some("the clock is broken"));
     assert_eq!(scene.released.get(), Some(When::AfterLastWord));
     assert_eq!(scene.store.current(), None);
-    let requests = std::fs::read_to_string(scene.file("requests")).unwrap();
-    assert_eq!(requests, "asked\n");
-}
-
-#[test]
-fn a_signal_in_the_moment_in_which_the_lock_was_taken_starts_nothing() {
-    let scene = Scene::new();
-    let outcome = scene.run(be_sent_sigterm).unwrap();
-    let sigterm = SignalNumber(Number::SIGTERM as i32);
-    assert_eq!(outcome.ok(), Some(Outcome::Signal(sigterm)));
-    assert!(!scene.file("started").exists());
-    assert_eq!(scene.released.get(), Some(When::WithoutLastWord));
-    assert_eq!(scene.store.current(), None);
+    assert_eq!(scene.requests(), "asked\n");
 }
 
 /// Returns when the handlers have run. It comes from another process, because what tflock sends to itself means nothing.
