@@ -70,3 +70,40 @@ impl Trouble {
         (kind, WRITABLE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_failure_after_the_rename_or_one_of_the_device_may_have_changed_something() {
+        let system = |kind: io::ErrorKind| FileError::System(kind.into());
+        for (trouble, may_have_been_applied) in [
+            (
+                Trouble::PerhapsDone(system(io::ErrorKind::StorageFull)),
+                true,
+            ),
+            (Trouble::PerhapsDone(system(io::ErrorKind::Other)), true),
+            (Trouble::File(system(io::ErrorKind::Other)), true),
+            (Trouble::File(system(io::ErrorKind::StorageFull)), false),
+            (
+                Trouble::File(system(io::ErrorKind::PermissionDenied)),
+                false,
+            ),
+            (Trouble::File(system(io::ErrorKind::NotFound)), false),
+            (Trouble::Busy("guard".to_owned()), false),
+            (
+                Trouble::Unlockable(io::ErrorKind::Unsupported.into()),
+                false,
+            ),
+            (Trouble::NoPlace("no home".to_owned()), false),
+        ] {
+            let (kind, _) = trouble.assessed();
+            assert_eq!(
+                kind.may_have_been_applied(),
+                may_have_been_applied,
+                "{trouble:?}"
+            );
+        }
+    }
+}

@@ -226,6 +226,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_says_http_is_spoken_to_in_clear() {
+        for (url, expected) in [
+            ("http://localhost:8000/", false),
+            ("https://localhost:8000/", true),
+            ("localhost:8000", true),
+            ("HTTP://localhost/", false),
+        ] {
+            assert_eq!(is_secure(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
     fn a_connection_gets_five_seconds() {
         assert_eq!(NoConnection.to_string(), "no connection within 5 s");
     }
