@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::Scene;
 use crate::support::fake_terraform::{FakeTerraform, Script};
-use crate::support::lock_table::LOCK;
+use crate::support::lock_table::{LOCK, LockTable};
+use crate::support::mid_run::look_during;
 use crate::support::process::{Finished, Running};
 use crate::support::proxy::Fault;
 use crate::support::waiting::{wait_for_file, wait_until};
@@ -184,4 +185,30 @@ fn a_heartbeat_after_the_wake_up_in_time_keeps_the_lock() {
     scene.table.workspace.let_go();
     assert_eq!(holder.wait(), Finished::silent(0));
     waiting.wait().ended_with(75);
+}
+
+#[test]
+fn only_a_plan_promises_anything_unless_it_is_told_otherwise() {
+    let table = LockTable::new();
+    for (arguments, promise) in [
+        (&["plan"][..], Some("60")),
+        (&["apply"], None),
+        (&["destroy"], None),
+        (&["exec", "--", "terraform", "apply"], None),
+        (&["--expire-after", "never", "plan"], None),
+        (&["--expire-after", "never", "apply"], None),
+        (&["--expire-after", "90s", "plan"], Some("90")),
+        (&["--expire-after", "90s", "apply"], Some("90")),
+        (
+            &["--expire-after", "90s", "exec", "--", "terraform", "apply"],
+            Some("90"),
+        ),
+    ] {
+        let run = table.tflock([]).args(arguments);
+        let (item, finished) = look_during(&table.workspace, run, |_| table.table.item(LOCK));
+        finished.succeeded();
+        let item = item.expect("a lock");
+        let promised = item["ExpireAfterSeconds"]["N"].as_str();
+        assert_eq!(promised, promise, "{arguments:?}");
+    }
 }
