@@ -3,4 +3,5 @@
 mod asking;
 mod clocks;
 mod permission;
+mod places;
 mod plain_terraform;
