@@ -58,21 +58,47 @@ fn a_terraform_that_may_have_worked_on_another_state_is_told_of() {
     assert_eq!(apply(&scene, &fake).stderr, last_words(0));
 }
 
+/// What is done during the wait, and what is said of it.
+type Change = (fn(&Scene), &'static str);
+
 #[test]
-fn a_workspace_that_is_selected_during_the_wait_is_not_worked_on() {
-    let scene = Scene::new(LockMode::DynamodbTable);
-    let info = json!({ "ID": "7", "Operation": "OperationTypeApply", "Who": "ben@desk" });
-    scene.remote.table.put_lock(LOCK_ID, &info);
-    let mut waiting = scene.tflock(["apply"]).start();
-    waiting.wait_for_output("is locked, waiting for it");
-    scene.workspace.write(".terraform/environment", "stg");
-    scene.remote.table.delete(LOCK_ID);
-    let words = "error: the backend or the workspace was changed while the lock was being taken\n\
-                 hint: see what is selected with `tflock workspace show`, then run it again\n";
-    let refused = waiting.wait().ended_with(78);
-    assert!(refused.stderr.ends_with(words), "{refused}");
-    assert_eq!(scene.fake.calls(), []);
-    assert_eq!(scene.remote.locks(), Vec::<String>::new());
+fn whatever_is_selected_during_the_wait_is_not_worked_on() {
+    let another_workspace = |scene: &Scene| scene.workspace.write(".terraform/environment", "stg");
+    let another_backend = |scene: &Scene| {
+        let backend = scene.remote.backend(LockMode::DynamodbTable);
+        let configuration = Configuration::with_backend(&backend.key("prod/other.tfstate"));
+        scene.workspace.configure(&configuration);
+        let init = scene.workspace.terraform(["init", "-reconfigure"]);
+        init.run().succeeded();
+    };
+    let garbage = |scene: &Scene| {
+        let record = ".terraform/terraform.tfstate";
+        scene.workspace.write(record, "{\"version\": 3");
+    };
+    let changed = "the backend or the workspace was changed while the lock was being taken";
+    let unreadable =
+        "the backend and the workspace could not be read again once the lock was taken";
+    let changes: [Change; 3] = [
+        (another_workspace, changed),
+        (another_backend, changed),
+        (garbage, unreadable),
+    ];
+    for (change, words) in changes {
+        let scene = Scene::new(LockMode::DynamodbTable);
+        let info = json!({ "ID": "7", "Operation": "OperationTypeApply", "Who": "ben@desk" });
+        scene.remote.table.put_lock(LOCK_ID, &info);
+        let mut waiting = scene.tflock(["apply"]).start();
+        waiting.wait_for_output("is locked, waiting for it");
+        change(&scene);
+        scene.remote.table.delete(LOCK_ID);
+        let words = format!(
+            "error: {words}\nhint: see what is selected with `tflock workspace show`, then run it again\n"
+        );
+        let refused = waiting.wait().ended_with(78);
+        assert!(refused.stderr.ends_with(&words), "{refused}");
+        assert_eq!(scene.fake.calls(), []);
+        assert_eq!(scene.remote.locks(), Vec::<String>::new());
+    }
 }
 
 #[test]
