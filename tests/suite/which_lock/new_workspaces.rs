@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use crate::support::backend::{LockMode, Remote, STATE_KEY};
 use crate::support::beside::beside;
 use crate::support::configuration::Configuration;
+use crate::support::mid_run::look_during;
 use crate::support::process::Finished;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::scene::Scene;
@@ -179,6 +180,21 @@ fn a_state_that_is_there_costs_no_turn_and_one_more_look() {
             .iter()
             .any(|action| action.starts_with("HEAD"))
     );
+}
+
+#[test]
+fn a_state_that_may_not_be_looked_at_is_not_taken_for_missing() {
+    let remote = Remote::start();
+    let s3 = Proxy::before(remote.s3.url());
+    let backend = remote.backend(LockMode::DynamodbTable).s3_url(s3.url());
+    let scene = Scene::with(|_| backend);
+    remote.s3.put(&format!("env:/stg/{STATE_KEY}"), "{}");
+    s3.on("HEAD *").every(Fault::AccessDenied);
+    let run = scene.tflock(["apply"]).env("TF_WORKSPACE", "stg");
+    let (locks, finished) = look_during(&scene.workspace, run, |_| remote.locks());
+    assert_eq!(finished, Finished::silent(0));
+    assert_eq!(locks, [format!("states/env:/stg/{STATE_KEY}")]);
+    assert_eq!(scene.fake.only_call().arguments, ["apply", "-lock=false"]);
 }
 
 #[test]
