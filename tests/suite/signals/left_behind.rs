@@ -129,3 +129,18 @@ fn nothing_of_tflock_itself_is_left_behind() {
     assert!(killpg(terraform, None).is_err());
     assert!(fs::metadata(format!("/proc/{terraform}")).is_err());
 }
+
+#[test]
+fn a_program_that_an_exec_left_behind_is_waited_for_whatever_its_name() {
+    let workspace = Workspace::new();
+    let script = background("job");
+    let mut running = workspace
+        .tflock(["exec", "--", "sh", "-c", &script])
+        .start();
+    running.wait_for_output("waiting for leftover processes before releasing the lock: ");
+    workspace.wait_until_started();
+    assert!(running.is_running() && !local_locks(&workspace).is_empty());
+    workspace.let_go();
+    running.wait().succeeded();
+    assert_eq!(local_locks(&workspace), Vec::<String>::new());
+}

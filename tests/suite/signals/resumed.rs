@@ -1,5 +1,7 @@
 //! What was suspended for long may have lost its lock: terraform stays stopped until that is known.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
@@ -80,11 +82,20 @@ impl<'a> Suspended<'a> {
 /// Suspends a run whose DynamoDB is behind a proxy.
 #[track_caller]
 fn with_table(test: impl FnOnce(&LockTable, &Proxy, Suspended<'_>)) {
+    with_table_promising("", test);
+}
+
+/// The same with a promise.
+#[track_caller]
+fn with_table_promising(promise: &str, test: impl FnOnce(&LockTable, &Proxy, Suspended<'_>)) {
     let scene = LockTable::new();
     let proxy = Proxy::before(scene.dynamodb.url());
     let script = stopping_gracefully(&scene.workspace);
-    let endpoint = format!("AWS_ENDPOINT_URL_DYNAMODB={}", proxy.url());
-    let suspended = Suspended::start(&scene.workspace, &script, &endpoint);
+    let variables = format!(
+        "AWS_ENDPOINT_URL_DYNAMODB={} TFLOCK_EXPIRE_AFTER={promise}",
+        proxy.url()
+    );
+    let suspended = Suspended::start(&scene.workspace, &script, &variables);
     test(&scene, &proxy, suspended);
 }
 
@@ -95,6 +106,19 @@ fn terraform_goes_on_after_fg_once_the_lock_is_known_to_be_held() {
         suspended.bring_back();
         renewing.wait_until_reached();
         suspended.goes_on_when(|| renewing.open());
+        scene.workspace.let_go();
+        suspended.shell.finish(0);
+        assert_eq!(suspended.script.events(), ["begin", "end"]);
+        assert_eq!(scene.table.locks(), Vec::<String>::new());
+    });
+}
+
+/// Time is the matter: the witness measures it by itself.
+#[test]
+fn a_promise_that_runs_out_during_a_suspension_is_no_request_to_stop() {
+    with_table_promising("3s", |scene, _, suspended| {
+        std::thread::sleep(Duration::from_secs(4));
+        suspended.goes_on_when(|| suspended.bring_back());
         scene.workspace.let_go();
         suspended.shell.finish(0);
         assert_eq!(suspended.script.events(), ["begin", "end"]);
