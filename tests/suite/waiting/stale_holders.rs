@@ -203,6 +203,21 @@ fn a_holder_that_lives_after_all_takes_the_question_back() {
 }
 
 #[test]
+fn what_was_typed_at_a_question_that_was_taken_back_is_not_left_to_terraform() {
+    let scene = Scene::new();
+    let terraform = reading(&scene);
+    let run = scene.tflock(["apply"]).first_on_path(terraform.directory());
+    let mut terminal = Scene::asked(run);
+    terminal.send(b"ye");
+    heartbeat(&scene);
+    terminal.wait_for_output("the holder is alive; still waiting");
+    terminal.send(b"s, next\r");
+    scene.table.table.delete(LOCK);
+    assert_eq!(terminal.wait(), Status::Code(0), "{terminal}");
+    assert_eq!(terraform.events(), ["begin", "read s, next", "end"]);
+}
+
+#[test]
 fn a_heartbeat_between_answer_and_take_over_keeps_the_lock() {
     let scene = Scene::new();
     let mut terminal = Scene::asked(scene.tflock(["apply"]));
