@@ -1,5 +1,7 @@
 //! The local store under real processes: crowds, sudden deaths, and file systems that cannot do what it needs.
 
+#[cfg(target_os = "linux")]
+mod hidden;
 mod intruders;
 mod no_place;
 #[cfg(target_os = "linux")]

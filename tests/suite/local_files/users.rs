@@ -41,6 +41,20 @@ impl User {
         run
     }
 
+    /// The words that name it and its group.
+    pub fn ids(self) -> [String; 2] {
+        [self.0.to_string(), GROUP.to_string()]
+    }
+
+    /// Whether a process of this user works in that directory.
+    pub fn runs_anything_in(self, directory: &Path) -> bool {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        processes.map(|entry| entry.path()).any(|process| {
+            let is_owner = process.metadata().is_ok_and(|found| found.uid() == self.0);
+            is_owner && fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == directory)
+        })
+    }
+
     /// Makes that file or directory this user's.
     pub fn owns(self, path: &Path, mode: u32) {
         chown(path, Some(self.0), Some(GROUP)).unwrap();
