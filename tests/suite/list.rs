@@ -34,12 +34,6 @@ fn named(names: &[(&str, &str)]) -> Vec<(String, String)> {
 fn crowded() -> LockTable {
     let scene = LockTable::new();
     scene.put_terraforms();
-    let info = scene.table.text(LOCK, "Info").expect("a lock");
-    scene.table.put(&json!({
-        "LockID": { "S": "locks/own" }, "Info": { "S": info }, "TflockVersion": { "S": "0.1.0" },
-        "Command": { "S": "apply" }, "Reason": { "S": "friday" },
-        "Heartbeat": { "N": "3" }, "HeartbeatAt": { "S": Utc::now().to_rfc3339() },
-    }));
     scene
         .table
         .put(&json!({ "LockID": { "S": "locks/app-md5" }, "Digest": { "S": "0f" } }));
@@ -63,6 +57,13 @@ fn crowded() -> LockTable {
             .table
             .put(&json!({ "LockID": { "S": name }, "Digest": { "S": "0f" } }));
     }
+    // At last, so that its holder is alive when it is looked at.
+    let info = scene.table.text(LOCK, "Info").expect("a lock");
+    scene.table.put(&json!({
+        "LockID": { "S": "locks/own" }, "Info": { "S": info }, "TflockVersion": { "S": "0.1.0" },
+        "Command": { "S": "apply" }, "Reason": { "S": "friday" },
+        "Heartbeat": { "N": "3" }, "HeartbeatAt": { "S": Utc::now().to_rfc3339() },
+    }));
     scene
 }
 

@@ -391,21 +391,25 @@ fn when_the_time_is_up_already_a_last_renewal_gets_half_a_second() {
 }
 
 #[test]
-fn before_a_start_a_lock_that_may_have_been_taken_over_is_renewed_and_no_other() {
-    let after = |seconds, robbed| {
+fn before_a_start_a_lock_that_was_taken_long_ago_is_looked_at_and_one_that_may_be_taken_over_is_renewed()
+ {
+    let after = |seconds, then: fn(&MemoryStore)| {
         let scene = Scene::new();
         let mut locks = scene.hold(&[&scene.item], Some(MINUTE));
         let pause = scene.host.sleep(Duration::from_secs(seconds));
         scene.simulation.run(pause);
-        if robbed {
-            scene.item.overwrite(None);
-        }
+        then(&scene.item);
         let is_ours = scene.simulation.run(locks.confirm());
         (is_ours, scene.item.requests())
     };
-    assert_eq!(after(39, false), (true, 0));
-    assert_eq!(after(40, false), (true, 1));
-    assert_eq!(after(40, true), (false, 1));
+    let throttled = |item: &MemoryStore| item.inject([Fault::Refused(StoreErrorKind::Throttled)]);
+    // Each renewal comes up to a third earlier than in ten seconds.
+    assert_eq!(after(6, |_| {}), (true, 0));
+    assert_eq!(after(10, |_| {}), (true, 1));
+    assert_eq!(after(39, throttled), (true, 1));
+    assert_eq!(after(40, throttled), (false, 1));
+    assert_eq!(after(40, |_| {}), (true, 1));
+    assert_eq!(after(10, |item| item.overwrite(None)), (false, 1));
 }
 
 #[test]
