@@ -135,18 +135,16 @@ pub fn is_first_on_search_path(name: &OsStr, search_path: &OsStr, caller: Caller
 pub fn is_script_of_tflock(program: &Path) -> bool {
     const LARGEST: u64 = 256 * 1024;
     const WORD: &[u8] = b"tflock";
-    let Ok(file) = File::open(program) else {
+    let Ok(mut file) = File::open(program) else {
         return false;
     };
-    let mut text = Vec::new();
-    if file.take(2).read_to_end(&mut text).is_err() || text != b"#!" {
+    let mut start = [0; 2];
+    if file.read_exact(&mut start).is_err() || start != *b"#!" {
         return false;
     }
-    let Ok(file) = File::open(program) else {
-        return false;
-    };
-    let mut text = Vec::new();
-    if file.take(LARGEST).read_to_end(&mut text).is_err() {
+    let mut text = start.to_vec();
+    let rest = file.take(LARGEST - 2).read_to_end(&mut text);
+    if rest.is_err() {
         return false;
     }
     let is_part_of_a_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
