@@ -29,6 +29,10 @@ pub mod terraform;
 pub mod text;
 pub mod ui;
 
+#[cfg(test)]
+#[path = "../tests/simulation/mod.rs"]
+pub mod simulation;
+
 use std::ffi::OsString;
 use std::panic::{UnwindSafe, catch_unwind};
 

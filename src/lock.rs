@@ -13,11 +13,7 @@ pub mod inherit;
 pub mod list;
 pub mod liveness;
 pub mod own;
-#[cfg(test)]
-mod proof;
 pub mod queue;
 pub mod read;
 pub mod record;
-#[cfg(test)]
-mod simulation;
 pub mod store;

@@ -87,8 +87,8 @@ fn no_answer(store: &dyn Store, waited: Duration) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::simulation::Simulation;
     use crate::lock::store::memory::{Fault, MemoryStore};
+    use crate::simulation::Simulation;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -78,9 +78,9 @@ fn is_same_lock(shown: &Stored, other: Option<&Stored>) -> bool {
 mod tests {
     use super::*;
     use crate::lock::record::Record;
-    use crate::lock::simulation::{SimulatedHost, Simulation};
     use crate::lock::store::StoreErrorKind;
     use crate::lock::store::memory::{Fault, MemoryStore};
+    use crate::simulation::{SimulatedHost, Simulation};
 
     /// A lock that a person was shown.
     struct Scene {

@@ -63,9 +63,9 @@ mod tests {
     use super::*;
     use crate::lock::held_lock::Release;
     use crate::lock::record::{LockInfo, Record};
-    use crate::lock::simulation::Simulation;
     use crate::lock::store::StoreErrorKind;
     use crate::lock::store::memory::{Fault, MemoryStore};
+    use crate::simulation::Simulation;
 
     /// Releases the lock of a killed run; `change` is applied to it before.
     fn release_after(

@@ -95,9 +95,9 @@ async fn page(store: &dyn Store, host: &dyn Host, after: Option<&str>) -> Result
 mod tests {
     use super::*;
     use crate::lock::liveness::Liveness;
-    use crate::lock::simulation::Simulation;
     use crate::lock::store::StoreErrorKind;
     use crate::lock::store::memory::{Fault, MemoryStore};
+    use crate::simulation::Simulation;
 
     #[test]
     fn what_is_no_lock_is_left_out() {

@@ -116,8 +116,8 @@ impl From<Records> for OwnRecords {
 mod tests {
     use super::*;
     use crate::lock::host::Host as _;
-    use crate::lock::simulation::{SimulatedHost, Simulation};
     use crate::lock::store::memory::MemoryStore;
+    use crate::simulation::{SimulatedHost, Simulation};
 
     fn record(host: &SimulatedHost) -> Record {
         let claim = host.claim(None);

@@ -32,9 +32,9 @@ pub async fn read(store: &dyn Store, host: &dyn Host) -> Result<Option<Stored>, 
 mod tests {
     use super::*;
     use crate::lock::record::Record;
-    use crate::lock::simulation::{SimulatedHost, Simulation};
     use crate::lock::store::StoreErrorKind;
     use crate::lock::store::memory::{Fault, MemoryStore};
+    use crate::simulation::{SimulatedHost, Simulation};
 
     fn scene() -> (Simulation, SimulatedHost, MemoryStore) {
         let simulation = Simulation::default();

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::lock::liveness::Liveness;
-use crate::lock::simulation::{SimulatedHost, Simulation};
 use crate::lock::store::memory::MemoryStore;
+use crate::simulation::{SimulatedHost, Simulation};
 
 /// A world with one place for a lock, and one tflock that wants it.
 struct Scene {

@@ -3,9 +3,9 @@
 use super::*;
 use crate::lock::liveness::HEARTBEAT_INTERVAL;
 use crate::lock::record::Record;
-use crate::lock::simulation::{SimulatedHost, Simulation};
 use crate::lock::store::StoreErrorKind;
 use crate::lock::store::memory::{Fault, MemoryStore};
+use crate::simulation::{SimulatedHost, Simulation};
 
 /// A lock that was just taken.
 struct Scene {

@@ -3,9 +3,9 @@
 use super::*;
 use crate::lock::own::OwnRecords;
 use crate::lock::record::Record;
-use crate::lock::simulation::{SimulatedHost, Simulation};
 use crate::lock::store::memory::{Fault, MemoryStore};
 use crate::lock::store::{Answer, Heartbeats, Identity, Store, Swap};
+use crate::simulation::{SimulatedHost, Simulation};
 
 /// A lock that is held in an object without heartbeats and in an item with them.
 struct Scene {

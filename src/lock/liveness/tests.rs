@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::lock::simulation::{SimulatedHost, Simulation};
+use crate::simulation::{SimulatedHost, Simulation};
 
 /// A record of a holder that began its lease at the wall time of its machine.
 fn record(holder: &SimulatedHost, expire_after: Option<Duration>) -> Record {

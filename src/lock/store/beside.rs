@@ -173,8 +173,8 @@ mod tests {
     use crate::lock::host::Host as _;
     use crate::lock::liveness::{Liveness, Observer};
     use crate::lock::record::LockId;
-    use crate::lock::simulation::{SimulatedHost, Simulation};
     use crate::lock::store::memory::MemoryStore;
+    use crate::simulation::{SimulatedHost, Simulation};
 
     /// A store beside a kernel lock.
     struct Scene {

@@ -96,8 +96,8 @@ impl Companion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::simulation::Simulation;
     use crate::lock::store::memory::{Fault, MemoryStore};
+    use crate::simulation::Simulation;
 
     #[test]
     fn a_companion_is_named_after_its_lock() {

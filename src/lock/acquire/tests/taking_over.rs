@@ -5,7 +5,7 @@ use crate::lock::liveness::Proof;
 use crate::lock::store::memory::Fault;
 
 /// Two tflocks on one machine.
-fn neighbours() -> (Scene, Scene, crate::lock::simulation::SimulatedMachine) {
+fn neighbours() -> (Scene, Scene, crate::simulation::SimulatedMachine) {
     let simulation = Simulation::default();
     let machine = simulation.machine();
     let store = MemoryStore::default();

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use crate::lock::proof::referee::Party;
-use crate::lock::proof::server::{Envelope, Outcome, Reply, Server, Wire, contents};
 use crate::lock::store::Swap;
+use crate::referee::Party;
+use crate::server::{Envelope, Outcome, Reply, Server, Wire, contents};
 
 /// What is under way.
 pub(super) struct Junction {

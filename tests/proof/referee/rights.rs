@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::Referee;
 use super::truth::{Mark, Party};
-use crate::lock::proof::server::{Change, Entry, Place};
+use crate::server::{Change, Entry, Place};
 
 /// By how much whoever relies on a promise must exceed it.
 const PROMISE_MARGIN: Duration = Duration::from_secs(2);
 
 impl Referee {
     /// A record was written, replaced or removed.
-    pub(in crate::lock::proof) fn changed(&self, change: &Change<'_>) {
+    pub(crate) fn changed(&self, change: &Change<'_>) {
         match (change.before, change.after) {
             (None, Some(new)) => self.created(change, new),
             (Some(old), Some(new)) if old.owner == new.owner => {}
@@ -118,7 +118,7 @@ impl Referee {
     ///
     /// Nobody can help a request that is carried out after all that its sender did about it: who sent a later one, and
     /// got an answer that was given before, could not know. Whoever ends without such a look has left its lock.
-    pub(in crate::lock::proof) fn judge_leftover(&self, place: Place, left: &Entry) {
+    pub(crate) fn judge_leftover(&self, place: Place, left: &Entry) {
         let owner = left.owner;
         if !matches!(owner, Party::Tflock(_)) {
             // Plain terraform locks itself out, and dies with its lock.

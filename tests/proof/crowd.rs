@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{SimulatedHost, Simulation};
+use super::simulation::{SimulatedHost, Simulation};
 use crate::lock::acquire::{Acquisition, Decision, Patience, acquire};
 use crate::lock::held_lock::HeldLock;
 use crate::lock::host::Host as _;

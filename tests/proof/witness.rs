@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::referee::{Party, Referee};
 use crate::lock::host::Host as _;
 use crate::lock::record::ProcessIdentity;
-use crate::lock::simulation::SimulatedHost;
+use crate::simulation::SimulatedHost;
 
 /// Clones share the child.
 #[derive(Clone, Default)]

@@ -13,10 +13,10 @@ use super::schedules::{self, DYNAMODB, FAIR};
 use super::server::Rules;
 use crate::lock::queue::{Ticket, Tickets};
 use crate::lock::record::{LockId, Record};
-use crate::lock::simulation::Simulation;
 use crate::lock::store::{
     Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
+use crate::simulation::Simulation;
 
 /// What kind of queue the lock of a schedule has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,8 @@
 //!
 //! Nothing here waits for real, and equal runs end equally. It must never be part of a real run.
 
-mod crowd;
 mod machine;
 mod random;
-mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -253,6 +251,7 @@ impl Simulation {
     ///
     /// # Panics
     /// When two days have passed.
+    #[must_use]
     pub fn jump(&self) -> bool {
         let next = self.0.sleepers.borrow_mut().pop_first();
         let Some(((due, _), waker)) = next else {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::lock::proof::server::Place;
 use crate::lock::record::{LockId, ProcessIdentity};
-use crate::lock::simulation::SimulatedHost;
+use crate::server::Place;
+use crate::simulation::SimulatedHost;
 
 /// Who acts in a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::lock::proof) enum Party {
+pub(crate) enum Party {
     Tflock(usize),
     Terraform(usize),
     Person(usize),
@@ -26,12 +26,12 @@ impl std::fmt::Display for Party {
 }
 
 /// A party that may hold the lock, as it really is.
-pub(in crate::lock::proof) struct Candidate {
-    pub(in crate::lock::proof) id: LockId,
-    pub(in crate::lock::proof) host: SimulatedHost,
-    pub(in crate::lock::proof) promise: Option<Duration>,
+pub(crate) struct Candidate {
+    pub(crate) id: LockId,
+    pub(crate) host: SimulatedHost,
+    pub(crate) promise: Option<Duration>,
     /// How long its child takes to stop.
-    pub(in crate::lock::proof) stops_within: Duration,
+    pub(crate) stops_within: Duration,
 }
 
 /// A request that was answered.

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use super::referee::{Party, Referee};
 use super::server::{Envelope, Outcome, Rules, Server, Wire};
-use crate::lock::simulation::Simulation;
 use crate::lock::store::StoreErrorKind;
+use crate::simulation::Simulation;
 
 /// How often what goes wrong, in percent of the requests.
 #[derive(Clone, Copy, Debug, Default)]

@@ -14,11 +14,11 @@ use std::rc::Rc;
 use super::choices::Choices;
 use super::junction::Junction;
 use super::{Budget, Course, SmallScene};
-use crate::lock::proof::mutants::Mutation;
-use crate::lock::proof::referee::{Party, Referee, Tracing};
-use crate::lock::proof::server::Server;
-use crate::lock::proof::witness::Witness;
-use crate::lock::simulation::{SimulatedHost, SimulatedMachine, Simulation, TaskId};
+use crate::mutants::Mutation;
+use crate::referee::{Party, Referee, Tracing};
+use crate::server::Server;
+use crate::simulation::{SimulatedHost, SimulatedMachine, Simulation, TaskId};
+use crate::witness::Witness;
 
 /// A party, as the explorer deals with it.
 pub(super) struct Actor {

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use super::disturbances::Victim;
 use super::{Likeness, World};
+use crate::client::Client;
+use crate::contender::{Contender, Plan};
 use crate::lock::acquire::Patience;
 use crate::lock::host::Host as _;
-use crate::lock::proof::client::Client;
-use crate::lock::proof::contender::{Contender, Plan};
-use crate::lock::proof::network::Network;
-use crate::lock::proof::others::{Insistence, Person, Terraform};
-use crate::lock::proof::referee::{Candidate, Party};
-use crate::lock::proof::witness::Witness;
-use crate::lock::simulation::{SimulatedHost, SimulatedMachine};
 use crate::lock::store::Store;
+use crate::network::Network;
+use crate::others::{Insistence, Person, Terraform};
+use crate::referee::{Candidate, Party};
+use crate::simulation::{SimulatedHost, SimulatedMachine};
+use crate::witness::Witness;
 
 /// What of a party is drawn before it starts.
 struct Character {

@@ -12,11 +12,11 @@ use super::referee::{Party, Referee};
 use super::server::{Envelope, Request, Rules, Wire};
 use crate::lock::host::Host as _;
 use crate::lock::record::Record;
-use crate::lock::simulation::{SimulatedHost, Simulation};
 use crate::lock::store::companion::{Companion, Purpose};
 use crate::lock::store::{
     Answer, Heartbeats, Identity, Refusal, Store, StoreError, StoreErrorKind, Stored, Swap,
 };
+use crate::simulation::{SimulatedHost, Simulation};
 
 /// How long a client waits for an answer: what the AWS clients are set to.
 const TIME_OUT: Duration = Duration::from_secs(10);

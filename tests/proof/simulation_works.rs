@@ -1,9 +1,10 @@
 //! The simulation itself: time, tasks, machines.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::*;
+use super::simulation::*;
 use crate::lock::host::{Host as _, ProcessFate};
 
 #[test]

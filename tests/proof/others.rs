@@ -9,8 +9,8 @@ use super::server::{Request, Server};
 use crate::lock::evict::{Removal, remove};
 use crate::lock::host::Host as _;
 use crate::lock::record::{LockId, LockInfo, Record};
-use crate::lock::simulation::SimulatedHost;
 use crate::lock::store::{Store as _, StoreError, Stored, Swap};
+use crate::simulation::SimulatedHost;
 
 /// How often the AWS SDK for Go sends a request whose answer does not come or says to.
 const SDK_ATTEMPTS: u32 = 3;

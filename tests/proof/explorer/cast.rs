@@ -7,16 +7,16 @@ use std::time::Duration;
 use super::Role;
 use super::junction::ToJunction;
 use super::world::{Actor, World};
+use crate::client::Client;
+use crate::contender::{Contender, Plan};
 use crate::lock::host::Host as _;
-use crate::lock::proof::client::Client;
-use crate::lock::proof::contender::{Contender, Plan};
-use crate::lock::proof::mutants::Mutation;
-use crate::lock::proof::others::{Insistence, Person, Terraform};
-use crate::lock::proof::referee::{Candidate, Party};
-use crate::lock::proof::schedule::Likeness;
-use crate::lock::proof::witness::Witness;
-use crate::lock::simulation::{SimulatedHost, TaskId};
 use crate::lock::store::Store;
+use crate::mutants::Mutation;
+use crate::others::{Insistence, Person, Terraform};
+use crate::referee::{Candidate, Party};
+use crate::schedule::Likeness;
+use crate::simulation::{SimulatedHost, TaskId};
+use crate::witness::Witness;
 
 impl World<'_> {
     pub(super) fn add(&mut self, number: usize, role: &Role, mutation: Mutation) {

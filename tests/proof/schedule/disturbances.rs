@@ -6,10 +6,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::World;
-use crate::lock::proof::network::{Trouble, TroubleKind};
-use crate::lock::proof::referee::{Party, Referee};
-use crate::lock::proof::witness::Witness;
-use crate::lock::simulation::{SimulatedHost, SimulatedMachine, Simulation, TaskId};
+use crate::network::{Trouble, TroubleKind};
+use crate::referee::{Party, Referee};
+use crate::simulation::{SimulatedHost, SimulatedMachine, Simulation, TaskId};
+use crate::witness::Witness;
 
 /// A tflock that can be killed.
 pub(super) struct Victim {

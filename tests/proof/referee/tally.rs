@@ -4,33 +4,33 @@ use std::time::Duration;
 
 /// What happened, for those who want to know that it did.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::lock::proof) struct Tally {
-    pub(in crate::lock::proof) children: u32,
-    pub(in crate::lock::proof) taken_over_by_proof: u32,
-    pub(in crate::lock::proof) taken_over_by_promise: u32,
-    pub(in crate::lock::proof) robbed: u32,
-    pub(in crate::lock::proof) excused_overlaps: u32,
+pub(crate) struct Tally {
+    pub(crate) children: u32,
+    pub(crate) taken_over_by_proof: u32,
+    pub(crate) taken_over_by_promise: u32,
+    pub(crate) robbed: u32,
+    pub(crate) excused_overlaps: u32,
     /// Records that a request left behind that was carried out after its run.
-    pub(in crate::lock::proof) late_orphans: u32,
+    pub(crate) late_orphans: u32,
     /// How long after it was sent the latest of them came.
-    pub(in crate::lock::proof) latest_orphan: Duration,
-    pub(in crate::lock::proof) orphans_of_crashed: u32,
-    pub(in crate::lock::proof) loud_orphans: u32,
-    pub(in crate::lock::proof) served: u32,
-    pub(in crate::lock::proof) timed_out: u32,
-    pub(in crate::lock::proof) failed: u32,
+    pub(crate) latest_orphan: Duration,
+    pub(crate) orphans_of_crashed: u32,
+    pub(crate) loud_orphans: u32,
+    pub(crate) served: u32,
+    pub(crate) timed_out: u32,
+    pub(crate) failed: u32,
     /// The longest that an acquisition went on beyond its patience.
-    pub(in crate::lock::proof) longest_overtime: Duration,
+    pub(crate) longest_overtime: Duration,
     /// The longest from a robbery to the request to stop, or to the child's own end.
-    pub(in crate::lock::proof) longest_unnoticed: Duration,
+    pub(crate) longest_unnoticed: Duration,
     /// Tflocks that were robbed and said nothing of it.
-    pub(in crate::lock::proof) unreported: u32,
+    pub(crate) unreported: u32,
     /// Locks that were taken and lost again before a child was started.
-    pub(in crate::lock::proof) taken_anew: u32,
+    pub(crate) taken_anew: u32,
     /// Requests that found the lock of another with the same ID.
-    pub(in crate::lock::proof) met_its_like: u32,
+    pub(crate) met_its_like: u32,
     /// How often a queue did something to its tickets.
-    pub(in crate::lock::proof) spoilt_queues: u32,
+    pub(crate) spoilt_queues: u32,
 }
 
 impl std::ops::AddAssign for Tally {

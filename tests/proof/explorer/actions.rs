@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 use super::junction::{Pending, SlowAnswer, digest};
 use super::world::{Actor, World};
 use super::{Fault, SmallScene};
-use crate::lock::proof::referee::Party;
-use crate::lock::proof::server::Outcome;
 use crate::lock::store::StoreErrorKind;
+use crate::referee::Party;
+use crate::server::Outcome;
 
 /// No schedule may be longer than this.
 const LONGEST: Duration = Duration::from_mins(10);

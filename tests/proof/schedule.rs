@@ -18,7 +18,7 @@ use super::queue::{Queue, Queueing};
 use super::referee::{Party, Referee, Tally, Tracing};
 use super::server::{Rules, Server};
 use crate::lock::acquire::Patience;
-use crate::lock::simulation::{Random, SimulatedHost, SimulatedMachine, Simulation};
+use crate::simulation::{Random, SimulatedHost, SimulatedMachine, Simulation};
 
 /// No party may need longer than this.
 const LONGEST: Duration = Duration::from_mins(30);

@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use super::referee::{Party, Referee};
 use crate::lock::record::Record;
-use crate::lock::simulation::Simulation;
 use crate::lock::store::{Revision, StoreErrorKind, Stored, Swap};
+use crate::simulation::Simulation;
 
 /// Which store's rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use crate::lock::acquire::{Acquisition, Claim, Decision, Patience, Progress, acq
 use crate::lock::held_lock::HeldLock;
 use crate::lock::held_locks::{HeldLocks, News, Released};
 use crate::lock::host::Host;
-use crate::lock::simulation::SimulatedHost;
 use crate::lock::store::Store;
+use crate::simulation::SimulatedHost;
 
 /// What a tflock is to do.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ pub(super) use self::truth::{Candidate, Party};
 use super::server::Place;
 use crate::lock::host::Host as _;
 use crate::lock::record::{LockId, ProcessIdentity};
-use crate::lock::simulation::{SimulatedHost, SimulatedMachine, Simulation};
+use crate::simulation::{SimulatedHost, SimulatedMachine, Simulation};
 
 /// The most that an acquisition takes beyond its patience when the store stops answering at the last moment: the
 /// backoff's ten seconds, five more to take an attempt back, and up to four requests of S3 that run into their time-out.

@@ -15,9 +15,9 @@ use super::server::{Quirk, Rules};
 use crate::lock::host::{Host, Instant, ProcessFate};
 use crate::lock::queue::Tickets;
 use crate::lock::record::{HolderProcess, LockId, LockInfo, Record};
-use crate::lock::simulation::SimulatedHost;
 use crate::lock::store::companion::{Companion, Purpose};
 use crate::lock::store::{Answer, Heartbeats, Identity, Refusal, Store, Stored, Swap};
+use crate::simulation::SimulatedHost;
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
