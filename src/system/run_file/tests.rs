@@ -82,6 +82,23 @@ fn a_run_lives_as_long_as_anyone_has_a_place() {
 }
 
 #[test]
+fn observers_do_not_take_each_other_for_the_holder() {
+    let scene = Scene::new();
+    scene.dead(|_| {});
+    assert!(scene.has_ended());
+    let (runs, claimed) = (scene.runs(), scene.run.tflock);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..30 {
+                    assert_ne!(traces_of(&runs, ID, claimed), Traces::Living);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_run_that_released_its_lock_leaves_no_trace() {
     let scene = Scene::new();
     RunFile::create(&scene.runs(), scene.run.clone())

@@ -1,9 +1,10 @@
 //! What the traces of a run prove about its end.
 
-use std::fs::{OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::libc;
 
@@ -24,6 +25,11 @@ pub enum Traces {
     /// There are no traces, they disagree, or a look failed.
     Inconclusive,
 }
+
+/// How often, and at which interval, to ask whether anyone has a place: another observer that asks holds the file locked for
+/// microseconds.
+const ATTEMPTS: u32 = 8;
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Examines what the run with the lock `lock_id` left in `directory` and among the processes of this machine. `claimed`
 /// is the process that the lock's record names.
@@ -48,10 +54,8 @@ fn look(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> io::Result
     if !status.is_file() || status.uid() != own || status.len() > LARGEST {
         return Ok(Traces::Inconclusive);
     }
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Traces::Living),
-        Err(TryLockError::Error(error)) => return Err(error),
+    if !is_without_places(&file)? {
+        return Ok(Traces::Living);
     }
     let mut text = Vec::new();
     (&file).take(LARGEST).read_to_end(&mut text)?;
@@ -74,6 +78,23 @@ fn look(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> io::Result
         });
     }
     run.look_at_processes()
+}
+
+/// Whether nobody has a place in the run. Once that is so, only a process that carries the lock's ID can take one, and that is
+/// looked for afterwards: the file need not stay locked, which would look like a place to other observers.
+fn is_without_places(file: &File) -> io::Result<bool> {
+    for attempt in 1..=ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => {
+                file.unlock()?;
+                return Ok(true);
+            }
+            Err(TryLockError::WouldBlock) if attempt == ATTEMPTS => {}
+            Err(TryLockError::WouldBlock) => std::thread::sleep(ATTEMPT_INTERVAL),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 impl Run {
