@@ -3,9 +3,11 @@
 use chrono::TimeDelta;
 use nix::sys::signal::Signal;
 
-use crate::support::lock_table::{LOCK, LockTable};
+use crate::support::backend::{LOCK_ID, LOCK_KEY, LockMode};
+use crate::support::lock_table::{LOCK, LockTable, kill_with_terraform};
 use crate::support::process::{Invocation, Status};
 use crate::support::pty::{Size, Terminal};
+use crate::support::scene::Scene;
 use crate::support::words::{without_changing_parts, without_escapes};
 
 const WAIT: &str = "Wait until it is free? [y/N] ";
@@ -95,6 +97,20 @@ fn a_stale_lock_is_released_on_yes() {
     let output = without_escapes(&terminal.output());
     assert!(output.ends_with("tflock: released\n"), "{output}");
     assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_stale_lock_in_two_places_is_released_in_both() {
+    let scene = Scene::new(LockMode::Both);
+    let run = scene.tflock(["apply"]).start();
+    scene.workspace.wait_until_started();
+    kill_with_terraform(run, &scene.fake);
+    assert_eq!(scene.remote.locks(), [LOCK_ID, LOCK_KEY]);
+    let mut terminal = at_a_terminal(scene.tflock(["status", "--exit-code"]));
+    terminal.wait_for_output(RELEASE);
+    terminal.send(b"y\r");
+    assert_eq!(terminal.wait(), Status::Code(0), "{terminal}");
+    assert_eq!(scene.remote.locks(), Vec::<String>::new());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::dynamodb::{Dynamodb, Table};
 use super::fake_terraform::FakeTerraform;
 use super::mid_run::stopping_script;
 use super::process::{Invocation, Running};
-use super::processes::witness_of;
+use super::processes::{living_in, witness_of};
 use super::waiting::wait_until;
 use super::workspace::Workspace;
 
@@ -111,6 +111,10 @@ pub fn kill_with_terraform(mut run: Running, fake: &FakeTerraform) {
     wait_until("the end of tflock", || !run.is_running());
     kill_if_ours(terraform, fake);
     run.wait().died_of(Signal::SIGKILL);
+    // The script's poller too: it has a place in the run.
+    wait_until("the end of the group", || {
+        living_in(Pid::from_raw(terraform)).is_empty()
+    });
 }
 
 /// Kills the witness that lives in the group of a child.

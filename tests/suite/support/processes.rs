@@ -64,6 +64,18 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
         .collect()
 }
 
+/// The living processes of a group.
+pub fn living_in(group: Pid) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
+        .filter(|&pid| {
+            stat(pid).is_some_and(|stat| stat.group == group && !matches!(stat.state, 'Z' | 'X'))
+        })
+        .collect()
+}
+
 /// The witness of a child, which is in its group.
 #[track_caller]
 pub fn witness_of(child: Pid) -> Pid {
