@@ -12,6 +12,7 @@ mod usage_error;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -37,6 +38,8 @@ use crate::failure::Failure;
                       tflock [OPTIONS] exec -- <program> [arguments…]\n       \
                       tflock [OPTIONS] status [--json] [--exit-code] [--watch]\n       \
                       tflock [OPTIONS] force-unlock [LOCK_ID] [--force] [--yes]\n       \
+                      tflock [OPTIONS] hold [--for DURATION]\n       \
+                      tflock [OPTIONS] release [LOCK_ID] [--yes]\n       \
                       tflock [OPTIONS] list [--json]\n       \
                       tflock completions <bash|zsh|fish|powershell|elvish>",
     after_help = "Examples:\n  tflock apply\n  \
@@ -72,6 +75,10 @@ enum OwnCommand {
     Status(StatusArguments),
     /// Remove the lock of a dead holder, after asking
     ForceUnlock(ForceUnlockArguments),
+    /// Keep the lock after tflock has ended, for runs of yours
+    Hold(HoldArguments),
+    /// Give back a hold
+    Release(ReleaseArguments),
     /// Show every lock of the table, the bucket or this machine
     List(ListArguments),
     /// Print the completion script for a shell
@@ -115,6 +122,25 @@ pub struct ForceUnlockArguments {
     #[arg(long)]
     pub force: bool,
     /// Skip the confirmation prompt
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `hold`.
+#[derive(Debug, Args)]
+pub struct HoldArguments {
+    /// After this long anyone may take the lock [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = options::some_time)]
+    pub r#for: Option<Duration>,
+}
+
+/// `release`.
+#[derive(Debug, Args)]
+pub struct ReleaseArguments {
+    /// Release only the hold with this ID
+    #[arg(value_name = "LOCK_ID")]
+    pub id: Option<String>,
+    /// Skip the confirmation prompt for another's hold
     #[arg(long)]
     pub yes: bool,
 }
@@ -189,6 +215,10 @@ pub enum Command {
     Status(StatusArguments),
     /// `force-unlock`.
     ForceUnlock(ForceUnlockArguments),
+    /// `hold`.
+    Hold(HoldArguments),
+    /// `release`.
+    Release(ReleaseArguments),
     /// `list`.
     List(ListArguments),
     /// `completions`.
@@ -265,6 +295,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
         (Some(OwnCommand::Exec(arguments)), _) => Command::Exec(arguments),
         (Some(OwnCommand::Status(arguments)), _) => Command::Status(arguments),
         (Some(OwnCommand::ForceUnlock(arguments)), _) => Command::ForceUnlock(arguments),
+        (Some(OwnCommand::Hold(arguments)), _) => Command::Hold(arguments),
+        (Some(OwnCommand::Release(arguments)), _) => Command::Release(arguments),
         (Some(OwnCommand::List(arguments)), _) => Command::List(arguments),
         (Some(OwnCommand::Completions(arguments)), _) => Command::Completions(arguments),
         (None, terraform) => {

@@ -3,7 +3,9 @@
 pub mod completions;
 pub mod exec;
 pub mod force_unlock;
+pub mod hold;
 pub mod list;
+pub mod release;
 pub mod status;
 pub mod terraform;
 pub mod version;

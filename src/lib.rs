@@ -119,6 +119,8 @@ fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
         Command::Terraform(arguments) => commands::terraform::run(&context, arguments),
         Command::Exec(arguments) => commands::exec::run(&context, &arguments),
         Command::Status(arguments) => commands::status::run(&context, &arguments),
+        Command::Hold(arguments) => commands::hold::run(&context, &arguments),
+        Command::Release(arguments) => commands::release::run(&context, &arguments),
         Command::List(arguments) => commands::list::run(&context, &arguments),
         Command::ForceUnlock(arguments) => commands::force_unlock::run(&context, &arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),

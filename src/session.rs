@@ -12,6 +12,7 @@ mod borrowing;
 mod ending;
 mod event;
 mod failures;
+pub mod hold;
 mod holding;
 mod hook;
 mod provenance;
@@ -154,62 +155,26 @@ pub async fn run_under_lock(
             "`--expire-after` has no effect: this lock is not renewed; see TFLOCK_S3_HEARTBEAT in `tflock --help`",
         );
     }
-    let ui = match spec.prompts {
-        Prompts::Allowed => context.ui.clone(),
-        Prompts::Refused => context.ui.without_prompts(),
-    };
-    let host: Rc<dyn Host> = Rc::new(context.machine());
-    let claim = claim(context, request.directory, &resolved, &spec, host.as_ref());
-    let run_file = run_file(context, request.directory, &claim);
-    let loan = match spec.lending {
-        Lending::Nothing => None,
-        Lending::OneAtATime => loan(context, &claim),
-    };
+    let lending = spec.lending;
     let session = Session {
-        context,
-        reporter: Reporter {
-            context,
-            ui,
-            host: Rc::clone(&host),
-            lock_id: claim.info.id.clone(),
-            turn: resolved
-                .init_lock
-                .as_ref()
-                .map(|lock| lock.turn.key().to_owned()),
-            said_of_signals: RefCell::default(),
-        },
-        claim,
-        begun: host.now(),
-        run_file: RefCell::new(run_file),
-        loan: RefCell::new(loan),
-        may_be_left: Cell::new(false),
-        host,
-        selected: (spec.selection != Selection::Named).then(|| request.selected(&resolved)),
-        state: Some(resolved.state()),
-        stores: resolved.stores,
-        child_locking: resolved.child_locking,
-        init_lock: resolved.init_lock,
-        without_place: resolved.without_place,
         hands_on_patience,
-        success_codes: spec.success_codes,
-        selection: spec.selection,
-        selection_watch: RefCell::default(),
-        selection_changed: Cell::new(false),
-        difference: RefCell::default(),
-        patience: spec.patience,
-        longer_wait: spec.longer_wait,
-        aside: RefCell::default(),
-        hook: hook(context),
+        ..Session::new(context, request, resolved, spec)
     };
-    let mut signals = Signals::install()
-        .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))?;
-    let ran = session.run(child, &mut signals).await;
-    session.aside.take().end(session.host.as_ref()).await;
-    if let Some(hook) = &session.hook {
-        hook.settle();
+    let run_file = run_file(context, request.directory, &session.claim);
+    session.run_file.replace(run_file);
+    if lending == Lending::OneAtATime {
+        session.loan.replace(loan(context, &session.claim));
     }
+    let mut signals = install_signals()?;
+    let ran = session.run(child, &mut signals).await;
+    session.settle().await;
     session.forget_run();
     ran
+}
+
+fn install_signals() -> Result<Signals, Failure> {
+    Signals::install()
+        .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))
 }
 
 /// The trace of the run, from before its lock is asked for. Where none can be left, nothing can be proven of the run later.
@@ -280,12 +245,14 @@ fn claim(
             reason,
             run_url,
             origin,
+            hold: None,
             heartbeat: None,
             heartbeat_at: None,
             renewed_every: None,
             expire_after: spec.expire_after,
             holder: host.this_process(),
         },
+        under: context.options.hold.clone().map(LockId),
         own: Own::default(),
     }
 }
@@ -326,6 +293,65 @@ struct Session<'a> {
     selection_changed: Cell<bool>,
     /// How the child's view was seen to differ from what the lock was resolved from.
     difference: RefCell<Option<Difference>>,
+}
+
+impl<'a> Session<'a> {
+    /// One that has left no trace yet.
+    fn new(
+        context: &'a Context,
+        request: LockRequest<'_>,
+        resolved: ResolvedLock,
+        spec: RunSpec,
+    ) -> Self {
+        let ui = match spec.prompts {
+            Prompts::Allowed => context.ui.clone(),
+            Prompts::Refused => context.ui.without_prompts(),
+        };
+        let host: Rc<dyn Host> = Rc::new(context.machine());
+        let claim = claim(context, request.directory, &resolved, &spec, host.as_ref());
+        let turn = resolved.init_lock.as_ref();
+        Self {
+            context,
+            reporter: Reporter {
+                context,
+                ui,
+                host: Rc::clone(&host),
+                lock_id: claim.info.id.clone(),
+                turn: turn.map(|lock| lock.turn.key().to_owned()),
+                said_of_signals: RefCell::default(),
+            },
+            claim,
+            begun: host.now(),
+            run_file: RefCell::default(),
+            loan: RefCell::default(),
+            may_be_left: Cell::new(false),
+            host,
+            selected: (spec.selection != Selection::Named).then(|| request.selected(&resolved)),
+            state: Some(resolved.state()),
+            stores: resolved.stores,
+            child_locking: resolved.child_locking,
+            init_lock: resolved.init_lock,
+            without_place: resolved.without_place,
+            hands_on_patience: false,
+            success_codes: spec.success_codes,
+            selection: spec.selection,
+            selection_watch: RefCell::default(),
+            selection_changed: Cell::new(false),
+            difference: RefCell::default(),
+            patience: spec.patience,
+            longer_wait: spec.longer_wait,
+            aside: RefCell::default(),
+            hook: hook(context),
+        }
+    }
+
+    /// Brings to its end what goes on beside a run, if it does not take long.
+    async fn settle(&self) {
+        self.aside.take().end(self.host.as_ref()).await;
+        if let Some(hook) = &self.hook {
+            hook.settle();
+        }
+    }
 }
 
 impl Session<'_> {

@@ -5,6 +5,7 @@
 
 pub mod checkout;
 pub mod file_watch;
+pub mod hold_file;
 pub mod machine;
 pub mod own_directory;
 pub mod plain_file;

@@ -9,7 +9,7 @@ struct Used {
     examples: &'static str,
 }
 
-const USED: [Used; 5] = [
+const USED: [Used; 7] = [
     Used {
         command: "exec",
         options: &[
@@ -18,6 +18,7 @@ const USED: [Used; 5] = [
             "lock_id",
             "wait",
             "reason",
+            "hold",
             "expire_after",
             "terraform",
             "on_event",
@@ -41,6 +42,25 @@ const USED: [Used; 5] = [
         examples: "terraform's `-force` works like `--yes`; `-no-color` is accepted too.\n\n\
                    Examples:\n  tflock force-unlock\n  \
                    tflock force-unlock -force 4db125df-d950-b194-cf41-df3ed13f0cf1",
+    },
+    Used {
+        command: "hold",
+        options: &[
+            "store", "table", "lock_id", "wait", "reason", "no_input", "quiet", "verbose",
+        ],
+        examples: "Prints the lock ID. Your runs on this machine work under the hold, one at a time; others\n\
+                   need `--hold LOCK_ID` or TFLOCK_HOLD.\n\n\
+                   Examples:\n  tflock --reason 'database migration' hold --for 2h\n  \
+                   tflock hold",
+    },
+    Used {
+        command: "release",
+        options: &[
+            "store", "table", "lock_id", "hold", "no_input", "quiet", "verbose",
+        ],
+        examples: "Your own hold, or one whose ID you give, is released at once; for another's it asks.\n\n\
+                   Examples:\n  tflock release\n  \
+                   tflock release 4db125df-d950-b194-cf41-df3ed13f0cf1",
     },
     Used {
         command: "list",
@@ -94,7 +114,7 @@ mod tests {
             let calls = |line: &&str| line.trim().starts_with("tflock ") && line.contains(name);
             assert_eq!(examples.lines().filter(calls).count(), 2, "{help}");
             let takes_a_lock = help.contains("--reason");
-            assert_eq!(takes_a_lock, name == "exec", "{help}");
+            assert_eq!(takes_a_lock, ["exec", "hold"].contains(&name), "{help}");
             assert!(help.contains("--help"), "{help}");
         }
         let known = definition();

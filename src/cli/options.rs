@@ -54,6 +54,10 @@ pub struct Options {
     )]
     pub terraform: Option<PathBuf>,
 
+    /// Run under the hold with that lock ID [default: your own on this machine]
+    #[arg(long, env = "TFLOCK_HOLD", value_name = "LOCK_ID", hide_env_values = true, value_parser = NonEmptyStringValueParser::new(), global = true)]
+    pub hold: Option<String>,
+
     /// Program to tell what happens: one JSON object on its stdin for each event; never waited for
     #[arg(
         long,
@@ -122,6 +126,15 @@ fn patience(text: &str) -> Result<Patience, String> {
     parse_duration(text)
         .map(Patience::For)
         .map_err(|error| error.to_string())
+}
+
+/// A duration that is not zero.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    if duration.is_zero() {
+        return Err(format!("`{text}` is no time at all"));
+    }
+    Ok(duration)
 }
 
 fn expiry(text: &str) -> Result<Expiry, String> {

@@ -110,6 +110,8 @@ fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
     };
     let mut variables = vec![
         ("TFLOCK_WAIT".into(), wait.into()),
+        // That hold is on this lock, not on others.
+        ("TFLOCK_HOLD".into(), OsString::new()),
         switch("TFLOCK_NO_INPUT", options.no_input),
         switch("TFLOCK_QUIET", options.quiet),
         switch("TFLOCK_LOG", options.verbose),

@@ -24,7 +24,10 @@ pub fn run(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::Resul
     block_on(unlock(context, arguments)).context("starting the runtime")?
 }
 
-async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::Result<Outcome> {
+pub(super) async fn unlock(
+    context: &Context,
+    arguments: &ForceUnlockArguments,
+) -> anyhow::Result<Outcome> {
     let parts = look(context).await?;
     if by_terraform::applies(&parts, arguments) {
         return Err(by_terraform::unlock(context, arguments)?.into());
@@ -94,9 +97,13 @@ async fn unlock(context: &Context, arguments: &ForceUnlockArguments) -> anyhow::
     }
     for (store, stored, _) in held {
         remove_shown(context, store, stored, arguments).await?;
-        context
-            .ui
-            .notice(&format!("removed the lock of `{}`", store.key()));
+        let key = store.key();
+        context.ui.notice(&match stored.record.returns_to() {
+            Some(_) => {
+                format!("removed the run's lock of `{key}`; the hold that it worked under is back")
+            }
+            None => format!("removed the lock of `{key}`"),
+        });
     }
     Ok(Outcome::Exit(0))
 }

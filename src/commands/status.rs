@@ -81,7 +81,7 @@ impl LockStatus {
     pub(super) fn of_held(assessment: &Assessment) -> Self {
         match assessment.liveness {
             Liveness::Stale | Liveness::Gone(_) => Self::Stale,
-            Liveness::Alive | Liveness::Silent | Liveness::Unknown => Self::Held,
+            Liveness::Alive | Liveness::Silent | Liveness::Unknown | Liveness::Hold => Self::Held,
         }
     }
 
@@ -284,11 +284,22 @@ async fn offer(context: &Context, parts: &[ObservedPart]) -> Result<LockStatus, 
             wait_until_free(context, part.store.as_ref()).await?;
         }
     }
-    context.ui.notice(match status {
-        LockStatus::Stale => "released",
-        LockStatus::Held | LockStatus::Unknown | LockStatus::Free => "the lock is free",
-    });
-    Ok(LockStatus::Free)
+    let is_under_hold = |part: &ObservedPart| {
+        let held = part.held.as_ref();
+        held.is_some_and(|(stored, _)| stored.record.returns_to().is_some())
+    };
+    let (text, status) = match status {
+        LockStatus::Stale if parts.iter().any(is_under_hold) => (
+            "released the run; the lock is on hold again",
+            LockStatus::Held,
+        ),
+        LockStatus::Stale => ("released", LockStatus::Free),
+        LockStatus::Held | LockStatus::Unknown | LockStatus::Free => {
+            ("the lock is free", LockStatus::Free)
+        }
+    };
+    context.ui.notice(text);
+    Ok(status)
 }
 
 async fn release(context: &Context, part: &ObservedPart) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 //! ([`super::own`]): a refusal that brings one of them back is the lost answer, and whoever gives up first makes sure that
 //! nothing of its own stays behind.
 
+mod claim;
 mod turn;
 
 use std::pin::pin;
@@ -12,15 +13,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use self::claim::Claim;
+use self::claim::Replacing;
 use self::turn::Turn;
 use super::backoff::Backoff;
 use super::held_lock::HeldLock;
 use super::host::{Host, Instant};
-use super::liveness::{Assessment, HEARTBEAT_INTERVAL, Replacement, interval};
-use super::own::{Own, OwnRecords};
-use super::queue::{Leaving, Line, Standing, Ticket};
-use super::record::{Lease, LockId, LockInfo, Record, go_time};
-use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::liveness::Assessment;
+use super::own::OwnRecords;
+use super::queue::{Leaving, Line, Standing};
+use super::record::{LockId, Record};
+use super::store::{Store, StoreError, StoreErrorKind, Stored, Swap};
 
 /// How long a store may fail before an acquisition gives up on it.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(10);
@@ -57,56 +60,6 @@ pub enum PatienceSaid {
     ToThisRun,
     /// Every run, by the environment or by default.
     InGeneral,
-}
-
-/// What the lock is wanted for: the record but for the moment it is taken.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// terraform's part; `created` is filled in with each attempt.
-    pub info: LockInfo,
-    /// tflock's part; heartbeats are filled in with each attempt.
-    pub lease: Lease,
-    /// What was sent for it so far, and is its own wherever it is found. Another run has another, whatever else is equal.
-    pub own: Own,
-}
-
-impl Claim {
-    /// The ticket of a wait that begins now.
-    fn ticket(&self, host: &dyn Host, patience: Patience) -> Ticket {
-        let since = host.wall();
-        let until = match patience {
-            Patience::For(limit) => chrono::TimeDelta::from_std(limit)
-                .ok()
-                .and_then(|limit| since.checked_add_signed(limit)),
-            Patience::Forever => None,
-        };
-        Ticket {
-            who: self.info.who.clone(),
-            command: self.lease.command.clone(),
-            reason: self.lease.reason.clone(),
-            run_url: self.lease.run_url.clone(),
-            since: go_time(since),
-            until: until.map(go_time),
-            ..Ticket::new(self.info.id.clone())
-        }
-    }
-
-    fn record(&self, host: &dyn Host, heartbeats: Heartbeats) -> Record {
-        let now = go_time(host.wall());
-        let mut info = self.info.clone();
-        let mut lease = self.lease.clone();
-        match heartbeats.interval() {
-            Some(usual) => {
-                lease.heartbeat = Some(0);
-                lease.heartbeat_at = Some(now.clone());
-                lease.renewed_every =
-                    (usual != HEARTBEAT_INTERVAL).then(|| interval(usual, lease.expire_after));
-            }
-            None => lease.expire_after = None,
-        }
-        info.created = now;
-        Record::new(&info, lease)
-    }
 }
 
 /// A lock that somebody else holds, as it was seen last.
@@ -153,6 +106,8 @@ pub enum Acquisition {
     },
     /// Patience ran out.
     TimedOut(Box<Observed>),
+    /// The hold that was to be worked under is gone.
+    HoldGone,
     /// A stop was asked for; nothing of ours is left in the store.
     Stopped,
 }
@@ -197,6 +152,10 @@ pub async fn acquire(
             line.give_up().await;
             Ok(Acquisition::TimedOut(seen))
         }
+        Ok(Attempted::HoldGone) => {
+            line.give_up().await;
+            Ok(Acquisition::HoldGone)
+        }
         Ok(Attempted::Stopped) => {
             line.give_up().await;
             Ok(Acquisition::Stopped)
@@ -215,7 +174,17 @@ enum Attempted {
         replaced: Option<Observed>,
     },
     TimedOut(Box<Observed>),
+    HoldGone,
     Stopped,
+}
+
+impl Attempted {
+    fn held(held: HeldLock, replacing: Option<Replacing>) -> Self {
+        Self::Held {
+            held,
+            replaced: replacing.and_then(Replacing::taken_over),
+        }
+    }
 }
 
 async fn attempt(
@@ -227,10 +196,10 @@ async fn attempt(
     mut progress: impl FnMut(Progress<'_>) -> Decision,
     line: &mut Line,
 ) -> Result<Attempted, AcquireError> {
-    let mut replacing: Option<Observed> = None;
+    let mut replacing: Option<Replacing> = None;
     let own = claim.own.in_place_of(store.as_ref());
     let withdrawal = Withdrawal::of(claim, &own, store.as_ref(), host.as_ref());
-    let mut turn = Turn::new(store.as_ref(), host.as_ref(), &own, patience, line);
+    let mut turn = Turn::new(claim, store.as_ref(), host.as_ref(), &own, patience, line);
     let held = |stored, confirmed| {
         let (store, host) = (Rc::clone(&store), Rc::clone(&host));
         HeldLock::new(
@@ -251,10 +220,9 @@ async fn attempt(
             return withdrawal.after_stop(WITHDRAWAL_PATIENCE).await;
         }
         let asked = host.now();
-        let record = claim.record(host.as_ref(), store.heartbeats());
-        let expected = replacing.as_ref().map(|observed| &observed.stored);
+        let record = claim.record(replacing.as_ref(), host.as_ref(), store.heartbeats());
         own.sends(&record, asked);
-        let request = store.swap(expected, Some(&record));
+        let request = request(store.as_ref(), claim, replacing.as_ref(), &record);
         let attempt = backoff.attempt(host.as_ref(), OUTAGE_PATIENCE, store.as_ref(), request);
         let Some(answer) = unless_stopped(host.as_ref(), attempt, &mut stop).await else {
             if !store.may_have_arrived() {
@@ -265,10 +233,7 @@ async fn attempt(
         let refused = match answer {
             Ok(Swap::Done(Some(stored))) => {
                 own.hears_of(&record);
-                return Ok(Attempted::Held {
-                    held: held(stored, asked),
-                    replaced: replacing,
-                });
+                return Ok(Attempted::held(held(stored, asked), replacing));
             }
             Ok(Swap::Done(None)) => None,
             Ok(Swap::Refused(stored)) => stored,
@@ -295,6 +260,10 @@ async fn attempt(
         let own_since = unanswered;
         // Whatever else stands there now: one of ours that is still under way has not come before this.
         unanswered = unanswered.map(|_| asked);
+        if !is_own && claim.misses_its_hold(refused.as_ref()) {
+            withdrawal.carry_out(WITHDRAWAL_PATIENCE).await?;
+            return Ok(Attempted::HoldGone);
+        }
         let Some(stored) = refused else {
             // It was freed between our write and the look at what was in its way.
             replacing = None;
@@ -308,14 +277,12 @@ async fn attempt(
         vanishing = Backoff::default();
         if is_own {
             // Others may have seen it since the first attempt that could have written it.
-            return Ok(Attempted::Held {
-                held: held(stored, own_since.unwrap_or(LONG_AGO)),
-                replaced: replacing,
-            });
+            let held = held(stored, own_since.unwrap_or(LONG_AGO));
+            return Ok(Attempted::held(held, replacing));
         }
         let mut seen = turn.observe(stored, asked);
-        if seen.assessment.replacement != Replacement::No {
-            replacing = Some(seen);
+        if let Some(past) = turn.past(&seen, Decision::Wait, &mut stop).await {
+            replacing = past.replacing();
             continue;
         }
         if turn.patience_left().is_zero() {
@@ -323,12 +290,30 @@ async fn attempt(
             return Ok(Attempted::TimedOut(Box::new(seen)));
         }
         turn.take_place(&mut seen, &mut stop).await;
-        if progress(Progress::HeldBy(&seen)) == Decision::TakeOver {
-            replacing = Some(seen);
+        if progress(Progress::HeldBy(&seen)) == Decision::TakeOver
+            && let Some(past) = turn.past(&seen, Decision::TakeOver, &mut stop).await
+        {
+            replacing = past.replacing();
             continue;
         }
         replacing = turn.comes(&mut stop, &mut progress).await;
     }
+}
+
+/// One attempt to put `record` into its place.
+async fn request(
+    store: &dyn Store,
+    claim: &Claim,
+    replacing: Option<&Replacing>,
+    record: &Record,
+) -> Result<Swap, StoreError> {
+    let expected = replacing.map(|one| &one.seen.stored);
+    if claim.under.is_some() && expected.is_none() {
+        // A lock that is free is not the hold that was named.
+        let found = store.read().await.map_err(StoreError::before_writing)?;
+        return Ok(Swap::Refused(found));
+    }
+    store.swap(expected, Some(record)).await
 }
 
 /// What is to be said of a store that lets nothing be written although there is nothing.
@@ -439,7 +424,8 @@ async fn remove_own(store: &dyn Store, own: &OwnRecords) -> Result<(), StoreErro
         if !own.have(&stored.record) {
             break;
         }
-        if let Swap::Done(_) = store.swap(Some(&stored), None).await? {
+        let rest = stored.record.returns_to();
+        if let Swap::Done(_) = store.swap(Some(&stored), rest).await? {
             own.hears_of(&stored.record);
             break;
         }

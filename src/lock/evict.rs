@@ -18,7 +18,7 @@ pub enum Removal {
     Changed(Option<Stored>),
 }
 
-/// Removes `shown` if it still stands there.
+/// Removes `shown` if it still stands there; a hold that its run worked under comes back.
 ///
 /// A heartbeat between the look and the removal counts as a change: whoever still writes is alive.
 ///
@@ -64,7 +64,7 @@ async fn remove_unless_renewed(store: &dyn Store, shown: &Stored) -> Result<Swap
             return Ok(Swap::Refused(current));
         }
     }
-    store.swap(Some(shown), None).await
+    store.swap(Some(shown), shown.record.returns_to()).await
 }
 
 fn is_same_lock(shown: &Stored, other: Option<&Stored>) -> bool {

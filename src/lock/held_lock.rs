@@ -14,7 +14,7 @@ use super::backoff::Backoff;
 use super::host::{Host, Instant};
 use super::liveness::{HEARTBEAT_INTERVAL, interval};
 use super::own::OwnRecords;
-use super::record::{LockId, ProcessIdentity};
+use super::record::{LockId, ProcessIdentity, Record};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
 /// How long a release is tried before it is reported as failed.
@@ -111,6 +111,12 @@ impl HeldLock {
     pub fn created(&self) -> String {
         let info = self.current.record.lock_info();
         info.map(|info| info.created).unwrap_or_default()
+    }
+
+    /// Its record, as it was last seen.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.current.record
     }
 
     /// What is its run's own in its place.
@@ -335,7 +341,8 @@ impl HeldLock {
         let mut adopted = Adoptions::default();
         self.give_up_renewal();
         loop {
-            match self.store.swap(Some(&self.current), None).await {
+            let rest = self.current.record.returns_to();
+            match self.store.swap(Some(&self.current), rest).await {
                 Ok(Swap::Done(_)) => return Ok(Release::Released),
                 Ok(Swap::Refused(Some(stored))) if self.own.have(&stored.record) => {
                     adopted.count(self.store.as_ref())?;

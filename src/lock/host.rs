@@ -12,10 +12,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::record::{HolderProcess, LockId};
-use crate::system::machine;
+use super::record::{HolderProcess, LockId, Record};
 use crate::system::process::{ProcessIdentity, Stat};
 use crate::system::run_file::{Traces, traces_of};
+use crate::system::{hold_file, machine};
 
 pub use crate::system::hex;
 
@@ -59,6 +59,11 @@ pub trait Host {
     /// one memory image can get the same random bytes.
     fn unique(&self) -> [u8; 16] {
         self.random()
+    }
+    /// Whether `hold`, which stands in a store, was taken by this user on this machine.
+    fn owns_hold(&self, hold: &Record) -> bool {
+        let _ = hold;
+        false
     }
     /// This process for the record; `None` if the system does not tell.
     fn this_process(&self) -> Option<HolderProcess>;
@@ -129,6 +134,13 @@ impl Host for Machine {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash.finalize()[..16]);
         bytes
+    }
+
+    fn owns_hold(&self, hold: &Record) -> bool {
+        let (Some(runs), Some(id), Some(info)) = (&self.runs, hold.lock_id(), &hold.info) else {
+            return false;
+        };
+        hold_file::is_here(runs, &id.0, info)
     }
 
     fn this_process(&self) -> Option<HolderProcess> {

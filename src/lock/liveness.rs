@@ -42,6 +42,8 @@ pub enum Liveness {
     Gone(Proof),
     /// It gives no heartbeat, as plain terraform does not.
     Unknown,
+    /// Nothing runs: it is a hold, which stays until it is given back or its time is over.
+    Hold,
 }
 
 impl Liveness {
@@ -54,6 +56,7 @@ impl Liveness {
             Self::Stale => "stale",
             Self::Gone(_) => "gone",
             Self::Unknown => "unknown",
+            Self::Hold => "hold",
         }
     }
 }
@@ -158,6 +161,14 @@ impl Observer {
         let Some(lease) = &record.lease else {
             return Assessment::settled(Liveness::Unknown, Replacement::No);
         };
+        if record.is_hold() {
+            let replacement = if record.is_over(host.wall()) {
+                Replacement::ByPromise
+            } else {
+                Replacement::No
+            };
+            return Assessment::settled(Liveness::Hold, replacement);
+        }
         let fate = match (&lease.holder, &id) {
             (Some(holder), Some(id)) => host.fate_of(holder, id),
             _ => ProcessFate::Elsewhere,

@@ -44,6 +44,9 @@ pub struct Ticket {
     /// When it will have given up, by its own clock; `None` if it waits without a limit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<String>,
+    /// The hold that it waits to work under; `None` if it waits for the lock to be free.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub under: Option<LockId>,
     /// What a newer tflock added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -61,6 +64,7 @@ impl Ticket {
             run_url: None,
             since: String::new(),
             until: None,
+            under: None,
             other: Map::new(),
         }
     }

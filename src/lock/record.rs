@@ -10,6 +10,8 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::hold::Hold;
+
 pub use crate::system::process::ProcessIdentity;
 
 /// The ID that one holder gives its lock: terraform's `ID`, unique for each acquisition.
@@ -160,13 +162,14 @@ pub struct HolderProcess {
 
 /// terraform's part of a record and each attribute of ours. All others are kept as they are in every rewrite: they may be a
 /// newer tflock's, or somebody's TTL or tag.
-pub const ATTRIBUTES: [&str; 11] = [
+pub const ATTRIBUTES: [&str; 12] = [
     "Info",
     "TflockVersion",
     "Command",
     "Reason",
     "RunUrl",
     "Origin",
+    "Hold",
     "Heartbeat",
     "HeartbeatAt",
     "RenewedEverySeconds",
@@ -175,7 +178,7 @@ pub const ATTRIBUTES: [&str; 11] = [
 ];
 
 /// tflock's own part of a record: native attributes beside `Info`, never inside of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Lease {
     /// The tflock version that wrote the record.
@@ -191,6 +194,9 @@ pub struct Lease {
     /// The CI run, or the checkout, that the run comes from; `None` where nothing is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub origin: Option<Origin>,
+    /// Makes the record a hold, or that of a run under one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold: Option<Hold>,
     /// Counts the renewals; every write of a holder changes it. `None` in stores that are not renewed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub heartbeat: Option<u64>,
@@ -273,8 +279,38 @@ mod seconds {
     }
 }
 
+impl Lease {
+    /// What every store keeps of it: not the reason, which is in the lock info as well, nor the origin, which may be too long.
+    #[must_use]
+    pub fn kept_everywhere(&self) -> Self {
+        let mut kept = self.without_reason();
+        kept.origin = None;
+        if let Some(under) = kept.under() {
+            under.origin = None;
+        }
+        kept
+    }
+
+    /// The lease without its reason, and without that of the hold that its run works under.
+    #[must_use]
+    pub fn without_reason(&self) -> Self {
+        let mut kept = self.clone();
+        kept.reason = None;
+        if let Some(under) = kept.under() {
+            under.reason = None;
+        }
+        kept
+    }
+
+    fn under(&mut self) -> Option<&mut Self> {
+        let hold = self.hold.as_mut()?.under.as_mut()?;
+        hold.lease.as_mut()
+    }
+}
+
 /// One record of a store: what terraform wrote or would write, and tflock's lease where tflock wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Record {
     /// The `Info` exactly as it stands in the store; `None` for an item that has no such string.
     pub info: Option<String>,
@@ -310,13 +346,8 @@ impl Record {
     /// `Info`, some have no space for a long origin, and some servers keep no lease at all.
     #[must_use]
     pub fn is_exactly(&self, sent: &Self) -> bool {
-        let kept = |lease: &Lease| Lease {
-            reason: None,
-            origin: None,
-            ..lease.clone()
-        };
         let has_its_lease = match (&self.lease, &sent.lease) {
-            (Some(own), Some(sent)) => kept(own) == kept(sent),
+            (Some(own), Some(sent)) => own.kept_everywhere() == sent.kept_everywhere(),
             (None, _) => true,
             (Some(_), None) => false,
         };
@@ -432,6 +463,7 @@ mod tests {
             reason: Some("why".into()),
             run_url: None,
             origin: Some(Origin::default()),
+            hold: None,
             heartbeat: Some(heartbeat),
             heartbeat_at: None,
             renewed_every: None,

@@ -47,7 +47,10 @@ impl LockRequest<'_> {
         let lock_settings = match beside {
             Beside::Nothing => settings,
             Beside::Item => ObjectSettings {
-                renewals: Renewals::Off,
+                renewals: match settings.renewals {
+                    Renewals::On => Renewals::InItem,
+                    other => other,
+                },
                 ..settings
             },
         };

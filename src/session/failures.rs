@@ -45,6 +45,12 @@ impl Session<'_> {
                 let look = naming.command_line("status");
                 format!("wait longer with `{wait}`, or see `{look}`")
             }
+            Liveness::Hold => {
+                let release = naming.command_line("release");
+                format!(
+                    "wait longer with `{wait}`, or ask its owner to give it back with `{release}`"
+                )
+            }
             Liveness::Unknown => format!(
                 "wait longer with `{wait}`, or make sure that the holder is dead and type `{}`",
                 removal()

@@ -95,6 +95,9 @@ impl Session<'_> {
             way = match self.attempt(way, signals).await? {
                 Attempt::Held(locks) => return Ok(Holding::Held(locks, self.locking(way))),
                 Attempt::Ended(signal) => return Ok(Holding::Ended(signal)),
+                Attempt::TryWay(Way::Turn) if self.claim.under.is_some() => {
+                    return Err(self.stands_in_the_way());
+                }
                 Attempt::TryWay(other) => other,
                 Attempt::Lost => {
                     self.tell(SessionEvent::LostBeforeStart);
@@ -142,6 +145,7 @@ impl Session<'_> {
                 },
                 None,
             ) => return Err(self.locked(&key, &observed, &queue)),
+            (Taking::HoldGone { key }, None) => return Err(self.hold_is_gone(&key)),
             (Taking::Failed { index: 0, error }, None)
                 if way == Way::Turn && error.error.kind == StoreErrorKind::AccessDenied =>
             {
@@ -220,14 +224,16 @@ impl Session<'_> {
         mut turn: HeldLocks,
         signals: &mut Signals,
     ) -> Result<Attempt, Failure> {
+        let is_under_hold = own.held().any(|held| held.record().returns_to().is_some());
         let (released, mut ended) = self.release(&mut own, signals).await;
         self.tell_released(&released);
-        if ended.is_none() && released.failed.is_empty() {
+        if ended.is_none() && released.failed.is_empty() && !is_under_hold {
             return Ok(Attempt::Held(turn));
         }
         ended = ended.or(self.give_back(&mut turn, signals).await);
         match ended {
             Some(signal) => Ok(Attempt::Ended(signal)),
+            None if is_under_hold => Err(self.stands_in_the_way()),
             None => Err(Failure::new(
                 exit_code::UNREACHABLE,
                 "terraform has to lock for itself, and its lock could not be freed for it: nothing was started",

@@ -132,6 +132,9 @@ impl Reporter<'_> {
     fn took_over(&self, replaced: &Observed) {
         let title = match replaced.assessment.replacement {
             Replacement::ByProof(_) => "took over a dead lock",
+            Replacement::ByPromise if replaced.stored.record.is_hold() => {
+                "took over a hold that had ended"
+            }
             Replacement::ByPromise => "took over an expired lock",
             // The user agreed, having seen all of it.
             Replacement::No => return self.ui.notice("took over the stale lock"),

@@ -42,6 +42,10 @@ pub(super) enum Taking {
         /// Who else waits for it.
         queue: Vec<Ticket>,
     },
+    HoldGone {
+        /// The name of the place where the hold is missing.
+        key: String,
+    },
     Failed {
         /// Which of the places it was.
         index: usize,
@@ -118,6 +122,9 @@ impl Session<'_> {
                     key: store.key().to_owned(),
                     queue: self.others_waiting(store.as_ref(), &observed).await,
                     observed,
+                },
+                Ok(Acquisition::HoldGone) => Taking::HoldGone {
+                    key: store.key().to_owned(),
                 },
                 Ok(Acquisition::Stopped) => Taking::Stopped,
                 Err(error) if self.can_do_without(store.as_ref(), &error) => {

@@ -298,12 +298,14 @@ fn claim(promise: Option<Duration>) -> Claim {
             reason: None,
             run_url: None,
             origin: None,
+            hold: None,
             heartbeat: None,
             heartbeat_at: None,
             renewed_every: None,
             expire_after: promise,
             holder: Machine::default().this_process(),
         },
+        under: None,
         own: Own::default(),
     }
 }

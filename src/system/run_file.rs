@@ -276,15 +276,20 @@ fn write(file: &File, run: &Run) -> io::Result<()> {
 
 /// A lock ID comes from the store and must not lead out of the directory.
 fn path_of(directory: &Path, lock_id: &str) -> io::Result<PathBuf> {
+    Ok(directory.join(name_of(lock_id, "run")?))
+}
+
+/// The name of a file of the lock with that ID; the same caution.
+pub(super) fn name_of(lock_id: &str, extension: &str) -> io::Result<String> {
     let is_plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     if lock_id.is_empty() || lock_id.len() > 64 || !lock_id.bytes().all(is_plain) {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
-    Ok(directory.join(format!("{lock_id}.run")))
+    Ok(format!("{lock_id}.{extension}"))
 }
 
 /// Files in a directory that others can write prove nothing.
-fn for_this_user_alone(directory: &OwnDirectory) -> io::Result<()> {
+pub(super) fn for_this_user_alone(directory: &OwnDirectory) -> io::Result<()> {
     match directory.sharing() {
         Sharing::Private => Ok(()),
         Sharing::Group(_) => Err(io::Error::new(

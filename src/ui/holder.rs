@@ -36,12 +36,31 @@ pub fn rows(
         rows.extend(ci_run(lease).map(|text| ("CI run", text)));
         rows.extend(source(lease).map(|text| ("source", text)));
     }
+    rows.extend(hold(record, now));
     let told = lease.is_some_and(|lease| lease.reason.is_some() || lease.run_url.is_some());
     if !told && !info.info.is_empty() {
         rows.push(("info", printable(&info.info)));
     }
     rows.push(("lock ID", printable(&info.id.0)));
     rows
+}
+
+/// When a hold ends by itself; or under whose hold a run works.
+fn hold(record: &Record, now: DateTime<Utc>) -> Option<(&'static str, String)> {
+    if record.is_hold() {
+        let until = record.held_until()?;
+        return Some(("until", clock_time(until, now)));
+    }
+    let info = record.returns_to()?.lock_info()?;
+    let why = if info.info.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", info.info)
+    };
+    Some((
+        "under",
+        printable(&format!("the hold {} of {}{why}", info.id, info.who)),
+    ))
 }
 
 /// The CI run: its address, else its name there; and who started it.
@@ -207,6 +226,10 @@ pub fn liveness(assessment: &Assessment) -> String {
         (Liveness::Gone(Proof::Rebooted), _) => {
             "gone: it ran on this machine before the last boot".to_owned()
         }
+        (Liveness::Hold, _) if assessment.replacement == Replacement::ByPromise => {
+            "a hold that has ended: any run may take the lock".to_owned()
+        }
+        (Liveness::Hold, _) => "on hold: nothing runs under it".to_owned(),
         (Liveness::Unknown, _) => "unknown: this lock gives no heartbeat".to_owned(),
         (known @ (Liveness::Silent | Liveness::Stale), None) => known.word().to_owned(),
     }

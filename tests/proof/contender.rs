@@ -150,7 +150,7 @@ impl Contender {
                     continue;
                 }
                 Ok(Acquisition::TimedOut(_)) => Ending::TimedOut,
-                Ok(Acquisition::Stopped) => Ending::Stopped,
+                Ok(Acquisition::Stopped | Acquisition::HoldGone) => Ending::Stopped,
                 Err(error) => {
                     self.referee
                         .note(|| format!("{} fails: {error}", self.party));

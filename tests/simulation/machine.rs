@@ -289,12 +289,14 @@ impl SimulatedHost {
                 reason: None,
                 run_url: None,
                 origin: None,
+                hold: None,
                 heartbeat: None,
                 heartbeat_at: None,
                 renewed_every: None,
                 expire_after,
                 holder: self.this_process(),
             },
+            under: None,
             own: Own::default(),
         }
     }

@@ -21,6 +21,7 @@ mod exec;
 mod faults;
 mod force_unlock;
 mod heartbeats;
+mod holds;
 mod list;
 mod local_files;
 mod locking_runs;

@@ -41,6 +41,7 @@ macro_rules! proven_by_all {
 proven_by_all!(
     contract::nothing_is_read_where_nothing_stands,
     contract::a_record_reads_back_as_it_was_written,
+    contract::a_hold_is_kept_through_a_run_or_refused_where_it_could_be_lost,
     contract::a_refusal_brings_the_holder_back,
     contract::what_comes_back_is_known_for_what_was_sent,
     contract::another_s_record_with_the_same_lock_id_is_neither_replaced_nor_deleted,

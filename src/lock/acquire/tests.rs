@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::*;
-use crate::lock::liveness::Liveness;
+use crate::lock::liveness::{Liveness, Replacement};
+use crate::lock::store::Heartbeats;
 use crate::lock::store::memory::MemoryStore;
 use crate::simulation::{SimulatedHost, Simulation};
 
@@ -79,7 +80,9 @@ impl Scene {
                 }
                 (held, replaced)
             }
-            Acquisition::TimedOut(_) | Acquisition::Stopped => panic!("not held"),
+            Acquisition::TimedOut(_) | Acquisition::HoldGone | Acquisition::Stopped => {
+                panic!("not held")
+            }
         }
     }
 

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Decision, Observed, Patience, Progress, sleep_or_stop, stopped};
+use super::{
+    Claim, Decision, OUTAGE_PATIENCE, Observed, Patience, Progress, Replacing, sleep_or_stop,
+    stopped, unless_stopped,
+};
+use crate::lock::backoff::Backoff;
+use crate::lock::hold::Passage;
 use crate::lock::host::{Host, Instant};
-use crate::lock::liveness::{Observer, Replacement};
+use crate::lock::liveness::Observer;
 use crate::lock::own::OwnRecords;
 use crate::lock::queue::Line;
 use crate::lock::store::{Refusal, Store, Stored};
@@ -20,6 +25,7 @@ const QUEUE: Duration = Duration::from_secs(10);
 
 /// The wait of one acquisition.
 pub(super) struct Turn<'a> {
+    claim: &'a Claim,
     store: &'a dyn Store,
     host: &'a dyn Host,
     own: &'a OwnRecords,
@@ -33,6 +39,7 @@ pub(super) struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     pub(super) fn new(
+        claim: &'a Claim,
         store: &'a dyn Store,
         host: &'a dyn Host,
         own: &'a OwnRecords,
@@ -42,6 +49,7 @@ impl<'a> Turn<'a> {
         Self {
             began: host.now(),
             paused_until: host.now(),
+            claim,
             store,
             host,
             own,
@@ -58,17 +66,54 @@ impl<'a> Turn<'a> {
     /// What can be said of a lock that was seen held, in the answer to a request sent at `asked`.
     pub(super) fn observe(&mut self, stored: Stored, asked: Instant) -> Observed {
         let assessment = self.observer.look_back(self.host, &stored, asked);
-        if assessment.replacement == Replacement::No {
-            self.line.sees_holder(stored.record.lock_id());
-        } else {
-            self.line.sees_it_open();
-        }
-        Observed {
+        let mut seen = Observed {
             assessment,
             stored,
             waited: self.host.now().since(self.began),
-            standing: self.line.standing(),
+            standing: None,
+        };
+        let record = &seen.stored.record;
+        self.line
+            .competes_under(self.claim.usable_hold(record, self.host));
+        if self.is_open(&seen) {
+            self.line.sees_it_open();
+        } else {
+            self.line.sees_holder(record.lock_id());
         }
+        seen.standing = self.line.standing();
+        seen
+    }
+
+    /// Whether this run may do something about a lock that was seen held.
+    fn is_open(&self, seen: &Observed) -> bool {
+        let passage = self.claim.passage(seen, Decision::Wait, self.host);
+        passage != Passage::None
+    }
+
+    /// How to get past a lock that was seen held; `decision` is a person's word on it. `None`: by waiting.
+    pub(super) async fn past(
+        &self,
+        seen: &Observed,
+        decision: Decision,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<Past> {
+        match self.claim.passage(seen, decision, self.host) {
+            Passage::None => None,
+            Passage::Take(under) => Some(Past::Replacing(Box::new(Replacing {
+                seen: seen.clone(),
+                under: under.cloned(),
+            }))),
+            Passage::Restore => self.put_back(seen, stop).await.then_some(Past::HoldIsBack),
+        }
+    }
+
+    /// Puts back the hold of another, whose run is gone. Whether the store has answered: the next look tells what is there.
+    async fn put_back(&self, seen: &Observed, stop: &mut watch::Receiver<bool>) -> bool {
+        let hold = seen.stored.record.returns_to();
+        let request = self.store.swap(Some(&seen.stored), hold);
+        let mut once = Backoff::default();
+        let attempt = once.attempt(self.host, OUTAGE_PATIENCE, self.store, request);
+        matches!(unless_stopped(self.host, attempt, stop).await, Some(Ok(_)))
     }
 
     /// Looks at the queue if that is due.
@@ -88,12 +133,12 @@ impl<'a> Turn<'a> {
     }
 
     /// Ends when it is time for another attempt: by turn, at the end of the patience, or because something has to be
-    /// found out. Returns whose lock is to be replaced by it.
+    /// found out. Returns what is to be replaced by it.
     pub(super) async fn comes(
         &mut self,
         stop: &mut watch::Receiver<bool>,
         progress: &mut dyn FnMut(Progress<'_>) -> Decision,
-    ) -> Option<Observed> {
+    ) -> Option<Replacing> {
         loop {
             let gone = self.host.now().since(self.paused_until);
             let (pause, left) = (self.line.pause(gone), self.patience_left());
@@ -120,16 +165,21 @@ impl<'a> Turn<'a> {
                 }
                 continue;
             };
-            if self.own.have(&stored.record) {
+            if self.own.have(&stored.record) || self.claim.misses_its_hold(Some(&stored)) {
                 return None;
             }
             let mut seen = self.observe(stored, asked);
-            if seen.assessment.replacement != Replacement::No && self.may_go(stop).await {
-                return Some(seen);
+            if self.is_open(&seen)
+                && self.may_go(stop).await
+                && let Some(past) = self.past(&seen, Decision::Wait, stop).await
+            {
+                return past.replacing();
             }
             self.take_place(&mut seen, stop).await;
-            if progress(Progress::HeldBy(&seen)) == Decision::TakeOver {
-                return Some(seen);
+            if progress(Progress::HeldBy(&seen)) == Decision::TakeOver
+                && let Some(past) = self.past(&seen, Decision::TakeOver, stop).await
+            {
+                return past.replacing();
             }
         }
     }
@@ -152,5 +202,23 @@ impl<'a> Turn<'a> {
             }
         }
         self.line.may_go()
+    }
+}
+
+/// What was done about a lock that was seen held, before the next attempt.
+pub(super) enum Past {
+    /// Nothing: the attempt takes its place.
+    Replacing(Box<Replacing>),
+    /// The hold that it returns to was put back.
+    HoldIsBack,
+}
+
+impl Past {
+    /// What the next attempt replaces.
+    pub(super) fn replacing(self) -> Option<Replacing> {
+        match self {
+            Self::Replacing(replacing) => Some(*replacing),
+            Self::HoldIsBack => None,
+        }
     }
 }

@@ -59,6 +59,8 @@ pub struct Line {
     /// Who was before us when our place was seen last; else who was there when we came.
     seen_before: Option<Vec<LockId>>,
     holder: Option<LockId>,
+    /// The hold that this run may work under: only those who may as well come before it.
+    under: Option<LockId>,
     /// When to look at the queue next.
     next_visit: Instant,
     /// Since when the lock could be taken, as far as this run has seen.
@@ -82,6 +84,7 @@ impl Line {
             behind: 0,
             seen_before: None,
             holder: None,
+            under: None,
             open_since: None,
         }
     }
@@ -108,6 +111,14 @@ impl Line {
             self.before = order::behind(&self.before, holder).to_vec();
         }
         self.holder = holder;
+    }
+
+    /// The lock was seen on hold, and this run may work under that hold; or under none.
+    pub fn competes_under(&mut self, hold: Option<LockId>) {
+        if self.under != hold {
+            self.under = hold;
+            self.next_visit = self.host.now();
+        }
     }
 
     /// The lock was seen free, or its holder dead.
@@ -191,6 +202,7 @@ impl Line {
                 return Ok(Place::Outside);
             }
             order::clear(&mut tickets.tickets, self.host.wall());
+            self.mine.under.clone_from(&self.under);
             let seen_before = self.seen_before.as_deref().unwrap_or_default();
             order::enter(&mut tickets.tickets, self.mine.clone(), seen_before);
             let text = tickets.to_text().ok_or(Trouble::Lasting)?;
@@ -217,9 +229,10 @@ impl Line {
         self.seen_before = Some(before.iter().map(|ticket| ticket.id.clone()).collect());
         self.behind = order::behind(tickets, &self.mine.id).len();
         let before = match &self.holder {
-            Some(holder) => order::behind(before, holder).to_vec(),
-            None => before.to_vec(),
+            Some(holder) => order::behind(before, holder),
+            None => before,
         };
+        let before = order::competing(before, self.under.as_ref());
         // Somebody was served, or left: the next one has the lock to itself for a while.
         if self.before.iter().ne(&before) && self.open_since.is_some() {
             self.open_since = Some(self.host.now());

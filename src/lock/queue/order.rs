@@ -40,10 +40,19 @@ pub fn before<'a>(tickets: &'a [Ticket], id: &LockId) -> Option<&'a [Ticket]> {
     Some(&tickets[..place])
 }
 
-/// Those who still wait once `holder` has the lock: it, and all before it, were served or have been passed over.
+/// Those of `before` that a run really comes after: while it works under the hold `under`, nobody but others under that hold.
+#[must_use]
+pub fn competing(before: &[Ticket], under: Option<&LockId>) -> Vec<Ticket> {
+    let competes = |ticket: &&Ticket| under.is_none() || ticket.under.as_ref() == under;
+    before.iter().filter(competes).cloned().collect()
+}
+
+/// Those who still wait once `holder` has the lock: it, and all before it, were served or have been passed over. A run under a
+/// hold passes over nobody: the others could not have been served.
 #[must_use]
 pub fn behind<'a>(tickets: &'a [Ticket], holder: &LockId) -> &'a [Ticket] {
-    let served = tickets.iter().rposition(|ticket| ticket.id == *holder);
+    let is_served = |ticket: &Ticket| ticket.id == *holder && ticket.under.is_none();
+    let served = tickets.iter().rposition(is_served);
     &tickets[served.map_or(0, |last| last + 1)..]
 }
 
@@ -144,6 +153,21 @@ mod tests {
         assert_eq!(ids(behind(&all, &id("x"))), "abcd");
         // Repeated tickets count once, with the last of them.
         assert_eq!(ids(behind(&row("aba"), &id("a"))), "");
+    }
+
+    #[test]
+    fn a_run_under_a_hold_comes_after_others_under_it_alone_and_passes_over_nobody() {
+        let mut all = row("abcd");
+        for place in [1, 3] {
+            all[place].under = Some(id("H"));
+        }
+        let first = before(&all, &id("d")).unwrap();
+        assert_eq!(ids(&competing(first, Some(&id("H")))), "b");
+        assert_eq!(ids(&competing(first, Some(&id("X")))), "");
+        assert_eq!(ids(&competing(first, None)), "abc");
+        assert_eq!(ids(behind(&all, &id("b"))), "abcd");
+        leave(&mut all, &id("d"), Leaving::Served);
+        assert_eq!(ids(&all), "abc");
     }
 
     #[test]

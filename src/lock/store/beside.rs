@@ -160,8 +160,11 @@ impl Store for BesideForeigners {
     }
 }
 
+/// The same lock, or the hold that its run gives it back to.
 fn is_of_same_holder(expected: Option<&Stored>, new: &Record) -> bool {
-    expected.is_some_and(|expected| new.is_same_lock_as(&expected.record))
+    expected.is_some_and(|expected| {
+        new.is_same_lock_as(&expected.record) || expected.record.returns_to() == Some(new)
+    })
 }
 
 #[cfg(test)]

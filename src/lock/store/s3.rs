@@ -112,7 +112,7 @@ impl Store for S3Store {
     fn heartbeats(&self) -> Heartbeats {
         match self.settings.renewals {
             Renewals::On => Heartbeats::NotCompared,
-            Renewals::Off => Heartbeats::None,
+            Renewals::InItem | Renewals::Off => Heartbeats::None,
         }
     }
 

@@ -43,11 +43,12 @@ const LIFE: [&[&str]; 11] = [
 const PUSHED: &str = "pushed.tfstate";
 
 /// Attributes that are tflock's own, beside terraform's. What they say is a matter of other tests.
-const OWN_ATTRIBUTES: [&str; 9] = [
+const OWN_ATTRIBUTES: [&str; 10] = [
     "Command",
     "ExpireAfterSeconds",
     "Heartbeat",
     "HeartbeatAt",
+    "Hold",
     "Holder",
     "Origin",
     "Reason",

@@ -1,10 +1,10 @@
 //! The contract of [`Store`], fact by fact. A place is empty when a fact is proven on it.
 
 use tflock::lock::record::Record;
-use tflock::lock::store::{Stored, Swap};
+use tflock::lock::store::{Heartbeats, StoreErrorKind, Stored, Swap};
 
 use super::places::Place;
-use super::records::{a_nanosecond_later, record};
+use super::records::{a_nanosecond_later, hold, record};
 
 async fn read(place: &Place) -> Option<Stored> {
     place.store.read().await.unwrap()
@@ -45,6 +45,28 @@ pub async fn a_record_reads_back_as_it_was_written(place: &Place) {
     let stored = put(place, None, &written).await;
     assert_eq!(stored.record, written);
     assert_eq!(read(place).await, Some(seen(place, &stored)));
+}
+
+pub async fn a_hold_is_kept_through_a_run_or_refused_where_it_could_be_lost(place: &Place) {
+    let hold = hold("ana");
+    if place.store.heartbeats() == Heartbeats::None {
+        let refused = place.store.swap(None, Some(&hold)).await.unwrap_err();
+        assert_eq!(refused.kind, StoreErrorKind::Unsuitable);
+        assert_eq!(read(place).await, None);
+        return;
+    }
+    let stored = put(place, None, &hold).await;
+    assert!(read(place).await.unwrap().record.is_exactly(&hold));
+    let sent = record("ben").under(&hold);
+    let run = put(place, Some(&stored), &sent).await;
+    let read_back = read(place).await.unwrap();
+    assert!(read_back.record.is_exactly(&sent), "{read_back:?}");
+    let rest = read_back.record.returns_to().unwrap();
+    assert_eq!(rest.info, hold.info);
+    let rest = put(place, Some(&run), rest).await;
+    assert!(rest.record.is_hold());
+    assert!(!rest.record.is_exactly(&hold), "it counts its runs");
+    assert_refused(&swap(place, None, Some(&sent)).await, place, Some(&rest));
 }
 
 pub async fn a_refusal_brings_the_holder_back(place: &Place) {

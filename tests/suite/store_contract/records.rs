@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tflock::lock::hold::Hold;
 use tflock::lock::record::{
     HolderProcess, Lease, LockId, LockInfo, Origin, ProcessIdentity, Record,
 };
@@ -31,6 +32,7 @@ pub fn record(name: &str) -> Record {
                 branch: Some("rotate/\"keys\"".to_owned()),
                 commit: Some("1f0c5d2a9b7e4c3d8f6a0b1c2d3e4f5a6b7c8d9e".to_owned()),
             }),
+            hold: None,
             heartbeat: Some(u64::from(u32::MAX) + 1),
             heartbeat_at: Some("2026-11-22T19:37:07.5Z".to_owned()),
             renewed_every: Some(Duration::from_millis(1_500)),
@@ -52,6 +54,21 @@ pub fn record(name: &str) -> Record {
             }),
         },
     )
+}
+
+/// A hold with everything that one can say.
+pub fn hold(name: &str) -> Record {
+    let mut hold = record(name);
+    if let Some(lease) = &mut hold.lease {
+        lease.hold = Some(Hold {
+            until: Some("2026-11-23T19:36:57Z".to_owned()),
+            runs: 2,
+            under: None,
+        });
+        (lease.heartbeat, lease.heartbeat_at, lease.holder) = (None, None, None);
+        (lease.renewed_every, lease.expire_after) = (None, None);
+    }
+    hold
 }
 
 /// What a clone of its holder's machine, which has drawn the same lock ID, may write a nanosecond later.

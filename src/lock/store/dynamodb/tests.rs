@@ -18,6 +18,7 @@ fn a_record_survives_the_round_trip_through_an_item() {
                 run_id: Some("42".into()),
                 ..Origin::default()
             }),
+            hold: None,
             heartbeat: Some(3),
             heartbeat_at: Some("2026-11-22T19:36:57Z".into()),
             renewed_every: Some(Duration::from_secs(20)),

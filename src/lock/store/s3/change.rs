@@ -1,12 +1,12 @@
 //! Compare-and-swap from single requests: the server compares if it can, else we do.
 
 use super::S3Store;
-use super::lease::kept;
+use super::lease::leaves_room;
 use super::requests::Condition;
 use super::settings::Renewals;
-use crate::lock::record::Record;
+use crate::lock::record::{Lease, Record};
 use crate::lock::store::aws::Server;
-use crate::lock::store::{Revision, StoreError, Stored, Swap};
+use crate::lock::store::{Revision, SET_UP, Store as _, StoreError, StoreErrorKind, Stored, Swap};
 
 /// Who compares the current object with the expected one. Learnt once per server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,9 @@ impl S3Store {
         new: Option<&Record>,
     ) -> Result<Swap, StoreError> {
         self.wire.begin();
+        if let Some(record) = new {
+            self.can_keep(record)?;
+        }
         match (expected, new) {
             (Some(expected), new) => self.change(expected, new).await,
             (None, Some(record)) => self.create(record).await,
@@ -32,6 +35,37 @@ impl S3Store {
                 current => Swap::Refused(current),
             }),
         }
+    }
+
+    /// A hold must not be free for a moment when a run takes its place, nor when that gives it back. So it is only where one
+    /// write can do that.
+    ///
+    /// # Errors
+    /// This is not such a server, or there is no room for the hold in the record of a run under it.
+    fn can_keep(&self, record: &Record) -> Result<(), StoreError> {
+        let Some(hold) = record.hold() else {
+            return Ok(());
+        };
+        let (message, remedy) = if !self.compares_on_writes() {
+            (
+                "this S3 server is not known to honour `If-Match` on writes, which a hold needs: the lock would be free for a moment each time a run begins or ends under it",
+                "if it does honour it, set TFLOCK_S3_HEARTBEAT=on, for the runs under the hold too",
+            )
+        } else if record.is_hold() && !leaves_room(hold) {
+            (
+                "the hold is too long for the metadata of an S3 object",
+                "give a shorter `--reason`",
+            )
+        } else {
+            return Ok(());
+        };
+        Err(StoreError {
+            action: SET_UP,
+            place: self.place(),
+            kind: StoreErrorKind::Unsuitable,
+            message: message.to_owned(),
+            remedy: Some(remedy.to_owned()),
+        })
     }
 
     async fn create(&self, record: &Record) -> Result<Swap, StoreError> {
@@ -58,7 +92,7 @@ impl S3Store {
     /// Whether the server is known to compare when it overwrites an object. Anyone else's might write over another's lock,
     /// or answer that it was done and do nothing.
     fn compares_on_writes(&self) -> bool {
-        self.wire.server() == Server::Amazon || self.settings.renewals == Renewals::On
+        self.wire.server() == Server::Amazon || self.settings.renewals != Renewals::Off
     }
 
     async fn replace(&self, expected: &Stored, record: &Record) -> Result<Swap, StoreError> {
@@ -113,7 +147,7 @@ impl S3Store {
 /// Whether `current` is the expected lock, not renewed since. Lock IDs are unique, so the contents tell; for an object
 /// without an ID the server's tag must match too.
 fn is_same(expected: &Stored, current: &Stored) -> bool {
-    let lease = |stored: &Stored| stored.record.lease.as_ref().map(kept);
+    let lease = |stored: &Stored| stored.record.lease.as_ref().map(Lease::kept_everywhere);
     expected.record.info == current.record.info
         && lease(expected) == lease(current)
         && (expected.revision == current.revision || current.record.lock_id().is_some())

@@ -1,31 +1,34 @@
 //! tflock's lease as an object's user metadata.
 
-use crate::lock::record::Lease;
+use crate::lock::record::{Lease, Record};
 
 /// The name of the metadata with the lease, as JSON.
 pub(super) const LEASE: &str = "tflock-lease";
 
-/// The part of a lease that goes into the metadata: all but the reason, which is in the body.
-pub(super) fn kept(lease: &Lease) -> Lease {
-    Lease {
-        reason: None,
-        ..lease.clone()
-    }
-}
-
 /// The longest header value: S3 takes 2 kB of user metadata, names included, and refuses a put with more.
 const LONGEST: usize = 1900;
 
-/// A lease as an ASCII header value. Where it is too long it goes without its origin, which nothing depends on.
+/// The longest hold: the rest is for the run under it.
+const LONGEST_HOLD: usize = 1100;
+
+/// Whether a run under `hold` can keep it in its own metadata.
+pub(super) fn leaves_room(hold: &Record) -> bool {
+    let run = Record {
+        info: None,
+        lease: Some(Lease::default()),
+    };
+    let under = run.under(hold).lease;
+    under.is_none_or(|lease| ascii(&lease.kept_everywhere()).len() <= LONGEST_HOLD)
+}
+
+/// A lease as an ASCII header value: all but the reason, which is in the body. Where it is too long it goes without its
+/// origin, which nothing depends on.
 pub(super) fn metadata(lease: &Lease) -> String {
-    let whole = ascii(&kept(lease));
+    let whole = ascii(&lease.without_reason());
     if whole.len() <= LONGEST {
         return whole;
     }
-    ascii(&Lease {
-        origin: None,
-        ..kept(lease)
-    })
+    ascii(&lease.kept_everywhere())
 }
 
 fn ascii(lease: &Lease) -> String {
@@ -57,6 +60,7 @@ mod tests {
             reason: Some("in the body".into()),
             run_url: None,
             origin: None,
+            hold: None,
             heartbeat: None,
             heartbeat_at: None,
             renewed_every: None,

@@ -25,6 +25,8 @@ pub struct ObjectSettings {
 pub enum Renewals {
     /// Every minute: the server is known to compare on writes.
     On,
+    /// In the item beside it; the server is known to compare as well.
+    InItem,
     /// Never.
     #[default]
     Off,

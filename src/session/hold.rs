@@ -1,0 +1,118 @@
+//! Holds from the side of a session: taking one without running anything, and making sure of one that was named.
+
+use super::holding::Holding;
+use super::reentry::{self, Nested};
+use super::{Outcome, RunSpec, Session, borrowing, install_signals};
+use crate::context::Context;
+use crate::environment::variable;
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::held_locks::HeldLocks;
+use crate::lock::hold::Hold;
+use crate::lock::record::LockId;
+use crate::resolve::{InitLock, InitLocked, LockRequest, ResolvedLock};
+use crate::system::hold_file;
+use crate::text::printable;
+
+/// What came of wanting a hold.
+pub enum TakenHold {
+    /// It is held.
+    Held {
+        /// Its lock ID.
+        id: LockId,
+        /// Whether this user's runs on this machine will know it.
+        is_remembered: bool,
+    },
+    /// tflock was asked to end; nothing is held.
+    Ended(Outcome),
+}
+
+/// Takes the lock of `resolved` as a hold, and leaves it.
+///
+/// # Errors
+/// Whatever keeps it from being taken.
+pub async fn take_hold(
+    context: &Context,
+    request: LockRequest<'_>,
+    resolved: ResolvedLock,
+    spec: RunSpec,
+    hold: Hold,
+) -> Result<TakenHold, Failure> {
+    if let Nested::Refused { key } = reentry::look_around(&resolved, &variable).await? {
+        return Err(borrowing::refused(context, &key));
+    }
+    let mut session = Session::new(context, request, resolved, spec);
+    session.claim.lease.hold = Some(hold);
+    // Nothing runs: there is no process to be proven dead.
+    session.claim.lease.holder = None;
+    session.claim.under = None;
+    if let Some(InitLock { when, .. }) = session.init_lock.take()
+        && match &when {
+            InitLocked::Missing(state) => state.is_missing().await,
+            InitLocked::Always => true,
+        }
+    {
+        return Err(no_state_yet()
+            .hint("create it first, with `tflock workspace new` or an apply, then hold the lock"));
+    }
+    let mut signals = install_signals()?;
+    let taken = session
+        .hold(&mut signals)
+        .await
+        .map(|holding| match holding {
+            Holding::Held(locks, _) => TakenHold::Held {
+                id: session.claim.info.id.clone(),
+                is_remembered: session.remember_hold(&locks),
+            },
+            Holding::Ended(signal) => TakenHold::Ended(Outcome::Signal(signal.kind.number())),
+        });
+    session.settle().await;
+    taken
+}
+
+impl Session<'_> {
+    /// Leaves the trace by which this user's runs on this machine know the hold; whether that could be done.
+    fn remember_hold(&self, locks: &HeldLocks) -> bool {
+        let id = &self.claim.info.id;
+        let infos = locks.held().filter_map(|held| held.record().info.clone());
+        let noted = match self.context.machine().runs {
+            Some(runs) => hold_file::create(&runs, &id.0, infos.collect()),
+            None => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        if let Err(error) = &noted {
+            self.context.ui.warning(&format!(
+                "this machine cannot remember the hold ({error}): name it to each run with `--hold {id}`"
+            ));
+        }
+        noted.is_ok()
+    }
+
+    /// The hold that was named is not on the lock named `key`.
+    pub(super) fn hold_is_gone(&self, key: &str) -> Failure {
+        let id = self.claim.under.as_ref();
+        let id = id.map(|id| printable(&id.0)).unwrap_or_default();
+        Failure::new(
+            exit_code::LOST,
+            format!("the hold `{id}` on `{key}` is gone: released, removed or expired"),
+        )
+        .hint(format!(
+            "see who holds the lock with `{}`, and plan again before you apply: others may have changed the state",
+            self.context.command_line("status")
+        ))
+    }
+
+    /// terraform has to lock for itself, and would meet the hold.
+    pub(super) fn stands_in_the_way(&self) -> Failure {
+        no_state_yet().hint(format!(
+            "release the hold with `{}`, and hold the lock again when the workspace has a state",
+            self.context.command_line("release")
+        ))
+    }
+}
+
+fn no_state_yet() -> Failure {
+    Failure::new(
+        exit_code::CONFIGURATION,
+        "this workspace has no state yet: terraform takes the lock itself to create it, and would wait for the hold",
+    )
+}
