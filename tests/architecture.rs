@@ -37,6 +37,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("main", "child session"),
 ];
 
+/// Outside of `src/`, and seen by tests only: it replaces what is below the protocol.
+const SIMULATION: &str = "simulation";
+
 /// Uses that the table does not allow: the file, the room, and why it is so.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     (
@@ -73,7 +76,8 @@ fn no_room_uses_one_that_it_must_not_know() {
             let excepted = EXCEPTIONS
                 .iter()
                 .any(|(file, room, _)| *file == source.file && *room == used);
-            if used != source.room && !excepted && !allowed.contains(&used.as_str()) {
+            let simulated = used == SIMULATION && source.room == "lock";
+            if used != source.room && !excepted && !simulated && !allowed.contains(&used.as_str()) {
                 wrong.push(format!(
                     "src/{}:{line}: `{}` must not know `{used}`",
                     source.file, source.room
