@@ -153,3 +153,56 @@ extern "C" fn note_inherited() {
     unsafe(link_section = "__DATA,__mod_init_func")
 )]
 static BEFORE_RUNTIME: extern "C" fn() = note_inherited;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    /// What a program that is started with what was inherited blocks and ignores of the signals that tflock touches.
+    fn masks(inherited: Inherited) -> [u64; 2] {
+        let mut program = Command::new("grep");
+        program.args(["-E", "^Sig(Blk|Ign)", "/proc/self/status"]);
+        // SAFETY: system calls only.
+        unsafe { program.pre_exec(move || Ok(inherited.restore()?)) };
+        let output = program.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let masks = text.lines().map(|line| line.split('\t').nth(1).unwrap());
+        let touched = TOUCHED.map(bit).iter().sum::<u64>() | bit(Signal::SIGPIPE);
+        let masks: Vec<u64> = masks
+            .map(|mask| u64::from_str_radix(mask, 16).unwrap() & touched)
+            .collect();
+        masks.try_into().expect("two lines")
+    }
+
+    fn bit(signal: Signal) -> u64 {
+        1 << (signal as i32 - 1)
+    }
+
+    #[test]
+    fn a_child_inherits_what_tflock_did_and_never_sees_a_hang_up() {
+        let nothing = Inherited {
+            ignored: [false; TOUCHED.len()],
+            mask: SigSet::empty(),
+        };
+        // Whether SIGPIPE is ignored is how this test was started.
+        let pipe = masks(nothing)[1] & bit(Signal::SIGPIPE);
+        for signal in TOUCHED {
+            let ignoring = Inherited {
+                ignored: TOUCHED.map(|touched| touched == signal),
+                ..nothing
+            };
+            assert!(ignoring.ignores(signal) && !nothing.ignores(signal));
+            let ignored = bit(Signal::SIGHUP) | bit(signal) | pipe;
+            assert_eq!(masks(ignoring), [0, ignored], "{signal}");
+            let blocking = Inherited {
+                mask: SigSet::from_iter([signal]),
+                ..nothing
+            };
+            let ignored = bit(Signal::SIGHUP) | pipe;
+            assert_eq!(masks(blocking), [bit(signal), ignored], "{signal}");
+        }
+    }
+}

@@ -41,6 +41,8 @@ pub use replace::replace_by;
 pub use run::Run;
 pub use sighting::Worker;
 pub use signal::{Kind, Origin, Signal};
+#[cfg(test)]
+pub(crate) use signals::ONE_AT_A_TIME;
 pub use signals::Signals;
 pub use spawn::{Command, SpawnError, WaitFor};
 pub use terminal::HandOver;

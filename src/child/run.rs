@@ -481,3 +481,6 @@ impl<'signals> Run<'signals> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

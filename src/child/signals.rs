@@ -21,6 +21,10 @@ use super::policy::{Action, History, Phase, Place, decide};
 use super::signal::{Kind, Origin, Signal};
 use super::terminal;
 
+/// Signals are the whole process's: of the tests that install handlers one runs at a time.
+#[cfg(test)]
+pub(crate) static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// The installed handlers and the signals they recorded. One per process.
 #[derive(Debug)]
 pub struct Signals {

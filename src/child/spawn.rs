@@ -169,7 +169,26 @@ pub(super) fn spawn(
     output: &mut Output,
     kept: Option<BorrowedFd<'_>>,
 ) -> Result<Pid, SpawnError> {
-    let mut prepared = command.to_std();
+    start(
+        command.to_std(),
+        Pid::this(),
+        inherited,
+        terminal,
+        output,
+        kept,
+    )
+    .map_err(|source| command.error(source))
+}
+
+/// Starts what was prepared, as a child of `tflock`.
+fn start(
+    mut prepared: process::Command,
+    tflock: Pid,
+    inherited: &Inherited,
+    terminal: Option<&mut Terminal>,
+    output: &mut Output,
+    kept: Option<BorrowedFd<'_>>,
+) -> io::Result<Pid> {
     prepared.process_group(0);
     if let Some(stdout) = output.take_stdout() {
         prepared.stdout(stdout);
@@ -184,7 +203,6 @@ pub(super) fn spawn(
         .and_then(|terminal| terminal.device().as_fd().try_clone_to_owned().ok())
         .map(File::from);
     let inherited = *inherited;
-    let tflock = Pid::this();
     let kept = kept.map(|kept| kept.as_raw_fd());
     let before_exec = move || {
         if let Some(kept) = kept {
@@ -219,7 +237,7 @@ pub(super) fn spawn(
     // `prepared` holds the child's ends of the pipes; while they are open, no reader sees the end.
     drop(prepared);
 
-    let child = spawned.map_err(|source| command.error(source))?;
+    let child = spawned?;
     if let Some(terminal) = terminal {
         terminal.note_given();
     }
@@ -231,6 +249,11 @@ pub(super) fn spawn(
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use nix::sys::signal::Signal;
+    use nix::sys::wait::WaitStatus;
 
     use super::*;
 
@@ -271,6 +294,43 @@ mod tests {
             matches!(error, SpawnError::NotExecutable { .. }),
             "{error:?}"
         );
+    }
+
+    fn started(prepared: process::Command, tflock: Pid) -> io::Result<Pid> {
+        let inherited = Inherited::read().unwrap();
+        start(
+            prepared,
+            tflock,
+            &inherited,
+            None,
+            &mut Output::default(),
+            None,
+        )
+    }
+
+    #[test]
+    fn a_child_whose_tflock_was_killed_before_its_exec_starts_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut prepared = process::Command::new("touch");
+        prepared.arg("started").current_dir(directory.path());
+        // Somebody else is its parent.
+        let error = started(prepared, Pid::from_raw(1)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+        assert!(!directory.path().join("started").exists());
+    }
+
+    #[test]
+    fn a_signal_before_the_exec_is_the_programs_and_not_ours() {
+        let heard = Arc::new(AtomicBool::new(false));
+        let ours = signal_hook::flag::register(libc::SIGTERM, heard).unwrap();
+        let mut prepared = process::Command::new("true");
+        // SAFETY: a system call; it comes before what `start` does in the child.
+        unsafe { prepared.pre_exec(|| Ok(nix::sys::signal::raise(Signal::SIGTERM)?)) };
+        let child = started(prepared, Pid::this()).unwrap();
+        let ending = nix::sys::wait::waitpid(child, None);
+        signal_hook::low_level::unregister(ours);
+        let killed = WaitStatus::Signaled(child, Signal::SIGTERM, false);
+        assert_eq!(ending, Ok(killed));
     }
 
     #[test]

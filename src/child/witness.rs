@@ -240,3 +240,6 @@ fn is_kernel(code: i32, _sender: i32) -> bool {
 fn is_kernel(_code: i32, sender: i32) -> bool {
     sender == 0
 }
+
+#[cfg(test)]
+mod tests;

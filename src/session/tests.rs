@@ -9,22 +9,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, Utc};
 use nix::sys::signal::Signal as Number;
 use tempfile::TempDir;
 
 use super::*;
+use crate::child::ONE_AT_A_TIME;
 use crate::cli;
 use crate::lock::host::{Instant, Machine, ProcessFate};
 use crate::lock::record::{HolderProcess, Record};
 use crate::lock::store::memory::{Fault, MemoryStore};
 use crate::lock::store::{Answer, Heartbeats, Identity, StoreErrorKind, Stored, Swap};
 use crate::resolve::InitLocked;
-
-/// Signals are the whole process's: there can be one session at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// This machine, but that time goes by a hundred times faster, and that its wall clock panics once there is that file.
 struct Breaking {

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::apply::Apply;
 use super::console::Console;
-use super::processes::{children_of, is_stopped, parent_of};
+use super::processes::{children_of, is_stopped, parent_of, wait_for_end, witness_of};
 use crate::support::backend::LockMode;
 use crate::support::configuration::Configuration;
 use crate::support::fake_terraform::{FakeTerraform, Script};
@@ -78,6 +78,30 @@ fn ctrl_c_at_the_prompt_of_one_stops_the_other_as_well() {
     console.terminal.press_ctrl_c();
     console.finish(128 + Signal::SIGINT as i32);
     assert_eq!((count(&asking, "INT"), count(&asking, "end")), (2, 2));
+    assert_eq!(scene.remote.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_that_ends_the_one_at_its_prompt_before_anybody_reports_it_stops_the_other_as_well() {
+    let scene = three();
+    let asking = Script::new()
+        .catch([Signal::SIGINT])
+        .step("[ ! -e ask ] || { trap - INT; read answer </dev/tty; }")
+        .wait_for_file_or_signal("go")
+        .exit(1);
+    let asking = asking.install(scene.workspace.home().join("asking"));
+    scene.workspace.write("b/ask", "");
+    let console = both_at_once(&scene, &asking);
+    wait_until("both", || count(&asking, "begin") == 2);
+    let at_prompt = Pid::from_raw(wait_for_a_prompt(&console, &asking, None));
+    let witness = witness_of(at_prompt);
+    kill(witness, Signal::SIGSTOP).expect("a living process");
+    wait_until("the stop", || is_stopped(witness));
+    console.terminal.press_ctrl_c();
+    wait_for_end(at_prompt);
+    kill(witness, Signal::SIGCONT).expect("a living process");
+    console.finish(128 + Signal::SIGINT as i32);
+    assert_eq!((count(&asking, "INT"), count(&asking, "end")), (1, 1));
     assert_eq!(scene.remote.locks(), Vec::<String>::new());
 }
 
