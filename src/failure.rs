@@ -247,13 +247,81 @@ mod tests {
     use super::*;
 
     #[test]
-    fn running_out_of_processes_is_not_a_bug() {
-        let full = std::io::Error::from_raw_os_error(nix::libc::EAGAIN);
-        let failure = Failure::from(SpawnError::Other {
-            program: "terraform".into(),
-            source: full,
-        });
-        assert_eq!(failure.exit_code, exit_code::NOT_EXECUTABLE);
+    fn a_program_that_cannot_be_started_has_its_exit_code_its_cause_and_a_hint() {
+        let source = || std::io::Error::from_raw_os_error(nix::libc::EAGAIN);
+        let program = || "terraform".into();
+        let not_found = SpawnError::NotFound { program: program() };
+        let not_executable = SpawnError::NotExecutable {
+            program: program(),
+            source: source(),
+        };
+        let no_directory = SpawnError::NoDirectory {
+            directory: "/app".into(),
+            source: source(),
+        };
+        // Running out of processes is not a bug.
+        let other = SpawnError::Other {
+            program: program(),
+            source: source(),
+        };
+        for (error, exit_code, hint) in [
+            (not_found, 127, "check the name"),
+            (not_executable, 126, "check the name"),
+            (no_directory, 78, "check the name"),
+            (other, 126, "free memory or processes"),
+        ] {
+            let cause = match &error {
+                SpawnError::NotFound { .. } => String::new(),
+                _ => format!(": {}", source()),
+            };
+            let message = format!("{error}{cause}");
+            let failure = Failure::from(error);
+            assert_eq!((failure.exit_code, &failure.message), (exit_code, &message));
+            let words = failure.hint.expect("a hint");
+            assert!(words.starts_with(hint), "{message}: {words}");
+        }
+    }
+
+    #[test]
+    fn the_causes_of_an_error_stand_behind_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("above")]
+        struct Above(#[source] Between);
+        #[derive(Debug, thiserror::Error)]
+        #[error("between")]
+        struct Between(#[source] std::io::Error);
+        let below = Above(Between(std::io::Error::other("below")));
+        assert_eq!(with_causes(&below), "above: between: below");
+    }
+
+    #[test]
+    fn a_lock_that_may_have_been_left_behind_is_named_with_the_command_that_removes_it() {
+        let error = |maybe_left| AcquireError {
+            error: StoreError {
+                action: "PutItem",
+                place: "DynamoDB table `locks`".to_owned(),
+                kind: StoreErrorKind::Unreachable,
+                message: "why".to_owned(),
+                remedy: None,
+            },
+            maybe_left,
+        };
+        let typed = |words: &str| format!("tflock {words}");
+        let id = LockId("4db125df".to_owned());
+        let left = Failure::not_acquired(error(Some(id)), typed);
+        let plain = Failure::not_acquired(error(None), typed);
+        let words = "cannot take the lock: PutItem on DynamoDB table `locks` failed: why";
+        assert_eq!((left.exit_code, left.message.as_str()), (69, words));
+        assert_eq!((plain.exit_code, plain.message.as_str()), (69, words));
+        assert_eq!(plain.details, []);
+        let row = "lock 4db125df may have been left behind: the store never answered";
+        assert_eq!(left.details, [("left", row.to_owned())]);
+        assert_eq!(
+            left.hint.as_deref(),
+            Some(
+                "once the store answers again: `tflock status`, then `tflock force-unlock 4db125df` if it is there"
+            )
+        );
     }
 
     fn failed(action: &'static str, kind: StoreErrorKind) -> Failure {
@@ -301,6 +369,9 @@ mod tests {
             ("DeleteItem", "cannot remove the lock: "),
             ("DeleteObject", "cannot remove the lock: "),
             ("removing", "cannot remove the lock: "),
+            ("Scan", "cannot list the locks: "),
+            ("ListObjectsV2", "cannot list the locks: "),
+            ("listing", "cannot list the locks: "),
         ] {
             let message = failed(action, StoreErrorKind::AccessDenied).message;
             let rest = format!("{words}{action} on DynamoDB table `locks` failed: why");
@@ -316,7 +387,11 @@ mod tests {
         assert_eq!(words("4db125df"), "force-unlock 4db125df");
         assert_eq!(words("--yes"), "force-unlock -- --yes");
         assert_eq!(words("a b"), "force-unlock 'a b'");
-        assert_eq!(words(&"a".repeat(500)), "force-unlock");
+        for (start, before) in [("a", ""), ("-", "-- ")] {
+            let id = |length: usize| start.to_owned() + &"a".repeat(length - 1);
+            assert_eq!(words(&id(200)), format!("force-unlock {before}{}", id(200)));
+            assert_eq!(words(&id(201)), "force-unlock");
+        }
         assert_eq!(words(""), "force-unlock");
         assert_eq!(force_unlock_words(None), "force-unlock");
     }

@@ -92,10 +92,16 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
+            Self::with(Heartbeats::Compared, |_| {})
+        }
+
+        fn with(heartbeats: Heartbeats, change: impl FnOnce(&mut Record)) -> Self {
             let simulation = Simulation::default();
             let host = simulation.machine().tflock();
-            let store = MemoryStore::default();
-            store.overwrite(Some(other_record(&host)));
+            let store = MemoryStore::new(heartbeats);
+            let mut record = other_record(&host);
+            change(&mut record);
+            store.overwrite(Some(record));
             Self {
                 shown: store.current().unwrap(),
                 simulation,
@@ -140,6 +146,48 @@ mod tests {
         let now = scene.store.current();
         assert_eq!(scene.remove().unwrap(), Removal::Changed(now.clone()));
         assert_eq!(scene.store.current(), now);
+    }
+
+    #[test]
+    fn where_a_swap_compares_no_heartbeats_they_are_compared_before() {
+        let with = |record: &mut Record| record.lease.as_mut().unwrap().heartbeat = Some(3);
+        let without = |record: &mut Record| record.lease.as_mut().unwrap().heartbeat = None;
+        let scene = Scene::with(Heartbeats::NotCompared, with);
+        assert_eq!(scene.remove().unwrap(), Removal::Removed);
+        assert_eq!((scene.store.current(), scene.store.requests()), (None, 2));
+        let scene = Scene::with(Heartbeats::NotCompared, without);
+        assert_eq!(scene.remove().unwrap(), Removal::Removed);
+        assert_eq!(scene.store.requests(), 1);
+
+        let scene = Scene::with(Heartbeats::NotCompared, with);
+        let renewed = scene.shown.record.renewed(scene.host.wall());
+        scene.store.overwrite(Some(renewed));
+        let now = scene.store.current();
+        assert_eq!(scene.remove().unwrap(), Removal::Changed(now.clone()));
+        assert_eq!((scene.store.current(), scene.store.requests()), (now, 1));
+    }
+
+    #[test]
+    fn what_stands_there_without_an_info_after_a_lost_reply_may_be_what_was_shown() {
+        let anonymous = |record: &mut Record| record.info = None;
+        for (shown_without, there_without) in [(true, true), (true, false), (false, true)] {
+            let scene = Scene::with(Heartbeats::Compared, |record| {
+                if shown_without {
+                    anonymous(record);
+                }
+            });
+            scene.store.inject([Fault::ReplyLost]);
+            let mut next = other_record(&scene.host);
+            if there_without {
+                anonymous(&mut next);
+            }
+            let removal = scene.remove_while(|| scene.store.overwrite(Some(next)));
+            let expected = match (shown_without, there_without) {
+                (true, true) => Removal::Changed(scene.store.current()),
+                _ => Removal::Removed,
+            };
+            assert_eq!(removal.unwrap(), expected);
+        }
     }
 
     #[test]
