@@ -11,9 +11,6 @@ use super::console::Console;
 /// A person does not mean the first press any more.
 const LATER: Duration = Duration::from_millis(1200);
 
-/// By then a request has been passed on that waited for word that terraform has it already.
-const SETTLED: Duration = Duration::from_millis(400);
-
 const STOPS: [Signal; 4] = [
     Signal::SIGINT,
     Signal::SIGTERM,
@@ -92,7 +89,10 @@ fn sigterm_at_the_same_moment_as_ctrl_c_is_one_request_with_it() {
     console.terminal.press_ctrl_c();
     kill(tflock, Signal::SIGTERM).expect("a living process");
     saving.wait_until_reached();
-    thread::sleep(SETTLED);
+    console.terminal.wait_for_output(NOTICED);
+    // What it had to ask it has asked by then: nothing settles any more.
+    kill(tflock, Signal::SIGHUP).expect("a living process");
+    console.terminal.wait_for_output("ignored SIGHUP");
     saving.open();
     apply.stopped_once(&console.finish(1));
 }

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::apply::{Apply, Requests, requests, said};
 use super::console::Console;
-use super::processes::{wait_for_end, witness_of};
+use super::processes::{wait_for_end, witness_of, witnesses_in};
 use crate::support::fake_terraform::Script;
 use crate::support::lock_table::LockTable;
 use crate::support::process::{Running, Status};
@@ -112,8 +112,8 @@ fn a_kill_that_follows_a_stop_is_not_a_second_request() {
         saving.wait_until_reached();
         running.signal(Signal::SIGKILL);
         wait_until("the end of tflock", || !running.is_running());
-        // A request of the witness's own would have arrived by then.
-        thread::sleep(Duration::from_millis(300));
+        // Before that it makes a request of its own, if it makes one.
+        wait_until("the witness taking over", || has_taken_over(terraform));
         assert_eq!(apply.locks().len(), 1, "terraform still saves");
         saving.open();
         saved_once(&apply, running, terraform);
@@ -135,6 +135,15 @@ fn a_kill_right_after_a_stop_does_not_swallow_it() {
         running.signal(Signal::SIGKILL);
         saved_once(&apply, running, terraform);
     }
+}
+
+/// Whether the witness of that child has become the tflock that gives back the lock: its words are numbers then.
+fn has_taken_over(child: Pid) -> bool {
+    witnesses_in(child).iter().any(|witness| {
+        let line = fs::read(format!("/proc/{witness}/cmdline")).unwrap_or_default();
+        let second = line.split(|byte| *byte == 0).nth(1);
+        second.is_some_and(|word| word.iter().any(u8::is_ascii_digit))
+    })
 }
 
 /// Fails unless terraform stopped as at one Ctrl-C after its tflock was killed.
