@@ -1,0 +1,134 @@
+//! Builds the copy, and takes away what does not compile: types are known to the compiler alone.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::tree::Tree;
+
+/// The programs with tests in them.
+#[derive(Debug)]
+pub struct Built {
+    pub tests: Vec<PathBuf>,
+}
+
+/// A round takes away what the one before has hidden.
+const ROUNDS: usize = 30;
+
+/// Builds the library's tests, and those of `targets`.
+pub fn build(tree: &mut Tree, targets: &[&str]) -> Result<Built> {
+    let mut arguments = vec!["test", "--no-run", "--lib"];
+    for target in targets {
+        arguments.extend(["--test", target]);
+    }
+    let mut messages = Vec::new();
+    for round in 1..=ROUNDS {
+        tree.write()?;
+        messages = cargo(tree, &arguments)?;
+        if !messages.iter().any(is_error) {
+            break;
+        }
+        let refused = refuse(tree, &messages)?;
+        eprintln!("round {round}: the compiler refuses {refused} places");
+        ensure!(round < ROUNDS, "it still does not compile");
+    }
+    let is_test = |message: &&Value| message["profile"]["test"] == true;
+    let programs = messages.iter().filter(is_test);
+    let tests = programs.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
+    Ok(Built {
+        tests: tests.collect(),
+    })
+}
+
+/// Builds tflock itself from the copy, to where the suite expects it, and returns the suite. [`restore`] undoes that.
+pub fn build_for_suite(tree: &Tree) -> Result<PathBuf> {
+    let suite = in_root(tree, &["test", "--no-run", "--test", "suite"])?;
+    let mut programs = suite
+        .iter()
+        .filter(|message| message["target"]["name"] == "suite");
+    let suite = programs
+        .find_map(|message| message["executable"].as_str())
+        .context("no suite")?;
+    cargo(tree, &["build", "--bin", "tflock"])?;
+    Ok(suite.into())
+}
+
+/// Puts the real tflock back.
+pub fn restore(tree: &Tree) -> Result<()> {
+    in_root(tree, &["build", "--bin", "tflock"])?;
+    Ok(())
+}
+
+fn in_root(tree: &Tree, arguments: &[&str]) -> Result<Vec<Value>> {
+    run(Command::new("cargo")
+        .args(arguments)
+        .args(["--locked", "--message-format", "json"])
+        .current_dir(&tree.root))
+}
+
+fn cargo(tree: &Tree, arguments: &[&str]) -> Result<Vec<Value>> {
+    run(Command::new("cargo")
+        .args(arguments)
+        .args([
+            "--offline",
+            "--package",
+            "tflock",
+            "--message-format",
+            "json",
+        ])
+        .current_dir(&tree.workspace)
+        .env("CARGO_TARGET_DIR", tree.root.join("target")))
+}
+
+fn run(command: &mut Command) -> Result<Vec<Value>> {
+    let output = command.arg("--quiet").stderr(Stdio::inherit()).output()?;
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let messages: Vec<Value> = lines
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
+    ensure!(
+        output.status.success() || messages.iter().any(is_error),
+        "cargo failed without saying why"
+    );
+    Ok(messages)
+}
+
+fn is_error(message: &Value) -> bool {
+    message["reason"] == "compiler-message" && message["message"]["level"] == "error"
+}
+
+fn refuse(tree: &mut Tree, messages: &[Value]) -> Result<usize> {
+    let mut places = Vec::new();
+    for message in messages.iter().filter(|message| is_error(message)) {
+        let spans = message["message"]["spans"].as_array().into_iter().flatten();
+        let primary: Vec<_> = spans.filter(|span| span["is_primary"] == true).collect();
+        for span in primary {
+            let (Some(file), Some(at)) = (span["file_name"].as_str(), span["byte_start"].as_u64())
+            else {
+                continue;
+            };
+            // Relative to the package or to the workspace.
+            let file = PathBuf::from(file.strip_prefix("tree/").unwrap_or(file));
+            places.push((file, usize::try_from(at)?));
+        }
+    }
+    let mut refused = 0;
+    let mut left = Vec::new();
+    for (file, at) in &places {
+        if tree.refuse(file, *at)? {
+            refused += 1;
+        } else {
+            left.push((file, at));
+        }
+    }
+    if refused == 0 {
+        // Somewhere a change has an effect that the compiler notices elsewhere.
+        let files: BTreeSet<&PathBuf> = left.iter().map(|(file, _)| *file).collect();
+        refused = files.into_iter().map(|file| tree.refuse_all(file)).sum();
+    }
+    ensure!(refused > 0, "errors outside of what was changed: {left:?}");
+    Ok(refused)
+}
