@@ -322,6 +322,12 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
             Command::Terraform(terraform)
         }
     };
+    if matches.value_source("shared") == Some(ValueSource::CommandLine) && !is_plan(&command) {
+        return Err(EarlyExit::usage(
+            "`--shared` is for `plan` alone: all other commands take the lock",
+            "leave out `--shared`; see `tflock --help`",
+        ));
+    }
     Ok(Invocation {
         options: cli.options,
         chdir: argv.chdir.map(PathBuf::from),
@@ -329,6 +335,14 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
         typed: argv.typed,
         command,
     })
+}
+
+/// Whether it is terraform's `plan`. As for terraform, empty words before it are none.
+fn is_plan(command: &Command) -> bool {
+    let Command::Terraform(words) = command else {
+        return false;
+    };
+    words.iter().find(|word| !word.is_empty()) == Some(&OsString::from("plan"))
 }
 
 /// A tflock option typed after terraform's command, where terraform would refuse it.

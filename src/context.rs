@@ -189,6 +189,12 @@ impl Context {
         self.command_line(&self.typed.waiting_longer())
     }
 
+    /// The typed command line once more.
+    #[must_use]
+    pub fn typed_again(&self) -> String {
+        self.command_line(&self.typed.again())
+    }
+
     /// The typed command line with another command.
     #[must_use]
     pub fn typed_with(&self, command: &[OsString]) -> String {

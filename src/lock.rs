@@ -17,4 +17,5 @@ pub mod own;
 pub mod queue;
 pub mod read;
 pub mod record;
+pub mod standby;
 pub mod store;

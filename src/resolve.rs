@@ -10,6 +10,7 @@ mod local;
 mod local_state;
 mod object;
 mod selected;
+mod shared;
 mod state;
 mod table;
 
@@ -21,12 +22,14 @@ use std::time::Duration;
 pub use self::init_lock::{InitLock, InitLocked};
 use self::object::Beside;
 pub use self::selected::{Selected, SelectionFiles};
+pub use self::shared::{ComparedState, IfMissing};
 pub use self::state::StateRef;
 use crate::cli::{Options, StoreChoice};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::Store;
 use crate::lock::store::aws::AwsAccess;
+use crate::lock::store::state::LockedState;
 use crate::terraform::backend::{Backend, S3Backend};
 use crate::terraform::command::{LockingCommand, StateFlagScope, StateWriter};
 use crate::terraform::own_lock::OwnLock;
@@ -75,6 +78,8 @@ pub struct ResolvedLock {
     pub local_name: Option<String>,
     /// A case in which terraform may have to lock for itself although we would hold its lock.
     pub init_lock: Option<InitLock>,
+    /// What a run compares that takes no lock (`--shared`); `None` if it takes its lock.
+    pub compared: Option<ComparedState>,
     backend: Backend,
     workspace: Workspace,
 }
@@ -126,8 +131,10 @@ pub async fn find_for(request: LockRequest<'_>, state: StateRef) -> Result<Resol
             .hint("leave `--store` out, or use `--store local` or `--table NAME`"));
         }
     };
-    let parts = request.beside_terraforms_own(parts, &state)?;
+    let mut parts = request.beside_terraforms_own(parts, &state)?;
+    let compared = request.compared(&mut parts, &state, s3.as_ref())?;
     let mut resolved = ResolvedLock::of(parts, state, s3.as_ref(), request.without_place())?;
+    resolved.compared = compared;
     if request.options.lock_id.is_none() && request.has_encrypted_plan() {
         resolved.child_locking = ChildLocking::Alone;
     }
@@ -159,6 +166,8 @@ struct LockPart {
     unspoken: Option<OwnLock>,
     local_name: Option<String>,
     init_lock: Option<InitLock>,
+    /// The state of an S3 backend.
+    state: Option<LockedState>,
 }
 
 impl ResolvedLock {
@@ -195,6 +204,7 @@ impl ResolvedLock {
             terraform_version: state.version,
             local_name: None,
             init_lock: None,
+            compared: None,
             backend: state.backend,
             workspace: state.workspace,
         };

@@ -20,6 +20,7 @@ pub mod reentry;
 mod report;
 mod running;
 mod selection_watch;
+mod shared;
 mod taking;
 
 use std::cell::{Cell, RefCell};
@@ -37,6 +38,7 @@ use self::reentry::{Lent, Nested};
 use self::report::Reporter;
 use self::running::{Leaves, Running};
 use self::selection_watch::SelectionWatch;
+use self::shared::Before;
 use crate::child::{
     Command, Difference, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError,
 };
@@ -51,7 +53,8 @@ use crate::lock::own::Own;
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::{Heartbeats, Store};
 use crate::resolve::{
-    ChildLocking, InitLock, LockRequest, ResolvedLock, Selected, StateRef, WithoutPlace,
+    ChildLocking, ComparedState, InitLock, LockRequest, ResolvedLock, Selected, StateRef,
+    WithoutPlace,
 };
 use crate::shim;
 use crate::system::run_file::lent::Loan;
@@ -265,6 +268,9 @@ struct Session<'a> {
     stores: Vec<Rc<dyn Store>>,
     child_locking: ChildLocking,
     init_lock: Option<InitLock>,
+    /// The state, if it is compared and not locked, and what it was before.
+    compared: Option<ComparedState>,
+    before: RefCell<Option<Before>>,
     without_place: WithoutPlace,
     claim: Claim,
     /// The trace that this run leaves on its machine.
@@ -331,6 +337,8 @@ impl<'a> Session<'a> {
             stores: resolved.stores,
             child_locking: resolved.child_locking,
             init_lock: resolved.init_lock,
+            compared: resolved.compared,
+            before: RefCell::default(),
             without_place: resolved.without_place,
             hands_on_patience: false,
             success_codes: spec.success_codes,
@@ -426,7 +434,8 @@ impl Session<'_> {
                 deliver(output, signals).await;
             }
         }
-        self.conclude(running, &locks, &released)
+        let outcome = self.conclude(running, &locks, &released)?;
+        Box::pin(self.unless_outdated(outcome, signals)).await
     }
 
     /// Removes the trace of the run, unless something of it is left in a store.
@@ -447,7 +456,9 @@ impl Session<'_> {
         locks: &mut HeldLocks,
         signals: &mut Signals,
     ) -> (Released, Option<Signal>) {
-        self.tell(SessionEvent::Releasing);
+        if locks.held().next().is_some() {
+            self.tell(SessionEvent::Releasing);
+        }
         let begun = self.host.now();
         let (mut told, mut refused) = (false, false);
         let mut asked_to_end = None;

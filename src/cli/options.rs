@@ -11,6 +11,10 @@ use crate::terraform::duration::parse_duration;
 
 /// The options that go before the command.
 #[derive(Clone, Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct Options {
     /// Where the lock lives
     #[arg(
@@ -43,6 +47,10 @@ pub struct Options {
     /// an S3 lock object alone; all else never]
     #[arg(long, env = "TFLOCK_EXPIRE_AFTER", value_name = "DURATION", hide_env_values = true, value_parser = expiry, global = true)]
     pub expire_after: Option<Expiry>,
+
+    /// `plan` only: take no lock; exit with 76 if the state was changed or locked meanwhile
+    #[arg(long, env = "TFLOCK_SHARED", value_parser = FalseyValueParser::new(), hide_env_values = true, global = true)]
+    pub shared: bool,
 
     /// Program to run [default: `terraform`, else `tofu`, from PATH]
     #[arg(

@@ -56,6 +56,12 @@ impl Typed {
         self.line(wait.into_iter().chain(as_words(&self.command)))
     }
 
+    /// The same command line.
+    #[must_use]
+    pub fn again(&self) -> String {
+        self.with_command(&self.command)
+    }
+
     /// The same options with another command.
     #[must_use]
     pub fn with_command(&self, command: &[OsString]) -> String {

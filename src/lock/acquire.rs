@@ -45,7 +45,7 @@ pub enum Patience {
 }
 
 impl Patience {
-    fn left_after(self, waited: Duration) -> Duration {
+    pub(super) fn left_after(self, waited: Duration) -> Duration {
         match self {
             Self::Forever => Duration::MAX,
             Self::For(limit) => limit.saturating_sub(waited),
@@ -327,7 +327,11 @@ fn refuses_without_reason(store: &dyn Store) -> StoreError {
     }
 }
 
-async fn sleep_or_stop(host: &dyn Host, pause: Duration, stop: &mut watch::Receiver<bool>) {
+pub(super) async fn sleep_or_stop(
+    host: &dyn Host,
+    pause: Duration,
+    stop: &mut watch::Receiver<bool>,
+) {
     tokio::select! {
         biased;
         () = stopped(stop) => {}
@@ -354,7 +358,7 @@ async fn unless_stopped<T>(
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could ask for a stop.
         std::future::pending::<()>().await;

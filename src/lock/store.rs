@@ -11,6 +11,7 @@ pub mod local;
 pub mod memory;
 pub mod off_thread;
 pub mod s3;
+pub mod state;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 
 use crate::lock::store::Store;
-use crate::lock::store::aws::AwsAccess;
 use crate::lock::store::s3::StateObject;
 use crate::terraform::backend::S3Backend;
-use crate::terraform::lock_name::{is_listed, s3_names};
+use crate::terraform::lock_name::is_listed;
 use crate::terraform::workspace::Workspace;
 
 /// A lock of terraform's S3 backend that no flag turns off: if its list of workspaces lacks the selected one, terraform
@@ -33,20 +32,16 @@ pub(super) const TURN: &str = "-tflock-turn";
 
 /// The default workspace always exists, so it needs none.
 pub(super) fn init_lock(
-    access: &AwsAccess,
     s3: &S3Backend,
     workspace: &Workspace,
+    state: impl FnOnce() -> StateObject,
     turn: impl FnOnce() -> Rc<dyn Store>,
 ) -> Option<InitLock> {
     if workspace.is_default() {
         return None;
     }
     let when = if is_listed(s3, workspace) {
-        InitLocked::Missing(StateObject::new(
-            access,
-            &s3.bucket,
-            &s3_names(s3, workspace).state_path,
-        ))
+        InitLocked::Missing(state())
     } else {
         InitLocked::Always
     };

@@ -55,6 +55,7 @@ impl LockRequest<'_> {
             notice,
             unspoken,
             init_lock: None,
+            state: None,
         })
     }
 

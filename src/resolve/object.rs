@@ -7,9 +7,12 @@ use super::init_lock::{TURN, init_lock};
 use super::state::StateRef;
 use super::{LockPart, LockRequest, aws_settings};
 use crate::failure::Failure;
-use crate::lock::store::s3::{ObjectSettings, Renewals, S3Store};
+use crate::lock::store::aws::AwsAccess;
+use crate::lock::store::s3::{ObjectSettings, Renewals, S3Store, StateObject};
+use crate::lock::store::state::LockedState;
 use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::s3_names;
+use crate::terraform::workspace::Workspace;
 
 /// What is locked together with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +37,11 @@ impl LockRequest<'_> {
         };
         let access = self.aws(Some(s3)).await?;
         let settings = ObjectSettings {
-            encryption: aws_settings::encryption(s3, &self.environment),
-            acl: s3.acl.clone(),
-            skip_checksum: s3.skip_s3_checksum,
-            tags: s3.lock_tags.clone(),
             renewals: heartbeat.renewals(&access),
+            ..self.object_settings(s3)
         };
-        let init_lock = init_lock(&access, s3, &state.workspace, || {
+        let state_object = || self.state_object(&access, s3, &state.workspace);
+        let init_lock = init_lock(s3, &state.workspace, state_object, || {
             let turn = format!("{}{TURN}.tflock", names.state_path);
             Rc::new(S3Store::new(&access, &s3.bucket, &turn, settings.clone()))
         });
@@ -62,7 +63,29 @@ impl LockRequest<'_> {
             unspoken: None,
             local_name: None,
             init_lock,
+            state: Some(LockedState::Object(state_object())),
         })
+    }
+
+    /// The object in which the backend keeps the state of that workspace.
+    pub(super) fn state_object(
+        &self,
+        access: &AwsAccess,
+        s3: &S3Backend,
+        workspace: &Workspace,
+    ) -> StateObject {
+        let path = s3_names(s3, workspace).state_path;
+        StateObject::new(access, &s3.bucket, &path, self.object_settings(s3))
+    }
+
+    fn object_settings(&self, s3: &S3Backend) -> ObjectSettings {
+        ObjectSettings {
+            encryption: aws_settings::encryption(s3, &self.environment),
+            acl: s3.acl.clone(),
+            skip_checksum: s3.skip_s3_checksum,
+            tags: s3.lock_tags.clone(),
+            renewals: Renewals::Off,
+        }
     }
 }
 

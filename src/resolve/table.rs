@@ -9,6 +9,7 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::Store;
 use crate::lock::store::dynamodb::DynamoDbStore;
+use crate::lock::store::state::LockedState;
 use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::{local_lock_name, s3_names, shared_lock_name};
 
@@ -69,7 +70,16 @@ impl LockRequest<'_> {
             let turn = || -> Rc<dyn Store> {
                 Rc::new(DynamoDbStore::new(&access, table, &format!("{key}{TURN}")))
             };
-            init_lock(&access, s3, &state.workspace, turn)
+            let state_object = || self.state_object(&access, s3, &state.workspace);
+            init_lock(s3, &state.workspace, state_object, turn)
+        });
+        let locked_state = s3.map(|s3| match own_table {
+            Some(table) => {
+                let lock_name = s3_names(s3, &state.workspace).lock_name;
+                let digest = format!("{lock_name}{DIGEST}");
+                LockedState::Digest(Box::new(DynamoDbStore::new(&access, table, &digest)))
+            }
+            None => LockedState::Object(self.state_object(&access, s3, &state.workspace)),
         });
         Ok(LockPart {
             store: Rc::new(DynamoDbStore::new(&access, table, &key)),
@@ -79,6 +89,7 @@ impl LockRequest<'_> {
             unspoken: None,
             local_name: None,
             init_lock,
+            state: locked_state,
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::lock::acquire::{AcquireError, Observed};
 use crate::lock::held_lock::HeldLock;
 use crate::lock::held_locks::{Loss, NotReleased};
 use crate::lock::record::LockId;
+use crate::lock::store::state::LockedState;
 use crate::lock::store::{Store, StoreError};
 use crate::system::process::Named;
 
@@ -38,6 +39,10 @@ pub(super) enum SessionEvent<'a> {
     WithoutTurn(&'a AcquireError),
     /// The workspace has no state: terraform creates it and takes its own lock for that.
     NewWorkspace,
+    /// No lock is taken; this state is compared instead.
+    Comparing(&'a LockedState),
+    /// Neither has the state of a plan that was to take no lock: it takes the lock.
+    NotShared,
     /// Not confirmed before the child could be started: taken again.
     LostBeforeStart,
     /// The user wants to stop while requests for the lock are still unanswered.

@@ -35,6 +35,8 @@ enum Way {
     Lock,
     /// By its turn among runs of ours, while terraform locks for itself.
     Turn,
+    /// By nothing: the state is compared before and after.
+    Shared,
     /// By terraform's own lock alone: the credentials do not reach as far as to the turn, or only terraform knows which lock it
     /// is.
     Terraform,
@@ -87,6 +89,7 @@ impl Session<'_> {
     /// Whatever keeps it from being held.
     pub(super) async fn hold(&self, signals: &mut Signals) -> Result<Holding, Failure> {
         let mut way = match (&self.init_lock, self.child_locking) {
+            _ if self.compared.is_some() => Way::Shared,
             (_, ChildLocking::Alone) => Way::Terraform,
             (Some(lock), _) if matches!(lock.when, InitLocked::Always) => Way::Turn,
             _ => Way::Lock,
@@ -113,6 +116,7 @@ impl Session<'_> {
                 handed_on(self.patience_left())
             }
             (Way::Lock, locking) => locking,
+            (Way::Shared, _) => ChildLocking::TurnedOff,
             (Way::Turn | Way::Terraform, _) => waiting_itself(self.patience_left()),
         }
     }
@@ -130,6 +134,15 @@ impl Session<'_> {
         let (taking, no_use) = self.take(&self.wanted(way), signals).await;
         let held = match (taking, &no_use) {
             (Taking::Held(held), _) => held,
+            (Taking::Free(before), None) => {
+                self.before.replace(Some(before));
+                Vec::new()
+            }
+            (Taking::StateIsMissing, None) => {
+                self.tell(SessionEvent::NotShared);
+                return Ok(Attempt::TryWay(Way::Lock));
+            }
+            (Taking::Unreadable(error), None) => return Err(error.into()),
             (Taking::Failed { error, .. }, Some(_)) => {
                 if error.maybe_left.is_some() {
                     self.tell(SessionEvent::MayBeLeft);
@@ -182,7 +195,7 @@ impl Session<'_> {
             return Ok(ended.map_or(Attempt::Lost, Attempt::Ended));
         }
         match way {
-            Way::Lock => Ok(Attempt::Held(locks)),
+            Way::Lock | Way::Shared => Ok(Attempt::Held(locks)),
             Way::Turn => {
                 self.leave_to_terraform(locks.split_off(1), locks, signals)
                     .await
@@ -214,6 +227,7 @@ impl Session<'_> {
                 .chain(self.stores.iter().cloned())
                 .collect(),
             unless_missing,
+            compared: self.compared.as_ref().filter(|_| way == Way::Shared),
         }
     }
 

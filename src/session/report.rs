@@ -13,7 +13,7 @@ use crate::lock::held_locks::{Loss, NotReleased, Promise};
 use crate::lock::host::Host;
 use crate::lock::liveness::Replacement;
 use crate::lock::record::LockId;
-use crate::lock::store::{StoreError, StoreErrorKind};
+use crate::lock::store::{Store as _, StoreError, StoreErrorKind};
 use crate::text::printable;
 use crate::ui::{Ui, holder};
 
@@ -58,6 +58,16 @@ impl Reporter<'_> {
             SessionEvent::NewWorkspace => ui.detail(|| {
                 "the workspace has no state yet: terraform creates it and locks for itself".into()
             }),
+            SessionEvent::Comparing(state) => ui.detail(|| {
+                format!(
+                    "taking no lock: comparing `{}` in {} before and after",
+                    state.key(),
+                    state.place()
+                )
+            }),
+            SessionEvent::NotShared => ui.notice(
+                "the workspace has no state yet, and terraform creates it under its lock: this plan takes the lock too",
+            ),
             SessionEvent::LostBeforeStart => {
                 ui.notice("the lock was lost again before anything was started: taking it anew");
             }

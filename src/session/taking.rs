@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::Session;
 use super::event::SessionEvent;
+use super::shared::Before;
 use crate::child::{Phase, Signal, Signals};
 use crate::lock::acquire::{self, AcquireError, Acquisition, Decision, Observed, Progress};
 use crate::lock::held_lock::HeldLock;
@@ -16,8 +17,8 @@ use crate::lock::liveness::Liveness;
 use crate::lock::queue::{self, Ticket};
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::s3::StateObject;
-use crate::lock::store::{Store, StoreErrorKind};
-use crate::resolve::WithoutPlace;
+use crate::lock::store::{Store, StoreError, StoreErrorKind};
+use crate::resolve::{ComparedState, WithoutPlace};
 use crate::ui::waiting::Waiting;
 
 /// How long after a request to end another one means that it is to be at once; and how long nothing is said of what is still
@@ -30,11 +31,19 @@ pub(super) struct Wanted<'a> {
     pub(super) stores: Vec<Rc<dyn Store>>,
     /// If this state is missing the places are of no use. It is looked for meanwhile, so that it costs no time.
     pub(super) unless_missing: Option<&'a StateObject>,
+    /// The state that is compared instead of being locked: the places are only waited for.
+    pub(super) compared: Option<&'a ComparedState>,
 }
 
 /// How the attempt to get all places of a lock ended.
 pub(super) enum Taking {
     Held(Vec<HeldLock>),
+    /// Nobody holds a place, and nothing was taken.
+    Free(Before),
+    /// It was to be compared.
+    StateIsMissing,
+    /// A place or the state that was to be compared.
+    Unreadable(StoreError),
     TimedOut {
         /// The name of the place that is held.
         key: String,
@@ -70,7 +79,13 @@ impl Session<'_> {
     ) -> (Taking, Option<NoUse>) {
         let (stop, stopped) = watch::channel(false);
         let places = async {
-            let taking = self.take_all(&wanted.stores, stopped.clone()).await;
+            let stopped = stopped.clone();
+            let taking = match wanted.compared {
+                Some(compared) => {
+                    Box::pin(self.stand_by_all(&wanted.stores, compared, stopped)).await
+                }
+                None => self.take_all(&wanted.stores, stopped).await,
+            };
             if !matches!(taking, Taking::Held(_)) {
                 // Nobody wants to know any more whether the state is missing.
                 stop.send_replace(true);
@@ -127,7 +142,7 @@ impl Session<'_> {
                     key: store.key().to_owned(),
                 },
                 Ok(Acquisition::Stopped) => Taking::Stopped,
-                Err(error) if self.can_do_without(store.as_ref(), &error) => {
+                Err(error) if self.can_do_without(store.as_ref(), error.error.kind) => {
                     self.tell(SessionEvent::WithoutPlace(&error.error));
                     continue;
                 }
@@ -142,7 +157,11 @@ impl Session<'_> {
         Taking::Held(taken)
     }
 
-    async fn others_waiting(&self, store: &dyn Store, observed: &Observed) -> Vec<Ticket> {
+    pub(super) async fn others_waiting(
+        &self,
+        store: &dyn Store,
+        observed: &Observed,
+    ) -> Vec<Ticket> {
         let holder = observed.stored.record.lock_id();
         let mut others = queue::read(store, self.host.as_ref(), holder.as_ref()).await;
         others.retain(|ticket| ticket.id != self.claim.info.id);
@@ -150,8 +169,7 @@ impl Session<'_> {
     }
 
     /// Whether it only was that this machine has no place for the lock, and nobody asked for that lock.
-    fn can_do_without(&self, store: &dyn Store, error: &AcquireError) -> bool {
-        let kind = error.error.kind;
+    pub(super) fn can_do_without(&self, store: &dyn Store, kind: StoreErrorKind) -> bool {
         let has_no_place = matches!(
             kind,
             StoreErrorKind::AccessDenied | StoreErrorKind::Unsuitable

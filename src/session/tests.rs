@@ -232,6 +232,8 @@ impl Scene {
             without_place: WithoutPlace::Refused,
             success_codes: play.success_codes,
             selected: None,
+            compared: None,
+            before: RefCell::default(),
             state: None,
             child_locking: ChildLocking::TurnedOff,
             init_lock: play.takes_turns.then(|| InitLock {

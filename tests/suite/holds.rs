@@ -305,3 +305,24 @@ fn a_new_workspace_is_not_held_before_it_has_a_state() {
     assert!(refused.stderr.contains("no state yet"), "{refused:?}");
     assert_eq!(scene.remote.locks(), Vec::<String>::new());
 }
+
+#[test]
+fn a_shared_plan_goes_on_beside_its_owner_s_hold_and_waits_for_another_s() {
+    let remote = Remote::start();
+    let backend = remote.backend(LockMode::DynamodbTable);
+    let configuration = Configuration::with_backend(&backend).resource("one", "1");
+    let [ana, ben] = [&configuration; 2].map(|configuration| {
+        let workspace = Workspace::with(configuration);
+        workspace.init();
+        workspace
+    });
+    ana.terraform(["apply", "-auto-approve"]).run().succeeded();
+    let id = id_of(&ana.tflock(["hold"]).run().succeeded());
+    ana.tflock(["--shared", "plan", "-input=false"])
+        .run()
+        .succeeded();
+    let refused = ben.tflock(["--shared", "--wait", "0", "plan"]);
+    let refused = refused.run().ended_with(75);
+    assert!(refused.stderr.contains(&id), "{refused:?}");
+    ana.tflock(["release"]).run().succeeded();
+}

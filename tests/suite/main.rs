@@ -29,6 +29,7 @@ mod moving;
 mod pass_through;
 mod plain_terraform;
 mod s3_objects;
+mod shared;
 mod signals;
 mod status;
 mod store_contract;

@@ -32,9 +32,9 @@ impl Scene {
             stop: Number::SIGINT,
             hang_up_counts: false,
         };
-        let _context = runtime.enter();
+        let entered = runtime.enter();
         let witness = Witness::start(duty, &[], None, None).unwrap();
-        drop(_context);
+        drop(entered);
         let scene = Self {
             directory,
             child,

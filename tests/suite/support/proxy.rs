@@ -206,8 +206,13 @@ impl On<'_> {
 
     /// Holds the next such request back until the gate is opened, and forwards it then.
     pub fn hold(self) -> Gate {
+        self.hold_nth(1)
+    }
+
+    /// The same for the nth such request from now on, counted from 1.
+    pub fn hold_nth(self, nth: usize) -> Gate {
         let gate = Gate::default();
-        self.next(Fault::Hold(gate.clone()));
+        self.nth(nth, Fault::Hold(gate.clone()));
         gate
     }
 

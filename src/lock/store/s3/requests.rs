@@ -1,8 +1,9 @@
 //! The single requests: get, head, put and delete of the lock object, and what their answers mean.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectCannedAcl, ServerSideEncryption};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, ObjectCannedAcl, ServerSideEncryption};
 
 use super::S3Store;
 use super::lease::{LEASE, metadata};
@@ -17,6 +18,13 @@ pub(super) enum Condition<T> {
     /// Another write was in progress.
     Conflict,
     /// The server does not support the condition, or rejects it.
+    Refused(StoreError),
+}
+
+/// What a look at the headers of an object found.
+pub(super) enum Head {
+    Found(Box<HeadObjectOutput>),
+    Missing,
     Refused(StoreError),
 }
 
@@ -63,9 +71,21 @@ impl S3Store {
 
     /// Whether the object has this tag, as far as its headers tell.
     pub(super) async fn has_tag(&self, tag: &str) -> Result<bool, StoreError> {
+        match self.head().await? {
+            Head::Found(object) => Ok(object.e_tag.as_deref() == Some(tag)),
+            // Without a body it cannot say what is wrong; a GET can.
+            Head::Missing | Head::Refused(_) => Ok(false),
+        }
+    }
+
+    /// The object's headers.
+    pub(super) async fn head(&self) -> Result<Head, StoreError> {
         let customer = self.customer_key()?;
         let client = self.connection.client().await;
         let mut request = client.head_object().bucket(&self.bucket).key(&self.object);
+        if !self.settings.skip_checksum {
+            request = request.checksum_mode(ChecksumMode::Enabled);
+        }
         if let Some(customer) = &customer {
             request = request
                 .sse_customer_algorithm(CustomerKey::ALGORITHM)
@@ -73,10 +93,10 @@ impl S3Store {
                 .sse_customer_key_md5(&customer.md5);
         }
         match request.send().await {
-            Ok(object) => Ok(object.e_tag.as_deref() == Some(tag)),
-            // Without a body it cannot say what is wrong; a GET can.
+            Ok(object) => Ok(Head::Found(Box::new(object))),
             Err(error) => match error.raw_response().map(|answer| answer.status().as_u16()) {
-                Some(400..=499) => Ok(false),
+                Some(404) => Ok(Head::Missing),
+                Some(400..=499) => Ok(Head::Refused(self.explain("HeadObject", &error))),
                 _ => Err(self.explain("HeadObject", &error)),
             },
         }
@@ -131,7 +151,11 @@ impl S3Store {
     }
 
     /// Without a tag nothing can be compared, and an empty one might mean no condition at all.
-    fn entity_tag(&self, action: &'static str, tag: Option<String>) -> Result<String, StoreError> {
+    pub(super) fn entity_tag(
+        &self,
+        action: &'static str,
+        tag: Option<String>,
+    ) -> Result<String, StoreError> {
         let names_something = |tag: &String| !tag.trim_matches('"').is_empty();
         tag.filter(names_something).ok_or_else(|| StoreError {
             action,

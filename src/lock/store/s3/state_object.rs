@@ -1,40 +1,70 @@
-//! The state object of a lock: whether it exists. It is never read and never written.
+//! The state object of a lock: whether it exists, and whether it changes. Its content is never read, and it is never
+//! written.
 
-use aws_sdk_s3::Client;
+use aws_sdk_s3::types::ServerSideEncryption;
 
+use super::requests::Head;
+use super::{ObjectSettings, S3Store};
+use crate::lock::record::Record;
 use crate::lock::store::aws::AwsAccess;
+use crate::lock::store::{Identity, Revision, Store as _, StoreError, Stored};
 
 /// A state object.
-pub struct StateObject {
-    client: Client,
-    bucket: String,
-    key: String,
-}
+#[derive(Debug)]
+pub struct StateObject(Box<S3Store>);
 
 impl StateObject {
-    /// The object `key` in `bucket`.
+    /// The object `key` in `bucket`, written with these settings.
     #[must_use]
-    pub fn new(access: &AwsAccess, bucket: &str, key: &str) -> Self {
-        Self {
-            client: access.s3(),
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-        }
+    pub fn new(access: &AwsAccess, bucket: &str, key: &str, settings: ObjectSettings) -> Self {
+        Self(Box::new(S3Store::new(access, bucket, key, settings)))
     }
 
     /// Whether the object certainly does not exist.
     pub async fn is_missing(&self) -> bool {
-        let answer = self
-            .client
-            .head_object()
-            .bucket(&self.bucket)
-            .key(&self.key)
-            .send()
-            .await;
-        answer.is_err_and(|error| {
-            error
-                .raw_response()
-                .is_some_and(|response| response.status().as_u16() == 404)
-        })
+        matches!(self.0.head().await, Ok(Head::Missing))
+    }
+
+    /// What tells the object from one with another content: its entity tag. Where that is no digest of the content but
+    /// differs with each write (KMS), the checksum that terraform has S3 keep.
+    ///
+    /// # Errors
+    /// The request's failure.
+    pub async fn version(&self) -> Result<Option<Stored>, StoreError> {
+        let object = match self.0.head().await? {
+            Head::Found(object) => object,
+            Head::Missing => return Ok(None),
+            Head::Refused(error) => return Err(error),
+        };
+        let tag = self.0.entity_tag("HeadObject", object.e_tag)?;
+        let version = match object.server_side_encryption {
+            None | Some(ServerSideEncryption::Aes256) => tag,
+            Some(_) => object.checksum_sha256.unwrap_or(tag),
+        };
+        Ok(Some(Stored {
+            record: Record {
+                info: None,
+                lease: None,
+            },
+            revision: Revision::EntityTag(version),
+        }))
+    }
+
+    /// Its name, with the bucket.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.0.key()
+    }
+
+    /// What identifies it among all objects.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.0.identity()
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.0.place()
     }
 }

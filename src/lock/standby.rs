@@ -1,0 +1,205 @@
+//! Waiting for a lock to be free, without taking it.
+//!
+//! Whoever only waits stands in no queue and keeps nobody from the lock.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::acquire::{Observed, Patience, sleep_or_stop, stopped};
+use super::host::Host;
+use super::liveness::{Observer, Replacement};
+use super::read::read;
+use super::record::Record;
+use super::store::{Store, StoreError};
+
+/// The first pause between two looks.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause: twenty that wait make less than ten requests a second.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// How a wait ended.
+#[derive(Debug)]
+pub enum Standby {
+    /// Nobody holds the lock who could write the state.
+    Free {
+        /// What is left of a holder that is proven dead, or whose promise is over; or a hold of our own.
+        left: Option<Record>,
+    },
+    /// Patience ran out.
+    TimedOut(Box<Observed>),
+    /// A stop was asked for.
+    Stopped,
+}
+
+/// Waits until nobody holds the lock but, perhaps, a hold that `is_ours`. `seen` is told of each look that finds a holder.
+///
+/// # Errors
+/// As [`read`].
+pub async fn stand_by(
+    store: &dyn Store,
+    host: &dyn Host,
+    patience: Patience,
+    mut stop: watch::Receiver<bool>,
+    is_ours: impl Fn(&Record) -> bool,
+    mut seen: impl FnMut(&Observed),
+) -> Result<Standby, StoreError> {
+    let began = host.now();
+    let mut observer = Observer::default();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let asked = host.now();
+        let found = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return Ok(Standby::Stopped),
+            found = read(store, host) => found?,
+        };
+        let Some(stored) = found else {
+            return Ok(Standby::Free { left: None });
+        };
+        let assessment = observer.look_back(host, &stored, asked);
+        if assessment.replacement != Replacement::No || is_ours(&stored.record) {
+            return Ok(Standby::Free {
+                left: Some(stored.record),
+            });
+        }
+        let observed = Observed {
+            stored,
+            assessment,
+            waited: host.now().since(began),
+            standing: None,
+        };
+        let left = patience.left_after(observed.waited);
+        if left.is_zero() {
+            return Ok(Standby::TimedOut(Box::new(observed)));
+        }
+        seen(&observed);
+        sleep_or_stop(host, host.jittered(pause).min(left), &mut stop).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::store::memory::MemoryStore;
+    use crate::simulation::{SimulatedHost, Simulation};
+
+    struct Scene {
+        simulation: Simulation,
+        host: SimulatedHost,
+        store: MemoryStore,
+    }
+
+    impl Scene {
+        /// A lock whose holder has made that promise.
+        fn held(promise: Option<Duration>) -> Self {
+            let simulation = Simulation::default();
+            let holder = simulation.machine().tflock();
+            let store = MemoryStore::default();
+            let claim = holder.claim(promise);
+            let mut lease = claim.lease;
+            lease.heartbeat = Some(0);
+            store.overwrite(Some(Record::new(&claim.info, lease)));
+            Self {
+                host: simulation.machine().tflock(),
+                simulation,
+                store,
+            }
+        }
+
+        fn wait(&self, patience: Patience, meanwhile: impl Future<Output = ()>) -> Standby {
+            let (_stop, stopped) = watch::channel(false);
+            let waiting = stand_by(
+                &self.store,
+                &self.host,
+                patience,
+                stopped,
+                |_| false,
+                |_| {},
+            );
+            let both = async { tokio::join!(waiting, meanwhile).0 };
+            self.simulation.run(both).unwrap()
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_wait_writes_nothing() {
+        let scene = Scene::held(None);
+        let freed = Duration::from_secs(20);
+        let release = async {
+            scene.host.sleep(freed).await;
+            scene.store.overwrite(None);
+        };
+        let waited = scene.wait(Patience::Forever, release);
+        assert!(matches!(waited, Standby::Free { left: None }), "{waited:?}");
+        assert_eq!(scene.store.current(), None);
+        assert!(scene.simulation.elapsed() <= freed + LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn patience_ends_to_the_moment() {
+        for patience in [Duration::ZERO, Duration::from_secs(7)] {
+            let scene = Scene::held(None);
+            let before = scene.store.current();
+            let waited = scene.wait(Patience::For(patience), async {});
+            let Standby::TimedOut(seen) = waited else {
+                panic!("{waited:?}")
+            };
+            assert_eq!(Some(seen.stored), before);
+            assert_eq!(scene.simulation.elapsed(), patience);
+        }
+    }
+
+    #[test]
+    fn an_expired_lock_is_free_and_stays_where_it_is() {
+        let promise = Duration::from_mins(1);
+        let scene = Scene::held(Some(promise));
+        let before = scene.store.current().unwrap();
+        let waited = scene.wait(Patience::Forever, async {});
+        let Standby::Free { left } = waited else {
+            panic!("{waited:?}")
+        };
+        assert_eq!(left, Some(before.record.clone()));
+        assert_eq!(scene.store.current(), Some(before));
+        assert!(scene.simulation.elapsed() >= promise);
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait_at_once() {
+        let scene = Scene::held(None);
+        let (stop, stopped) = watch::channel(false);
+        let after = Duration::from_millis(1234);
+        let waited = scene.simulation.run(async {
+            let waiting = stand_by(
+                &scene.store,
+                &scene.host,
+                Patience::Forever,
+                stopped,
+                |_| false,
+                |_| {},
+            );
+            let stopping = async {
+                scene.host.sleep(after).await;
+                stop.send_replace(true);
+            };
+            tokio::join!(waiting, stopping).0
+        });
+        assert!(matches!(waited, Ok(Standby::Stopped)));
+        assert_eq!(scene.simulation.elapsed(), after);
+    }
+
+    #[test]
+    fn twenty_that_wait_for_a_minute_make_less_than_ten_requests_a_second() {
+        let scene = Scene::held(None);
+        let minute = Duration::from_mins(1);
+        for _ in 0..20 {
+            scene.wait(Patience::For(minute), async {});
+        }
+        assert!(
+            scene.store.requests() < 10 * 60,
+            "{}",
+            scene.store.requests()
+        );
+    }
+}
