@@ -139,9 +139,9 @@ pub async fn run_under_lock(
                 ChildLocking::Kept if hands_on_patience => holding::handed_on(spec.patience),
                 locking => locking,
             };
-            let selected = request.selected(&resolved);
             let child = child(locking);
-            return borrowing::run_borrowing(context, &spec, &borrowed, &selected, child).await;
+            let run = borrowing::run_borrowing(context, request, resolved, spec, &borrowed, child);
+            return Box::pin(run).await;
         }
     }
     // To be kept until the end.

@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 
 use super::holding::selects_another;
 use super::reentry::{self, Borrowed, Lent};
-use super::{Lending, Outcome, RunSpec, Selection};
+use super::{Lending, Outcome, RunSpec, Selection, Session, install_signals};
 use crate::child::Command;
 use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Patience, PatienceSaid};
-use crate::resolve::Selected;
+use crate::resolve::{LockRequest, ResolvedLock};
 use crate::system::process::Named;
 use crate::system::run_file::lent::{Asked, Turn};
 use crate::terraform::duration::format_duration;
+use crate::terraform::program::may_be_script;
 
 /// How often a turn that somebody has is asked for again.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -26,21 +27,23 @@ const LEAVING: Duration = Duration::from_millis(500);
 /// How long a turn is waited for before that is worth a word.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
-/// Becomes the child, under the borrowed lock. Returns only if that fails.
+/// Runs the child under the borrowed lock: becomes it, unless that may be a script, which has to be watched.
 ///
 /// # Errors
-/// Somebody else has the turn; whatever keeps the child from being started.
+/// Somebody else has the turn; whatever keeps the child from being started; it works on something else than what is locked.
 pub(super) async fn run_borrowing(
     context: &Context,
-    spec: &RunSpec,
+    request: LockRequest<'_>,
+    resolved: ResolvedLock,
+    spec: RunSpec,
     borrowed: &Borrowed,
-    selected: &Selected,
     mut child: Command,
 ) -> Result<Outcome, Failure> {
+    let selected = request.selected(&resolved);
     let mut turns = Vec::new();
     if spec.lending == Lending::Nothing {
         for lent in &borrowed.from {
-            turns.extend(turn(context, spec, lent).await?);
+            turns.extend(turn(context, &spec, lent).await?);
         }
         // The wait may have been long, and from here on nobody is left to look.
         if spec.selection == Selection::AtStart && selected.is_unchanged().await == Some(false) {
@@ -59,7 +62,29 @@ pub(super) async fn run_borrowing(
     for turn in &turns {
         turn.hand_on();
     }
+    if child.view.is_some() && may_be_script(child.program.as_ref()) {
+        return Box::pin(watch(context, request, resolved, spec, &child)).await;
+    }
     Err(context.exec_program(&child))
+}
+
+/// Runs the child beside us, as under a lock of its own: whether it sees what the lock was resolved from can be told only when
+/// terraform itself runs.
+async fn watch(
+    context: &Context,
+    request: LockRequest<'_>,
+    mut resolved: ResolvedLock,
+    spec: RunSpec,
+    child: &Command,
+) -> Result<Outcome, Failure> {
+    // There is nothing left to take.
+    resolved.stores.clear();
+    resolved.init_lock = None;
+    let session = Session::new(context, request, resolved, spec);
+    let mut signals = install_signals()?;
+    let ran = session.run(&|_| child.clone(), &mut signals).await;
+    session.settle().await;
+    ran
 }
 
 /// The turn at what is lent there.

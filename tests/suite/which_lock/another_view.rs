@@ -35,6 +35,13 @@ fn apply(workspace: &Workspace, first: &str, runs: &str) -> Invocation {
     run.first_on_path(wrapper.directory())
 }
 
+/// The same inside of an `exec`, whose lock it borrows.
+fn apply_inside(workspace: &Workspace, first: &str, runs: &str) -> Invocation {
+    let wrapper = wrapper(workspace, first, runs);
+    let run = workspace.tflock(["exec", "--", "terraform", "apply", "-auto-approve"]);
+    run.first_on_path(wrapper.directory())
+}
+
 /// That the script was found out: terraform is stopped once, gracefully, and the lock is free.
 #[track_caller]
 fn found_out(workspace: &Workspace, finished: Finished, what: &str) {
@@ -52,9 +59,11 @@ fn a_script_that_selects_another_workspace_is_found_out() {
     new.run().succeeded();
     let default = workspace.terraform(["workspace", "select", "default"]);
     default.run().succeeded();
-    for runs in ["exec", ""] {
-        let finished = apply(&workspace, "export TF_WORKSPACE=other", runs).run();
-        found_out(&workspace, finished, "sets `TF_WORKSPACE`");
+    for apply in [apply, apply_inside] {
+        for runs in ["exec", ""] {
+            let finished = apply(&workspace, "export TF_WORKSPACE=other", runs).run();
+            found_out(&workspace, finished, "sets `TF_WORKSPACE`");
+        }
     }
 }
 
@@ -73,9 +82,11 @@ fn one_that_works_in_another_directory_is_found_out() {
     let workspace = waiting();
     let other = Configuration::without_backend().waiting_resource("slow");
     workspace.write("other/main.tf", &other.hcl());
-    for runs in ["exec", "setsid -w"] {
-        let finished = apply(&workspace, "cd other", runs).run();
-        found_out(&workspace, finished, "changes the directory");
+    for apply in [apply, apply_inside] {
+        for runs in ["exec", "setsid -w"] {
+            let finished = apply(&workspace, "cd other", runs).run();
+            found_out(&workspace, finished, "changes the directory");
+        }
     }
 }
 
@@ -100,9 +111,11 @@ fn a_version_manager_that_sets_nothing_that_decides_goes_on_as_before() {
     let workspace = waiting();
     workspace.let_go();
     let sets = "export TENV_ROOT=/x AWS_PROFILE=providers TF_CLI_ARGS_plan=-refresh=false TF_WORKSPACE= TF_LOG=";
-    for runs in ["exec", ""] {
-        let finished = apply(&workspace, sets, runs).run().succeeded();
-        assert_eq!(finished.stderr, "", "{finished}");
+    for apply in [apply, apply_inside] {
+        for runs in ["exec", ""] {
+            let finished = apply(&workspace, sets, runs).run().succeeded();
+            assert_eq!(finished.stderr, "", "{finished}");
+        }
     }
 }
 
