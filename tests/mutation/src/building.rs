@@ -9,25 +9,15 @@ use serde_json::Value;
 
 use crate::tree::Tree;
 
-/// The programs with tests in them.
-#[derive(Debug)]
-pub struct Built {
-    pub tests: Vec<PathBuf>,
-}
-
 /// A round takes away what the one before has hidden.
 const ROUNDS: usize = 30;
 
-/// Builds the library's tests, and those of `targets`.
-pub fn build(tree: &mut Tree, targets: &[&str]) -> Result<Built> {
-    let mut arguments = vec!["test", "--no-run", "--lib"];
-    for target in targets {
-        arguments.extend(["--test", target]);
-    }
+/// Builds the library's tests.
+pub fn build(tree: &mut Tree) -> Result<PathBuf> {
     let mut messages = Vec::new();
     for round in 1..=ROUNDS {
         tree.write()?;
-        messages = cargo(tree, &arguments)?;
+        messages = cargo(tree, &["test", "--no-run", "--lib"])?;
         if !messages.iter().any(is_error) {
             break;
         }
@@ -35,12 +25,11 @@ pub fn build(tree: &mut Tree, targets: &[&str]) -> Result<Built> {
         eprintln!("round {round}: the compiler refuses {refused} places");
         ensure!(round < ROUNDS, "it still does not compile");
     }
-    let is_test = |message: &&Value| message["profile"]["test"] == true;
-    let programs = messages.iter().filter(is_test);
-    let tests = programs.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
-    Ok(Built {
-        tests: tests.collect(),
-    })
+    let mut programs = messages
+        .iter()
+        .filter(|message| message["profile"]["test"] == true);
+    let program = programs.find_map(|message| message["executable"].as_str());
+    Ok(program.context("no tests")?.into())
 }
 
 /// Builds tflock itself from the copy, to where the suite expects it, and returns the suite. [`restore`] undoes that.

@@ -25,9 +25,6 @@ use crate::tree::{Mutant, Tree};
 
 const USAGE: &str = "usage: cargo mutate [--since REVISION] [--seconds N] [--suite FILTER] [PATH…]";
 
-/// Programs with tests besides the library's own, where they are there.
-const TARGETS: [&str; 2] = ["proof", "simulation"];
-
 struct Wanted {
     /// Only lines that are new since then.
     since: Option<String>,
@@ -88,18 +85,11 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    let targets: Vec<&str> = TARGETS
-        .into_iter()
-        .filter(|name| root.join("tests").join(name).exists())
-        .collect();
-    let built = building::build(&mut tree, &targets)?;
+    let program = building::build(&mut tree)?;
     let mutants = tree.mutants();
     println!("{} changes", mutants.len());
     let deadline = wanted.limit.map(|limit| Instant::now() + limit);
-    let mut tests = Vec::new();
-    for program in &built.tests {
-        tests.extend(running::list(program)?);
-    }
+    let tests = running::list(&program)?;
     let passed = running::record(&tests, &tree.workspace, Switch::Variable)?;
     println!("{} tests", passed.len());
     let numbers: Vec<u32> = mutants.iter().map(|mutant| mutant.number).collect();

@@ -70,9 +70,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The same in the suite.
 const LONGEST_IN_SUITE: Duration = Duration::from_secs(20);
 
-/// Tests that take minutes are not even tried.
-const SLOW: &str = "exhaustive::";
-
+/// The tests of a program.
 pub fn list(program: &Path) -> Result<Vec<Test>> {
     let output = Command::new(program)
         .args(["--list", "--format", "terse"])
@@ -85,7 +83,6 @@ pub fn list(program: &Path) -> Result<Vec<Test>> {
     let text = String::from_utf8(output.stdout)?;
     let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
     Ok(names
-        .filter(|name| !name.contains(SLOW))
         .map(|name| Test {
             program: program.to_owned(),
             name: name.to_owned(),

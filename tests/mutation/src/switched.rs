@@ -169,3 +169,47 @@ pub mod mutation_switch {
     }
 }
 "#;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::changes::in_file;
+
+    #[test]
+    fn every_change_stands_in_the_file_behind_its_number_and_is_found_by_its_place() {
+        let text =
+            "const MOST: u32 = 7;\nfn f(a: u32) -> bool {\n    g(a);\n    a < MOST && !h(a)\n}\n";
+        let sites = in_file(text, &BTreeSet::from(["MOST".to_owned()])).expect("it parses");
+        let mut next = 1;
+        let number = |site: Site| {
+            let first = next;
+            next += u32::try_from(site.changes.len()).expect("a few");
+            Numbered { site, first }
+        };
+        let sites: Vec<Numbered> = sites.into_iter().map(number).collect();
+        let rendered = render(text, &sites);
+        syn::parse_file(&rendered).expect("it parses as well");
+        for (change, what) in [
+            ("return true;", "f at once"),
+            ("{ a < MOST || !h(a) }", "and"),
+            ("{ a <= MOST }", "less"),
+            ("{ MOST * 2 }", "a constant"),
+            ("{ h(a) }", "not"),
+            ("if !crate::mutation_switch::on", "a statement"),
+        ] {
+            let at = rendered
+                .find(change)
+                .unwrap_or_else(|| panic!("{what}: {rendered}"));
+            assert!(site_at(&rendered, at).is_some(), "{what}");
+        }
+        for one in &sites {
+            let at = rendered
+                .find(&format!("on({})", one.first))
+                .expect("its first change");
+            assert_eq!(site_at(&rendered, at), Some(one.first));
+        }
+        assert_eq!(site_at(&rendered, 0), None);
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -10,6 +11,9 @@ use anyhow::{Context as _, Result};
 use crate::changes::{self, Site};
 use crate::rooms;
 use crate::switched::{self, Numbered};
+
+/// The list of the sites that do not compile, so that the next time they are not tried.
+const REFUSED: &str = "refused";
 
 /// The changes of all files, and where they are built.
 #[derive(Debug)]
@@ -46,6 +50,9 @@ impl Tree {
             let found = changes::constants_in(text);
             constants.extend(found.with_context(|| format!("cannot parse `{}`", file.display()))?);
         }
+        let workspace = root.join("target/mutation");
+        let refused = fs::read_to_string(workspace.join(REFUSED)).unwrap_or_default();
+        let refused: BTreeSet<&str> = refused.lines().collect();
         let mut next = 1;
         let mut files = BTreeMap::new();
         for (file, text) in &texts {
@@ -55,7 +62,8 @@ impl Tree {
             let mut numbered = Vec::new();
             let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
             for site in changes::in_file(text, &constants)? {
-                if site.changes.is_empty() || !wanted(file, &site) {
+                let is_refused = refused.contains(name_of(file, &site).as_str());
+                if site.changes.is_empty() || is_refused || !wanted(file, &site) {
                     continue;
                 }
                 let known = site.constant.as_ref().and_then(|name| numbers.get(name));
@@ -70,7 +78,6 @@ impl Tree {
                 files.insert(file.clone(), numbered);
             }
         }
-        let workspace = root.join("target/mutation");
         let tree = Self {
             root: root.to_owned(),
             workspace,
@@ -168,15 +175,40 @@ impl Tree {
         let Some(sites) = self.files.get_mut(file) else {
             return Ok(false);
         };
-        let before = sites.len();
-        sites.retain(|one| one.first != number);
-        Ok(sites.len() < before)
+        let mut refused = Vec::new();
+        sites.retain(|one| {
+            let is_refused = one.first == number;
+            if is_refused {
+                refused.push(name_of(file, &one.site));
+            }
+            !is_refused
+        });
+        let mut known = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.workspace.join(REFUSED))?;
+        for name in &refused {
+            writeln!(known, "{name}")?;
+        }
+        Ok(!refused.is_empty())
     }
 
     /// Takes all sites of that file away, and tells how many there were.
     pub fn refuse_all(&mut self, file: &Path) -> usize {
         self.files.remove(file).map_or(0, |sites| sites.len())
     }
+}
+
+/// What a site is called in the list of those that do not compile.
+fn name_of(file: &Path, site: &Site) -> String {
+    let changes = site.changes.iter().map(|change| change.what.as_str());
+    let changes: Vec<&str> = changes.collect();
+    format!(
+        "{} {}: {}",
+        file.display(),
+        site.function,
+        changes.join(", ")
+    )
 }
 
 /// The package, and its profiles, which belong to a workspace.
