@@ -117,31 +117,22 @@ mod tests {
         use std::process::Command;
 
         let directory = tempfile::tempdir().unwrap();
-        let dumps_core = |die: fn()| {
-            let mut program = Command::new("false");
-            program.current_dir(directory.path());
-            let end = move || {
-                let unlimited = libc::rlimit {
-                    rlim_cur: libc::RLIM_INFINITY,
-                    rlim_max: libc::RLIM_INFINITY,
-                };
-                // SAFETY: a system call on a local structure; what is left of it on failure is seen below.
-                unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const unlimited) };
-                die();
-                Ok(())
+        let mut program = Command::new("false");
+        program.current_dir(directory.path());
+        let end = || {
+            let unlimited = libc::rlimit {
+                rlim_cur: libc::RLIM_INFINITY,
+                rlim_max: libc::RLIM_INFINITY,
             };
-            // SAFETY: system calls only.
-            unsafe { program.pre_exec(end) };
-            let status = program.status().unwrap();
-            assert_eq!(status.signal(), Some(libc::SIGABRT));
-            status.core_dumped()
+            // SAFETY: a system call on a local structure. Where it fails no core file is written in any case.
+            unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const unlimited) };
+            die_of(SignalNumber(libc::SIGABRT))
         };
-        if !dumps_core(|| {
-            let _ = raise(nix::sys::signal::Signal::SIGABRT);
-        }) {
-            eprintln!("this machine writes no core files: nothing to be seen");
-        }
-        assert!(!dumps_core(|| die_of(SignalNumber(libc::SIGABRT))));
+        // SAFETY: system calls only.
+        unsafe { program.pre_exec(end) };
+        let status = program.status().unwrap();
+        assert_eq!(status.signal(), Some(libc::SIGABRT));
+        assert!(!status.core_dumped());
     }
 
     #[test]

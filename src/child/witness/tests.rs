@@ -32,9 +32,9 @@ impl Scene {
             stop: Number::SIGINT,
             hang_up_counts: false,
         };
-        let entered = runtime.enter();
+        let context = runtime.enter();
         let witness = Witness::start(duty, &[], None, None).unwrap();
-        drop(entered);
+        drop(context);
         let scene = Self {
             directory,
             child,
