@@ -92,7 +92,7 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
-            Self::with(Heartbeats::Compared, |_| {})
+            Self::with(Heartbeats::Compared, beating)
         }
 
         fn with(heartbeats: Heartbeats, change: impl FnOnce(&mut Record)) -> Self {
@@ -126,6 +126,10 @@ mod tests {
         }
     }
 
+    fn beating(record: &mut Record) {
+        record.lease.as_mut().unwrap().heartbeat = Some(3);
+    }
+
     fn other_record(host: &SimulatedHost) -> Record {
         let claim = host.claim(None);
         Record::new(&claim.info, claim.lease)
@@ -150,16 +154,15 @@ mod tests {
 
     #[test]
     fn where_a_swap_compares_no_heartbeats_they_are_compared_before() {
-        let with = |record: &mut Record| record.lease.as_mut().unwrap().heartbeat = Some(3);
         let without = |record: &mut Record| record.lease.as_mut().unwrap().heartbeat = None;
-        let scene = Scene::with(Heartbeats::NotCompared, with);
+        let scene = Scene::with(Heartbeats::NotCompared, beating);
         assert_eq!(scene.remove().unwrap(), Removal::Removed);
         assert_eq!((scene.store.current(), scene.store.requests()), (None, 2));
         let scene = Scene::with(Heartbeats::NotCompared, without);
         assert_eq!(scene.remove().unwrap(), Removal::Removed);
         assert_eq!(scene.store.requests(), 1);
 
-        let scene = Scene::with(Heartbeats::NotCompared, with);
+        let scene = Scene::with(Heartbeats::NotCompared, beating);
         let renewed = scene.shown.record.renewed(scene.host.wall());
         scene.store.overwrite(Some(renewed));
         let now = scene.store.current();

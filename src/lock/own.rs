@@ -163,8 +163,9 @@ mod tests {
         let own = OwnRecords::default();
         own.sends(&sent, host.now());
         assert!(!own.have(&renewed), "another's renewals are not ours");
+        own.hears_of(&sent);
         own.holds(&sent);
-        assert!(own.have(&renewed));
+        assert!(own.have(&renewed) && !own.are_gone());
         own.holds_no_more();
         assert!(own.are_gone());
     }

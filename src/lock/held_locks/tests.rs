@@ -428,3 +428,135 @@ fn a_place_that_cannot_be_given_back_keeps_none_of_the_others() {
         assert!(stores[stays].current().is_some() && stores[1 - stays].current().is_none());
     }
 }
+
+impl Scene {
+    fn pass(&self, pause: Duration) {
+        self.simulation.run(self.host.sleep(pause));
+    }
+
+    fn next(&self, locks: &mut HeldLocks) -> News {
+        self.simulation.run(locks.next())
+    }
+}
+
+#[test]
+fn after_more_than_eleven_seconds_in_which_nobody_looked_each_place_is_in_doubt() {
+    let look = HEARTBEAT_INTERVAL + Duration::from_secs(1);
+    assert_eq!(look, Duration::from_secs(11));
+    for (pause, is_confirmed) in [(look, true), (look + Duration::from_millis(1), false)] {
+        let scene = Scene::new();
+        let mut locks = scene.hold(&[&scene.object, &scene.item], None);
+        scene.pass(pause);
+        let first = scene.next(&mut locks);
+        assert!(matches!(first, News::Renewed), "{first:?}");
+        assert_eq!(locks.is_confirmed(), is_confirmed, "{pause:?}");
+        let second = scene.next(&mut locks);
+        assert!(matches!(second, News::Renewed), "{second:?}");
+        assert!(locks.is_confirmed());
+    }
+}
+
+#[test]
+fn of_two_promises_the_one_that_was_renewed_longer_ago_counts() {
+    let scene = Scene::new();
+    let other = MemoryStore::default();
+    let mut locks = scene.hold(&[&scene.item, &other], Some(MINUTE));
+    scene.pass(Duration::from_secs(20));
+    assert!(matches!(scene.next(&mut locks), News::Renewed));
+    assert_eq!(locks.time_left(), Some(Duration::from_secs(25)));
+    assert!(matches!(scene.next(&mut locks), News::Renewed));
+    assert_eq!(locks.time_left(), Some(Duration::from_secs(45)));
+}
+
+#[test]
+fn the_child_is_noted_in_each_place() {
+    let scene = Scene::new();
+    let other = MemoryStore::default();
+    let mut locks = scene.hold(&[&scene.item, &other], None);
+    let child = ProcessIdentity {
+        pid: 4711,
+        start_time: 12,
+    };
+    locks.set_child(Some(child));
+    locks.renew_now();
+    for _ in 0..2 {
+        assert!(matches!(scene.next(&mut locks), News::Renewed));
+    }
+    for store in [&scene.item, &other] {
+        let holder = store.current().unwrap().record.lease.unwrap().holder;
+        assert_eq!(holder.unwrap().child, Some(child));
+    }
+}
+
+#[test]
+fn a_place_that_was_lost_is_told_once_and_left_alone() {
+    for lost in [0, 1] {
+        let scene = Scene::new();
+        let stores = [&scene.object, &scene.item];
+        let mut locks = scene.hold(&stores, None);
+        assert!(!locks.lost_any());
+        stores[lost].overwrite(None);
+        locks.renew_now();
+        let told = [scene.next(&mut locks), scene.next(&mut locks)];
+        let losses = told.iter().filter(|one| matches!(one, News::Lost(_)));
+        assert_eq!(losses.count(), 1, "{told:?}");
+        assert!(locks.lost_any() && !locks.gave_up_any() && !locks.is_confirmed());
+        let before = stores[lost].requests();
+        let released = scene.simulation.run(locks.release(|_| {}));
+        assert!(released.lost.is_empty() && released.failed.is_empty());
+        assert_eq!(stores[lost].requests(), before);
+        assert_eq!(stores[1 - lost].current(), None);
+    }
+}
+
+#[test]
+fn a_loss_that_only_the_release_finds_says_whether_our_promise_was_over() {
+    for (silence, promise) in [(59, Promise::Good), (60, Promise::Over)] {
+        let scene = Scene::new();
+        let mut locks = scene.hold(&[&scene.item], Some(MINUTE));
+        scene.pass(Duration::from_secs(silence));
+        let robber = scene.simulation.machine().tflock().claim(None);
+        let theirs = Record::new(&robber.info, robber.lease);
+        scene.item.overwrite(Some(theirs.clone()));
+        let released = scene.simulation.run(locks.release(|_| {}));
+        assert!(released.failed.is_empty());
+        let [loss] = &released.lost[..] else {
+            panic!("{released:?}")
+        };
+        assert_eq!(loss.promise, promise, "{silence} s");
+        assert_eq!(loss.now.as_ref().unwrap().record, theirs);
+        assert!(locks.lost_any());
+        assert_eq!(scene.item.current().unwrap().record, theirs);
+    }
+    // Without a promise nobody had the right.
+    let scene = Scene::new();
+    let mut locks = scene.hold(&[&scene.item], None);
+    scene.pass(Duration::from_hours(1));
+    scene.item.overwrite(None);
+    let released = scene.simulation.run(locks.release(|_| {}));
+    assert_eq!(released.lost[0].promise, Promise::Good);
+}
+
+#[test]
+fn a_release_is_tried_for_a_minute() {
+    let scene = Scene::new();
+    let mut locks = scene.hold(&[&scene.item], None);
+    scene.item.inject(vec![Fault::RequestLost; 1000]);
+    let released = scene.simulation.run(locks.release(|_| {}));
+    assert_eq!(released.failed.len(), 1);
+    let elapsed = scene.simulation.elapsed();
+    let longest = Duration::from_secs(65);
+    assert!((MINUTE..=longest).contains(&elapsed), "{elapsed:?}");
+}
+
+#[test]
+fn before_a_start_without_a_promise_a_store_that_is_away_is_no_loss() {
+    let scene = Scene::new();
+    let mut locks = scene.hold(&[&scene.item], None);
+    scene.pass(Duration::from_hours(1));
+    scene
+        .item
+        .inject([Fault::Refused(StoreErrorKind::Throttled)]);
+    assert!(scene.simulation.run(locks.confirm()));
+    assert_eq!(scene.item.requests(), 1);
+}

@@ -397,3 +397,14 @@ fn the_way_of_an_answer_is_no_silence() {
     let assessment = scene.looks.assess(&scene.observer, &record, asked);
     assert_eq!(assessment.replacement, Replacement::No);
 }
+
+#[test]
+fn however_often_a_record_is_renewed_no_holder_is_silent_before_half_a_minute_and_stale_before_a_minute()
+ {
+    let seconds = Duration::from_secs;
+    for (interval, silent, stale) in [(2, 30, 60), (10, 30, 60), (60, 180, 360)] {
+        let interval = seconds(interval);
+        assert_eq!(silent_after(interval), seconds(silent));
+        assert_eq!(stale_after(interval), seconds(stale));
+    }
+}
