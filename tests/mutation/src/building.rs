@@ -73,6 +73,13 @@ fn cargo(tree: &Tree, arguments: &[&str]) -> Result<Vec<Value>> {
 }
 
 fn run(command: &mut Command) -> Result<Vec<Value>> {
+    // What cargo has told us of ourselves would make dependencies stale whose build scripts look at it.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     let output = command.arg("--quiet").stderr(Stdio::inherit()).output()?;
     let lines = output.stdout.split(|byte| *byte == b'\n');
     let messages: Vec<Value> = lines
