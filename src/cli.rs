@@ -41,6 +41,8 @@ use crate::failure::Failure;
                       tflock [OPTIONS] hold [--for DURATION]\n       \
                       tflock [OPTIONS] release [LOCK_ID] [--yes]\n       \
                       tflock [OPTIONS] list [--json]\n       \
+                      tflock [OPTIONS] doctor [--json]\n       \
+                      tflock [OPTIONS] create-table [--yes]\n       \
                       tflock completions <bash|zsh|fish|powershell|elvish>",
     after_help = "Examples:\n  tflock apply\n  \
                   tflock --wait 1h --reason 'rotating the database password' apply -target=module.db\n\n\
@@ -81,6 +83,10 @@ enum OwnCommand {
     Release(ReleaseArguments),
     /// Show every lock of the table, the bucket or this machine
     List(ListArguments),
+    /// Try what runs need, one by one, and say what is wrong and how to mend it
+    Doctor(DoctorArguments),
+    /// Create the DynamoDB table for locks, after asking
+    CreateTable(CreateTableArguments),
     /// Print the completion script for a shell
     Completions(CompletionsArguments),
 }
@@ -153,6 +159,22 @@ pub struct ListArguments {
     pub json: bool,
 }
 
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `create-table`.
+#[derive(Debug, Args)]
+pub struct CreateTableArguments {
+    /// Skip the confirmation prompt
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArguments {
@@ -221,6 +243,10 @@ pub enum Command {
     Release(ReleaseArguments),
     /// `list`.
     List(ListArguments),
+    /// `doctor`.
+    Doctor(DoctorArguments),
+    /// `create-table`.
+    CreateTable(CreateTableArguments),
     /// `completions`.
     Completions(CompletionsArguments),
     /// `--version`.
@@ -298,6 +324,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
         (Some(OwnCommand::Hold(arguments)), _) => Command::Hold(arguments),
         (Some(OwnCommand::Release(arguments)), _) => Command::Release(arguments),
         (Some(OwnCommand::List(arguments)), _) => Command::List(arguments),
+        (Some(OwnCommand::Doctor(arguments)), _) => Command::Doctor(arguments),
+        (Some(OwnCommand::CreateTable(arguments)), _) => Command::CreateTable(arguments),
         (Some(OwnCommand::Completions(arguments)), _) => Command::Completions(arguments),
         (None, terraform) => {
             if terraform.is_empty() && words.len() > 1 {

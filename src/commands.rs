@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 pub mod completions;
+pub mod create_table;
+pub mod doctor;
 pub mod exec;
 pub mod force_unlock;
 pub mod hold;

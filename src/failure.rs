@@ -152,51 +152,17 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
+    /// A request that was made to see whether it works.
+    #[must_use]
+    pub fn of_check(error: StoreError) -> Self {
+        let (exit_code, hint) = assessed(error.kind);
+        Self::new(exit_code, error.to_string())
+            .hint(error.remedy.unwrap_or_else(|| hint.to_owned()))
+    }
+
     /// A failed request to the store; `attempted` says what was tried: `take the lock`.
     fn of_store(attempted: &str, error: StoreError) -> Self {
-        let (exit_code, hint) = match error.kind {
-            StoreErrorKind::Unreachable | StoreErrorKind::NotCarriedOut => (
-                exit_code::UNREACHABLE,
-                "check the network and the endpoint, then run it again",
-            ),
-            StoreErrorKind::Untrusted => (
-                exit_code::UNREACHABLE,
-                "set the backend's `custom_ca_bundle` or AWS_CA_BUNDLE to the server's certificate authority",
-            ),
-            StoreErrorKind::ServerFailure | StoreErrorKind::Throttled => (
-                exit_code::UNREACHABLE,
-                "the service is failing or overloaded: run it again in a minute",
-            ),
-            StoreErrorKind::ClockCorrected | StoreErrorKind::ClockOff => (
-                exit_code::REFUSED,
-                "set the clock (`timedatectl set-ntp true` on Linux), then run it again",
-            ),
-            StoreErrorKind::CredentialsMissing => (
-                exit_code::CONFIGURATION,
-                "log in (`aws sso login`, `aws configure`) or set AWS_PROFILE, then run it again",
-            ),
-            StoreErrorKind::CredentialsRejected => (
-                exit_code::REFUSED,
-                "log in again (`aws sso login`); `aws sts get-caller-identity` shows who you are",
-            ),
-            StoreErrorKind::AccessDenied => (
-                exit_code::REFUSED,
-                "ask for this permission, or use credentials that have it: \
-                 `aws sts get-caller-identity` shows who you are",
-            ),
-            StoreErrorKind::RegionMissing => (
-                exit_code::CONFIGURATION,
-                "set `region` in the backend and run `tflock init`, or set AWS_REGION",
-            ),
-            StoreErrorKind::NotFound | StoreErrorKind::Unsuitable => (
-                exit_code::CONFIGURATION,
-                "use another with `--store`, `--table` or the backend's settings",
-            ),
-            StoreErrorKind::Rejected => (
-                exit_code::CONFIGURATION,
-                "run it with `tflock --verbose` to see the requests",
-            ),
-        };
+        let (exit_code, hint) = assessed(error.kind);
         let message = if error.action == SET_UP {
             error.to_string()
         } else {
@@ -221,6 +187,53 @@ impl Failure {
             ));
         }
         failure
+    }
+}
+
+/// The exit code of a store's failure, and what to do about it.
+fn assessed(kind: StoreErrorKind) -> (u8, &'static str) {
+    match kind {
+        StoreErrorKind::Unreachable | StoreErrorKind::NotCarriedOut => (
+            exit_code::UNREACHABLE,
+            "check the network and the endpoint, then run it again",
+        ),
+        StoreErrorKind::Untrusted => (
+            exit_code::UNREACHABLE,
+            "set the backend's `custom_ca_bundle` or AWS_CA_BUNDLE to the server's certificate authority",
+        ),
+        StoreErrorKind::ServerFailure | StoreErrorKind::Throttled => (
+            exit_code::UNREACHABLE,
+            "the service is failing or overloaded: run it again in a minute",
+        ),
+        StoreErrorKind::ClockCorrected | StoreErrorKind::ClockOff => (
+            exit_code::REFUSED,
+            "set the clock (`timedatectl set-ntp true` on Linux), then run it again",
+        ),
+        StoreErrorKind::CredentialsMissing => (
+            exit_code::CONFIGURATION,
+            "log in (`aws sso login`, `aws configure`) or set AWS_PROFILE, then run it again",
+        ),
+        StoreErrorKind::CredentialsRejected => (
+            exit_code::REFUSED,
+            "log in again (`aws sso login`); `aws sts get-caller-identity` shows who you are",
+        ),
+        StoreErrorKind::AccessDenied => (
+            exit_code::REFUSED,
+            "ask for this permission, or use credentials that have it: \
+             `aws sts get-caller-identity` shows who you are",
+        ),
+        StoreErrorKind::RegionMissing => (
+            exit_code::CONFIGURATION,
+            "set `region` in the backend and run `tflock init`, or set AWS_REGION",
+        ),
+        StoreErrorKind::NotFound | StoreErrorKind::Unsuitable => (
+            exit_code::CONFIGURATION,
+            "use another with `--store`, `--table` or the backend's settings",
+        ),
+        StoreErrorKind::Rejected => (
+            exit_code::CONFIGURATION,
+            "run it with `tflock --verbose` to see the requests",
+        ),
     }
 }
 

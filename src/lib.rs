@@ -122,6 +122,8 @@ fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
         Command::Hold(arguments) => commands::hold::run(&context, &arguments),
         Command::Release(arguments) => commands::release::run(&context, &arguments),
         Command::List(arguments) => commands::list::run(&context, &arguments),
+        Command::Doctor(arguments) => commands::doctor::run(&context, &arguments),
+        Command::CreateTable(arguments) => commands::create_table::run(&context, &arguments),
         Command::ForceUnlock(arguments) => commands::force_unlock::run(&context, &arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Version => commands::version::run(&context),

@@ -4,6 +4,7 @@
 
 mod aws_settings;
 mod deciding;
+mod examined;
 mod heartbeat_setting;
 mod init_lock;
 mod local;
@@ -19,6 +20,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use self::examined::Examined;
 pub use self::init_lock::{InitLock, InitLocked};
 use self::object::Beside;
 pub use self::selected::{Selected, SelectionFiles};
@@ -225,6 +227,12 @@ impl ResolvedLock {
     #[must_use]
     pub fn is_of_local_state(&self) -> bool {
         matches!(self.backend.local(), Ok(Some(_)))
+    }
+
+    /// The type of the backend.
+    #[must_use]
+    pub fn backend_type(&self) -> &str {
+        self.backend.type_name()
     }
 
     /// The state that is locked.

@@ -9,7 +9,7 @@ struct Used {
     examples: &'static str,
 }
 
-const USED: [Used; 7] = [
+const USED: [Used; 9] = [
     Used {
         command: "exec",
         options: &[
@@ -67,6 +67,18 @@ const USED: [Used; 7] = [
         options: &["store", "table", "quiet", "verbose"],
         examples: "Needs `dynamodb:Scan` on the table, or `s3:ListBucket` on the bucket, which no other command does.\n\n\
                    Examples:\n  tflock list\n  tflock --table terraform-locks list --json",
+    },
+    Used {
+        command: "doctor",
+        options: &["store", "table", "lock_id", "no_input", "quiet", "verbose"],
+        examples: "Changes nothing; asks before it tries conditional writes with an object of its own, and before it mends a digest.\n\
+                   Exit codes: 0 all is well, 69 unreachable, 76 a stale lock, 77 not permitted, 78 configuration.\n\n\
+                   Examples:\n  tflock doctor\n  tflock -chdir=environments/prod doctor --json",
+    },
+    Used {
+        command: "create-table",
+        options: &["table", "no_input", "quiet", "verbose"],
+        examples: "Examples:\n  tflock create-table\n  tflock --table terraform-locks create-table --yes",
     },
     Used {
         command: "completions",

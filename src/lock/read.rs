@@ -14,11 +14,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Permanent errors at once, transient ones after ten seconds.
 pub async fn read(store: &dyn Store, host: &dyn Host) -> Result<Option<Stored>, StoreError> {
+    patiently(store, host, || store.read()).await
+}
+
+/// Makes a request of `store` that may be repeated.
+///
+/// # Errors
+/// As [`read`].
+pub async fn patiently<T, Answer: Future<Output = Result<T, StoreError>>>(
+    store: &dyn Store,
+    host: &dyn Host,
+    request: impl Fn() -> Answer,
+) -> Result<T, StoreError> {
     let mut backoff = Backoff::default();
     loop {
-        let answer = backoff.attempt(host, PATIENCE, store, store.read()).await;
-        let error = match answer {
-            Ok(stored) => return Ok(stored),
+        let error = match backoff.attempt(host, PATIENCE, store, request()).await {
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         match backoff.pause(host, PATIENCE) {

@@ -78,7 +78,7 @@ impl LockRequest<'_> {
         StateObject::new(access, &s3.bucket, &path, self.object_settings(s3))
     }
 
-    fn object_settings(&self, s3: &S3Backend) -> ObjectSettings {
+    pub(super) fn object_settings(&self, s3: &S3Backend) -> ObjectSettings {
         ObjectSettings {
             encryption: aws_settings::encryption(s3, &self.environment),
             acl: s3.acl.clone(),

@@ -14,7 +14,7 @@ use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::{local_lock_name, s3_names, shared_lock_name};
 
 /// What the name of a state's digest item ends with, beside its lock.
-const DIGEST: &str = "-md5";
+pub(super) const DIGEST: &str = "-md5";
 
 impl LockRequest<'_> {
     pub(super) async fn table(

@@ -5,7 +5,7 @@ mod hidden;
 mod intruders;
 mod no_place;
 #[cfg(target_os = "linux")]
-mod refused_calls;
+pub mod refused_calls;
 #[cfg(target_os = "linux")]
 mod torn_writes;
 mod users;

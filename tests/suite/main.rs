@@ -16,6 +16,7 @@ mod completions;
 mod conformance;
 mod credentials;
 mod crowd;
+mod doctor;
 mod events;
 mod exec;
 mod faults;

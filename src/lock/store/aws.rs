@@ -6,6 +6,7 @@
 //! `docs/aws-identity.md` has the rules used instead.
 
 mod answers;
+mod checkup;
 mod classify;
 mod connection;
 mod container;
@@ -37,6 +38,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
+pub use self::checkup::{Caller, ClockDifference};
 pub(super) use self::classify::classify;
 pub(super) use self::connection::Connection;
 use self::credentials::{Found, Outcome, SharedIdentity};
@@ -62,6 +64,7 @@ pub struct AwsAccess {
     region: Region,
     dynamodb: Option<Endpoint>,
     s3: Option<Endpoint>,
+    sts: Option<Endpoint>,
     config: SdkConfig,
     identity: SharedIdentity,
     wire: Wire,
@@ -97,6 +100,7 @@ impl AwsAccess {
             identity: shared_identity(&settings, &profiles, &config, &fetch),
             dynamodb: endpoint(Service::Dynamodb),
             s3: endpoint(Service::S3),
+            sts: endpoint(Service::Sts),
             config,
             fetch,
             region,

@@ -13,6 +13,8 @@ use crate::lock::record::Record;
 pub enum Purpose {
     /// Who waits for the lock, in which order.
     Queue,
+    /// What `doctor` tries things with: there only while it does.
+    Doctor,
 }
 
 impl Purpose {
@@ -21,6 +23,7 @@ impl Purpose {
     pub fn name_beside(self, name: &str) -> String {
         let suffix = match self {
             Self::Queue => "queue",
+            Self::Doctor => "doctor",
         };
         format!("{name}-tflock-{suffix}")
     }

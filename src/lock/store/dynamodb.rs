@@ -4,7 +4,9 @@
 //! conditional on every attribute last seen, and a refusal returns the holder. The `-md5` item is terraform's and never
 //! touched.
 
+mod checkup;
 mod condition;
+mod creation;
 mod item;
 mod listing;
 
@@ -16,9 +18,12 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeyType, ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
+    TableDescription,
 };
 
+pub use self::checkup::{Mended, TableSeen};
 use self::condition::Condition;
+pub use self::creation::{Creation, TAGS};
 use self::item::{Item, LOCK_ID, foreign, item, stored};
 use super::aws::{self, AwsAccess, Connection, Wire};
 use super::companion::{Companion, Purpose};
@@ -160,22 +165,16 @@ impl DynamoDbStore {
         action: &'static str,
         error: &SdkError<E>,
     ) -> StoreError {
-        let (kind, mut message) = aws::classify(error);
-        let mut kind = self.wire.refine(kind);
+        let (kind, message) = aws::classify(error);
+        let kind = self.wire.refine(kind);
         self.connection.failed(kind);
-        let mut remedy = self.remedy(action, kind);
+        let remedy = self.remedy(action, kind);
         if kind == StoreErrorKind::Rejected
             && error.code() == Some("ValidationException")
-            && let Some(keys) = self.unsuitable_keys().await
+            && let Some(table) = self.description().await
+            && let Some(keys) = unsuitable_keys(&table)
         {
-            kind = StoreErrorKind::Unsuitable;
-            message = format!(
-                "its key is {keys}, where a lock table has one partition key `LockID` of type String"
-            );
-            remedy = Some(format!(
-                "choose another table with `--table`, or create one: {}",
-                creation_of("NAME")
-            ));
+            return self.wrong_key(action, &keys);
         }
         StoreError {
             action,
@@ -201,52 +200,62 @@ impl DynamoDbStore {
         }
     }
 
-    /// The table's keys, if they are not a lock table's; `None` if they are, or are not visible.
-    async fn unsuitable_keys(&self) -> Option<String> {
+    /// The table's own description, if it is visible.
+    async fn description(&self) -> Option<TableDescription> {
         let client = self.connection.client().await;
-        let description = client
-            .describe_table()
-            .table_name(&self.table)
-            .send()
-            .await
-            .ok()?
-            .table?;
-        let keys = description.key_schema();
-        let type_of = |name: &str| {
-            description
-                .attribute_definitions()
-                .iter()
-                .find(|attribute| attribute.attribute_name == name)
-                .map(|attribute| attribute.attribute_type.clone())
-        };
-        let suitable = matches!(keys, [key] if key.attribute_name == LOCK_ID
-            && type_of(LOCK_ID) == Some(ScalarAttributeType::S));
-        if suitable {
-            return None;
+        let answer = client.describe_table().table_name(&self.table).send().await;
+        answer.ok()?.table
+    }
+
+    fn wrong_key(&self, action: &'static str, keys: &str) -> StoreError {
+        StoreError {
+            action,
+            place: self.place(),
+            kind: StoreErrorKind::Unsuitable,
+            message: format!(
+                "its key is {keys}, where a lock table has one partition key `LockID` of type String"
+            ),
+            remedy: Some(format!(
+                "choose another table with `--table`, or create one: {}",
+                creation_of("NAME")
+            )),
         }
-        let words: Vec<String> = keys
-            .iter()
-            .map(|key| {
-                let role = if key.key_type == KeyType::Hash {
-                    "partition"
-                } else {
-                    "sort"
-                };
-                let kind = type_of(&key.attribute_name)
-                    .map_or_else(String::new, |kind| format!(" {}", kind.as_str()));
-                format!("`{}` ({role}{kind})", key.attribute_name)
-            })
-            .collect();
-        Some(words.join(" and "))
     }
 }
 
+/// The table's keys, if they are not a lock table's.
+fn unsuitable_keys(description: &TableDescription) -> Option<String> {
+    let keys = description.key_schema();
+    let type_of = |name: &str| {
+        description
+            .attribute_definitions()
+            .iter()
+            .find(|attribute| attribute.attribute_name == name)
+            .map(|attribute| attribute.attribute_type.clone())
+    };
+    let suitable = matches!(keys, [key] if key.attribute_name == LOCK_ID
+        && type_of(LOCK_ID) == Some(ScalarAttributeType::S));
+    if suitable {
+        return None;
+    }
+    let words: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            let role = if key.key_type == KeyType::Hash {
+                "partition"
+            } else {
+                "sort"
+            };
+            let kind = type_of(&key.attribute_name)
+                .map_or_else(String::new, |kind| format!(" {}", kind.as_str()));
+            format!("`{}` ({role}{kind})", key.attribute_name)
+        })
+        .collect();
+    Some(words.join(" and "))
+}
+
 fn creation_of(table: &str) -> String {
-    format!(
-        "`aws dynamodb create-table --table-name {table} \
-         --attribute-definitions AttributeName=LockID,AttributeType=S \
-         --key-schema AttributeName=LockID,KeyType=HASH --billing-mode PAY_PER_REQUEST`"
-    )
+    format!("`tflock --table {table} create-table`")
 }
 
 impl Store for DynamoDbStore {

@@ -76,6 +76,7 @@ impl MemoryStore {
     pub fn beside(&self, purpose: Purpose) -> Option<&MemoryStore> {
         match purpose {
             Purpose::Queue => self.queue.as_deref(),
+            Purpose::Doctor => None,
         }
     }
 

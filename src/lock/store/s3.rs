@@ -10,10 +10,12 @@
 //! compares ([`Renewals`]). `If-None-Match` on writes must work: without it there is no lock.
 
 mod change;
+mod checkup;
 mod lease;
 mod listing;
 mod requests;
 mod settings;
+mod state_content;
 mod state_object;
 
 use std::cell::Cell;
@@ -23,7 +25,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 
 use self::change::Comparison;
+pub use self::checkup::{Compared, Conditions, Version};
 pub use self::settings::{Encryption, ObjectSettings, Renewals};
+pub use self::state_content::StateContent;
 pub use self::state_object::StateObject;
 use super::aws::{AwsAccess, Connection, Wire};
 use super::companion::{Companion, Purpose};

@@ -75,9 +75,7 @@ fn a_table_that_does_not_exist_is_answered_with_the_command_that_makes_it() {
                     Some(_) => "Cannot do operations on a non-existent table",
                 }
             ),
-            hint: "name the table with `--table`, or create it: `aws dynamodb create-table --table-name missing \
-                   --attribute-definitions AttributeName=LockID,AttributeType=S \
-                   --key-schema AttributeName=LockID,KeyType=HASH --billing-mode PAY_PER_REQUEST`",
+            hint: "name the table with `--table`, or create it: `tflock --table missing create-table`",
         },
     );
 }
@@ -96,9 +94,8 @@ fn a_table_with_another_key_is_told_which_key_it_has() {
                  (partition S), where a lock table has one partition key `LockID` of type String",
                 table.name()
             ),
-            hint: "choose another table with `--table`, or create one: `aws dynamodb create-table \
-                   --table-name NAME --attribute-definitions AttributeName=LockID,AttributeType=S \
-                   --key-schema AttributeName=LockID,KeyType=HASH --billing-mode PAY_PER_REQUEST`",
+            hint: "choose another table with `--table`, or create one: `tflock --table NAME \
+                   create-table`",
         },
     );
     assert_eq!(table.items(), Vec::<Value>::new());

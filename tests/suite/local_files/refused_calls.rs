@@ -43,7 +43,7 @@ fn a_full_disk_is_an_error_and_leaves_no_lock() {
 }
 
 /// The same run, to which one system call fails with that error.
-fn failing(mut run: Invocation, call: libc::c_long, error: Errno) -> Invocation {
+pub fn failing(mut run: Invocation, call: libc::c_long, error: Errno) -> Invocation {
     use std::os::unix::process::CommandExt;
     let number = u32::try_from(call).expect("a system call's number");
     let answer = libc::SECCOMP_RET_ERRNO | u32::try_from(error as i32).expect("an error number");

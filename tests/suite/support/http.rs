@@ -73,6 +73,12 @@ impl Message {
         path.split('?').next().unwrap_or_default()
     }
 
+    /// The query of a request; empty if there is none.
+    pub fn query(&self) -> &str {
+        let target = self.start_line.split(' ').nth(1).unwrap_or_default();
+        target.split_once('?').map_or("", |(_, query)| query)
+    }
+
     /// The status of a response.
     pub fn status(&self) -> u16 {
         let word = self.start_line.split(' ').nth(1).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::lock::store::StoreErrorKind;
 
 /// The clock difference from which a rejected signature is blamed on the clock; AWS itself allows five minutes
 /// (`skewThreshold` of aws-sdk-go-v2's `aws/retry`).
-const CLOCK_THRESHOLD_SECONDS: u64 = 4 * 60;
+pub(super) const CLOCK_THRESHOLD_SECONDS: u64 = 4 * 60;
 /// How close to the server's time a corrected signature is.
 const CORRECTED_SECONDS: u64 = 60;
 

@@ -10,9 +10,11 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
+use super::answers::ServerClock;
+use super::checkup::ClockDifference;
 use crate::lock::store::StoreErrorKind;
 
 /// Whose server it is.
@@ -68,6 +70,7 @@ pub(in crate::lock::store) struct Wire(Arc<Mutex<Known>>);
 struct Known {
     server: Option<Server>,
     last: Last,
+    clock: Option<ClockDifference>,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +96,11 @@ impl Wire {
     /// Whether there is an unanswered write that had a connection.
     pub(in crate::lock::store) fn may_have_arrived(&self) -> bool {
         matches!(&self.known().last, Last::Write(connection) if connection.get().is_some())
+    }
+
+    /// How far the server's clock was ahead in its last answer.
+    pub(in crate::lock::store) fn clock(&self) -> Option<ClockDifference> {
+        self.known().clock
     }
 
     /// Refines the kind of a failure by whether anything was sent.
@@ -162,6 +170,13 @@ impl HttpConnector for WatchedConnector {
         let wire = self.wire.clone();
         HttpConnectorFuture::new(async move {
             let answer = answer.await;
+            if let Some(clock) = answer
+                .as_ref()
+                .ok()
+                .and_then(HttpResponse::extension::<ServerClock>)
+            {
+                wire.known().clock = Some(ClockDifference(clock.of_machine));
+            }
             if is_write && answer.is_ok() {
                 wire.known().last = Last::Answered;
             }

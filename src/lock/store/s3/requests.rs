@@ -21,6 +21,15 @@ pub(super) enum Condition<T> {
     Refused(StoreError),
 }
 
+/// An object as a GET brings it.
+pub(super) struct Fetched {
+    pub(super) tag: String,
+    pub(super) lease: Option<Lease>,
+    pub(super) body: Vec<u8>,
+    /// When it was written, in seconds since 1970.
+    pub(super) written: Option<i64>,
+}
+
 /// What a look at the headers of an object found.
 pub(super) enum Head {
     Found(Box<HeadObjectOutput>),
@@ -35,6 +44,18 @@ impl S3Store {
 
     /// The lock object of that name in the same bucket.
     pub(super) async fn get_object(&self, name: &str) -> Result<Option<Stored>, StoreError> {
+        let object = self.fetch(name).await?;
+        Ok(object.map(|object| Stored {
+            record: Record {
+                info: Some(String::from_utf8_lossy(&object.body).into_owned()),
+                lease: object.lease,
+            },
+            revision: Revision::EntityTag(object.tag),
+        }))
+    }
+
+    /// The whole object of that name in the same bucket.
+    pub(super) async fn fetch(&self, name: &str) -> Result<Option<Fetched>, StoreError> {
         let customer = self.customer_key()?;
         let client = self.connection.client().await;
         let mut request = client.get_object().bucket(&self.bucket).key(name);
@@ -60,12 +81,11 @@ impl S3Store {
             message: error.to_string(),
             remedy: None,
         })?;
-        Ok(Some(Stored {
-            record: Record {
-                info: Some(String::from_utf8_lossy(&body.into_bytes()).into_owned()),
-                lease,
-            },
-            revision: Revision::EntityTag(tag),
+        Ok(Some(Fetched {
+            tag,
+            lease,
+            body: body.into_bytes().to_vec(),
+            written: object.last_modified.map(|time| time.secs()),
         }))
     }
 

@@ -11,7 +11,7 @@ use crate::lock::store::{Identity, Revision, Store as _, StoreError, Stored};
 
 /// A state object.
 #[derive(Debug)]
-pub struct StateObject(Box<S3Store>);
+pub struct StateObject(pub(super) Box<S3Store>);
 
 impl StateObject {
     /// The object `key` in `bucket`, written with these settings.
@@ -48,6 +48,12 @@ impl StateObject {
             },
             revision: Revision::EntityTag(version),
         }))
+    }
+
+    /// The object, for requests that `doctor` makes.
+    #[must_use]
+    pub fn object(&self) -> &S3Store {
+        &self.0
     }
 
     /// Its name, with the bucket.

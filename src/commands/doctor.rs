@@ -1,0 +1,255 @@
+//! `tflock doctor`: tries what runs in this directory need, one by one, and says what is wrong and what to type next.
+//!
+//! It changes nothing but an item, an object and a file of its own; a digest is mended only after a typed `yes`.
+
+mod bucket;
+mod digest;
+mod report;
+mod table;
+
+use anyhow::Context as _;
+
+use self::report::{Form, Report, Told};
+use super::status::{LockStatus, ObservedPart, look};
+use crate::cli::DoctorArguments;
+use crate::context::{Context, block_on};
+use crate::environment::variable;
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::host::Host as _;
+use crate::lock::read::patiently;
+use crate::lock::store::StoreError;
+use crate::lock::store::aws::{AwsAccess, ClockDifference};
+use crate::lock::store::companion::{Change, Companion, Purpose};
+use crate::lock::store::local::LocalStore;
+use crate::resolve::{self, Examined, LockRequest, ResolvedLock};
+use crate::session::Outcome;
+use crate::ui::holder;
+
+/// The check of the credentials, whichever service rejects them.
+const CREDENTIALS: &str = "credentials";
+
+/// Examines everything.
+///
+/// # Errors
+/// Stdout cannot be written. What is wrong is told, and is the exit code.
+pub fn run(context: &Context, arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
+    block_on(examine(context, arguments)).context("starting the runtime")?
+}
+
+async fn examine(context: &Context, arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
+    let form = if arguments.json {
+        Form::Json
+    } else {
+        Form::Lines
+    };
+    let mut report = Report::new(form);
+    let directory = context.working_directory();
+    let request = LockRequest {
+        options: &context.options,
+        environment: variable,
+        directory: &directory,
+        command: None,
+    };
+    let found = match resolve::find(request).await {
+        Ok(resolved) => request
+            .examined(&resolved)
+            .await
+            .map(|found| (resolved, found)),
+        Err(failure) => Err(failure),
+    };
+    let (resolved, examined) = match found {
+        Ok(found) => found,
+        Err(failure) => {
+            report.fault("configuration", failure)?;
+            return Ok(report.conclude()?);
+        }
+    };
+    report.good("configuration", configuration(&resolved))?;
+    if let Some(notice) = &resolved.notice {
+        report.advice("configuration", notice, "see `tflock --help`")?;
+    }
+    let mut doctor = Doctor {
+        context,
+        report,
+        clock: None,
+        is_in_reach: true,
+    };
+    if let Some(examined) = &examined {
+        Box::pin(doctor.examine_aws(examined)).await?;
+    }
+    doctor.examine_local_directory(&resolved).await?;
+    if doctor.is_in_reach {
+        doctor.examine_lock().await?;
+    }
+    if let Some(examined) = &examined
+        && doctor.is_in_reach
+    {
+        doctor.examine_digest(examined).await?;
+    }
+    Ok(doctor.report.conclude()?)
+}
+
+fn configuration(resolved: &ResolvedLock) -> String {
+    let keys: Vec<String> = resolved
+        .stores
+        .iter()
+        .map(|store| format!("`{}` in {}", store.key(), store.container()))
+        .collect();
+    format!(
+        "backend `{}`, lock {}",
+        resolved.backend_type(),
+        keys.join(" and ")
+    )
+}
+
+/// Takes and gives back a lock of its own.
+async fn try_place(own: &Companion) -> Result<(), StoreError> {
+    // One may be left of a doctor that was killed.
+    let (Change::Done(Some(now)) | Change::Refused(Some(now))) =
+        own.change(None, Some("tflock doctor")).await?
+    else {
+        return Ok(());
+    };
+    own.change(Some(&now), None).await.map(|_| ())
+}
+
+/// The examination so far.
+struct Doctor<'a> {
+    context: &'a Context,
+    report: Report,
+    /// As the last service to answer has it.
+    clock: Option<ClockDifference>,
+    /// Whether locks can be read: no more is tried of what cannot work.
+    is_in_reach: bool,
+}
+
+impl Doctor<'_> {
+    async fn examine_aws(&mut self, examined: &Examined) -> Told {
+        self.examine_credentials(&examined.access).await?;
+        if !self.is_in_reach {
+            return Ok(());
+        }
+        if let Some(item) = &examined.item {
+            self.examine_table(&examined.access, item).await?;
+        }
+        // Other services would say the same of the same credentials.
+        if let Some(state) = &examined.state
+            && !self.report.has_fault(CREDENTIALS)
+        {
+            Box::pin(self.examine_bucket(examined, state)).await?;
+        }
+        match self.clock.filter(|clock| clock.is_too_large()) {
+            None => match self.clock {
+                Some(clock) => self.report.good("clock", clock.to_string()),
+                None => Ok(()),
+            },
+            Some(clock) => self.report.fault(
+                "clock",
+                Failure::new(exit_code::REFUSED, clock.to_string())
+                    .hint("set the clock (`timedatectl set-ntp true` on Linux), then run it again"),
+            ),
+        }
+    }
+
+    async fn examine_credentials(&mut self, access: &AwsAccess) -> Told {
+        let key = match access.access_key().await {
+            Ok(key) => key,
+            Err(error) => return self.out_of_reach(CREDENTIALS, error),
+        };
+        let region = access.region();
+        if !access.has_sts() {
+            let message = format!(
+                "access key {key}, region `{region}`; whose it is only the server knows: no STS is configured"
+            );
+            return self.report.good(CREDENTIALS, message);
+        }
+        match access.caller().await {
+            Ok(caller) => {
+                let (arn, account) = (caller.arn, caller.account);
+                let message =
+                    format!("`{arn}`, account {account}, access key {key}, region `{region}`");
+                self.report.good(CREDENTIALS, message)
+            }
+            Err(error) if error.kind.is_about_credentials() => {
+                self.out_of_reach(CREDENTIALS, error)
+            }
+            // Nothing else needs it.
+            Err(error) => {
+                let message = format!(
+                    "access key {key}, region `{region}`; whose it is cannot be told: {error}"
+                );
+                self.report.not_tried(CREDENTIALS, message)
+            }
+        }
+    }
+
+    /// A fault that makes everything else that is asked of services a consequence of it.
+    fn out_of_reach(&mut self, check: &'static str, error: StoreError) -> Told {
+        self.is_in_reach = false;
+        self.report.fault(check, Failure::of_check(error))
+    }
+
+    /// A lock of its own is taken and given back there.
+    async fn examine_local_directory(&mut self, resolved: &ResolvedLock) -> Told {
+        let machine = self.context.machine();
+        let mut stores = resolved.stores.iter();
+        let Some(local) = stores.find(|store| store.kind() == LocalStore::KIND) else {
+            return Ok(());
+        };
+        let Some(own) = local.companion(Purpose::Doctor) else {
+            return Ok(());
+        };
+        match patiently(local.as_ref(), &machine, || try_place(&own)).await {
+            Ok(()) => {
+                let place = local.container();
+                self.report
+                    .good("local directory", format!("{place} can keep locks"))
+            }
+            Err(error) => self.out_of_reach("local directory", error),
+        }
+    }
+
+    async fn examine_lock(&mut self) -> Told {
+        let parts = match look(self.context).await {
+            Ok(parts) => parts,
+            Err(failure) => return self.report.fault("lock", failure),
+        };
+        for part in &parts {
+            self.tell_lock(part)?;
+        }
+        Ok(())
+    }
+
+    fn tell_lock(&mut self, part: &ObservedPart) -> Told {
+        let key = part.store.key();
+        let Some((stored, assessment)) = &part.held else {
+            return match &part.unspoken {
+                None => self.report.good("lock", format!("`{key}` is free")),
+                Some(own) => self.report.not_tried(
+                    "lock",
+                    format!("only terraform can tell ({}): {}", own.place, own.advice),
+                ),
+            };
+        };
+        let rows = holder::rows(&stored.record, assessment, self.context.machine().wall());
+        let row = |label: &str| {
+            let row = rows.iter().find(|(name, _)| *name == label);
+            row.map(|(_, text)| text.clone()).unwrap_or_default()
+        };
+        let message = format!("`{key}` is held by {}; {}", row("held by"), row("holder"));
+        match LockStatus::of_held(assessment) {
+            LockStatus::Stale => {
+                let id = stored.record.lock_id();
+                let removal = self.context.force_unlock_line(id.as_ref());
+                let failure = Failure::new(exit_code::LOST, message).hint(format!(
+                    "make sure that the holder is dead and type `{removal}`"
+                ));
+                self.report.fault("lock", failure)
+            }
+            LockStatus::Held | LockStatus::Free | LockStatus::Unknown => {
+                self.report.good("lock", message)
+            }
+        }
+    }
+}

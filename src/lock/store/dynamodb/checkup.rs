@@ -1,0 +1,194 @@
+//! What `doctor` asks of a table. No request here can change anybody's item, and only [`DynamoDbStore::mend_digest`] changes
+//! one at all.
+
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, BillingMode, TableStatus};
+
+use super::DynamoDbStore;
+use super::item::LOCK_ID;
+use crate::lock::store::aws::ClockDifference;
+use crate::lock::store::companion::Purpose;
+use crate::lock::store::{Revision, Store as _, StoreError, StoreErrorKind};
+
+/// Met by nothing, whatever stands there.
+const NEVER: &str = "attribute_exists(LockID) AND attribute_not_exists(LockID)";
+
+/// terraform's attribute of a digest item.
+const DIGEST: &str = "Digest";
+
+/// A table that can keep locks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSeen {
+    /// Whether requests are paid for one by one.
+    pub is_on_demand: bool,
+    /// Whether it is protected from deletion.
+    pub is_protected: bool,
+}
+
+/// What came of mending a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// The item has the new digest.
+    Done,
+    /// Another digest stood there by then, and was left alone.
+    Changed,
+}
+
+impl DynamoDbStore {
+    /// `doctor`'s own item beside this lock.
+    #[must_use]
+    pub fn for_doctor(&self) -> Self {
+        let access = self.connection.access();
+        Self::new(
+            &access,
+            &self.table,
+            &Purpose::Doctor.name_beside(&self.key),
+        )
+    }
+
+    /// The name of the table.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// How far the service's clock was ahead in its last answer.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockDifference> {
+        self.wire.clock()
+    }
+
+    /// Looks at the table itself.
+    ///
+    /// # Errors
+    /// The request's failure, or what keeps the table from keeping locks.
+    pub async fn describe(&self) -> Result<TableSeen, StoreError> {
+        let client = self.connection.client().await;
+        let answer = client.describe_table().table_name(&self.table).send().await;
+        let table = match answer {
+            Ok(answer) => answer.table,
+            Err(error) => return Err(self.explain("DescribeTable", &error).await),
+        };
+        let table = table.ok_or_else(|| self.unsuitable("the answer describes no table", None))?;
+        if let Some(keys) = super::unsuitable_keys(&table) {
+            return Err(self.wrong_key("DescribeTable", &keys));
+        }
+        match &table.table_status {
+            Some(TableStatus::Active | TableStatus::Updating) | None => {}
+            Some(status) => {
+                let message = format!("the table is `{}`", status.as_str());
+                let wait = "wait until the table is active, then run it again";
+                return Err(self.unsuitable(&message, Some(wait)));
+            }
+        }
+        let billing = table
+            .billing_mode_summary
+            .and_then(|mode| mode.billing_mode);
+        Ok(TableSeen {
+            is_on_demand: billing == Some(BillingMode::PayPerRequest),
+            is_protected: table.deletion_protection_enabled.unwrap_or_default(),
+        })
+    }
+
+    /// Whether items may be written under this key, by a request whose condition nothing meets.
+    ///
+    /// # Errors
+    /// They may not, or the server takes no notice of the condition.
+    pub async fn try_put(&self) -> Result<(), StoreError> {
+        let client = self.connection.client().await;
+        let answer = client
+            .put_item()
+            .table_name(&self.table)
+            .item(LOCK_ID, AttributeValue::S(self.key.clone()))
+            .condition_expression(NEVER)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Err(self.ignores_conditions("PutItem")),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(self.explain("PutItem", &error).await),
+            },
+        }
+    }
+
+    /// Whether items may be removed under this key, in the same way.
+    ///
+    /// # Errors
+    /// As [`Self::try_put`].
+    pub async fn try_delete(&self) -> Result<(), StoreError> {
+        let client = self.connection.client().await;
+        let answer = client
+            .delete_item()
+            .table_name(&self.table)
+            .key(LOCK_ID, AttributeValue::S(self.key.clone()))
+            .condition_expression(NEVER)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Err(self.ignores_conditions("DeleteItem")),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(self.explain("DeleteItem", &error).await),
+            },
+        }
+    }
+
+    /// terraform's digest, if this is a digest item.
+    ///
+    /// # Errors
+    /// The request's failure.
+    pub async fn digest(&self) -> Result<Option<String>, StoreError> {
+        let stored = self.read().await?;
+        Ok(stored.and_then(|stored| match stored.revision {
+            Revision::Item(item) => item.get(DIGEST)?.as_s().ok().cloned(),
+            _ => None,
+        }))
+    }
+
+    /// Puts `digest` in the place of `seen`.
+    ///
+    /// # Errors
+    /// The request's failure.
+    pub async fn mend_digest(&self, seen: &str, digest: &str) -> Result<Mended, StoreError> {
+        let client = self.connection.client().await;
+        let answer = client
+            .put_item()
+            .table_name(&self.table)
+            .item(LOCK_ID, AttributeValue::S(self.key.clone()))
+            .item(DIGEST, AttributeValue::S(digest.to_owned()))
+            .condition_expression("#digest = :seen")
+            .expression_attribute_names("#digest", DIGEST)
+            .expression_attribute_values(":seen", AttributeValue::S(seen.to_owned()))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Mended::Done),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Mended::Changed),
+                _ => Err(self.explain("PutItem", &error).await),
+            },
+        }
+    }
+
+    fn ignores_conditions(&self, action: &'static str) -> StoreError {
+        StoreError {
+            action,
+            ..self.unsuitable(
+                "the server takes no notice of conditions, so that it cannot keep a lock",
+                Some("lock in another table, or with `--store local`"),
+            )
+        }
+    }
+
+    fn unsuitable(&self, message: &str, remedy: Option<&str>) -> StoreError {
+        StoreError {
+            action: "DescribeTable",
+            place: self.place(),
+            kind: StoreErrorKind::Unsuitable,
+            message: message.to_owned(),
+            remedy: remedy.map(str::to_owned),
+        }
+    }
+}
