@@ -110,12 +110,14 @@ fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
     };
     let mut variables = vec![
         ("TFLOCK_WAIT".into(), wait.into()),
-        // That hold is on this lock, not on others.
-        ("TFLOCK_HOLD".into(), OsString::new()),
         switch("TFLOCK_NO_INPUT", options.no_input),
         switch("TFLOCK_QUIET", options.quiet),
         switch("TFLOCK_LOG", options.verbose),
     ];
+    if options.hold.is_some() {
+        // That hold is on this lock, not on others.
+        variables.push(("TFLOCK_HOLD".into(), OsString::new()));
+    }
     let reason = options.reason.as_ref();
     variables.extend(reason.map(|reason| ("TFLOCK_REASON".into(), reason.into())));
 
