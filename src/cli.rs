@@ -39,7 +39,7 @@ use crate::failure::Failure;
                       tflock [OPTIONS] status [--json] [--exit-code] [--watch]\n       \
                       tflock [OPTIONS] force-unlock [LOCK_ID] [--force] [--yes]\n       \
                       tflock [OPTIONS] hold [--for DURATION]\n       \
-                      tflock [OPTIONS] release [LOCK_ID] [--yes]\n       \
+                      tflock [OPTIONS] release [LOCK_ID] [--mine] [--yes]\n       \
                       tflock [OPTIONS] list [--json]\n       \
                       tflock [OPTIONS] doctor [--json]\n       \
                       tflock [OPTIONS] create-table [--yes]\n       \
@@ -79,7 +79,7 @@ enum OwnCommand {
     ForceUnlock(ForceUnlockArguments),
     /// Keep the lock after tflock has ended, for runs of yours
     Hold(HoldArguments),
-    /// Give back a hold
+    /// Give back a hold, or what dead runs of yours have left
     Release(ReleaseArguments),
     /// Show every lock of the table, the bucket or this machine
     List(ListArguments),
@@ -146,6 +146,9 @@ pub struct ReleaseArguments {
     /// Release only the hold with this ID
     #[arg(value_name = "LOCK_ID")]
     pub id: Option<String>,
+    /// Release what runs of yours on this machine have left, and jobs of this CI run on others; never what lives
+    #[arg(long, conflicts_with_all = ["id", "yes"])]
+    pub mine: bool,
     /// Skip the confirmation prompt for another's hold
     #[arg(long)]
     pub yes: bool,

@@ -22,6 +22,7 @@ mod running;
 mod selection_watch;
 mod shared;
 mod taking;
+pub mod whereabouts;
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -163,7 +164,7 @@ pub async fn run_under_lock(
         hands_on_patience,
         ..Session::new(context, request, resolved, spec)
     };
-    let run_file = run_file(context, request.directory, &session.claim);
+    let run_file = session.leave_trace(request.directory);
     session.run_file.replace(run_file);
     if lending == Lending::OneAtATime {
         session.loan.replace(loan(context, &session.claim));
@@ -178,25 +179,6 @@ pub async fn run_under_lock(
 fn install_signals() -> Result<Signals, Failure> {
     Signals::install()
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))
-}
-
-/// The trace of the run, from before its lock is asked for. Where none can be left, nothing can be proven of the run later.
-fn run_file(context: &Context, directory: &Path, claim: &Claim) -> Option<RunFile> {
-    let runs = context.machine().runs?;
-    let directories = [context.directory.clone(), directory.to_owned()];
-    let run = Run::of_this_process(&claim.info.id.0, &directories)?;
-    match RunFile::create(&runs, run) {
-        Ok(file) => Some(file),
-        Err(error) => {
-            context.ui.detail(|| {
-                let runs = runs.display();
-                format!(
-                    "no trace of this run in `{runs}`, so that its death cannot be proven: {error}"
-                )
-            });
-            None
-        }
-    }
 }
 
 /// What it takes to lend the lock. Where there is no place for that, nothing is lent.
@@ -350,6 +332,26 @@ impl<'a> Session<'a> {
             longer_wait: spec.longer_wait,
             aside: RefCell::default(),
             hook: hook(context),
+        }
+    }
+
+    /// The trace of the run, from before its lock is asked for. Where none can be left, nothing can be proven of the run later.
+    fn leave_trace(&self, directory: &Path) -> Option<RunFile> {
+        let runs = self.context.machine().runs?;
+        let directories = [self.context.directory.clone(), directory.to_owned()];
+        let run = Run::of_this_process(&self.claim.info.id.0, &directories)?;
+        let run = run.with_whereabouts(self.whereabouts(directory));
+        match RunFile::create(&runs, run) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                self.context.ui.detail(|| {
+                    let runs = runs.display();
+                    format!(
+                        "no trace of this run in `{runs}`, so that its death cannot be proven: {error}"
+                    )
+                });
+                None
+            }
         }
     }
 

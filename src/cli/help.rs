@@ -56,11 +56,12 @@ const USED: [Used; 9] = [
     Used {
         command: "release",
         options: &[
-            "store", "table", "lock_id", "hold", "no_input", "quiet", "verbose",
+            "store", "table", "lock_id", "hold", "wait", "no_input", "quiet", "verbose",
         ],
-        examples: "Your own hold, or one whose ID you give, is released at once; for another's it asks.\n\n\
+        examples: "Your own hold, one whose ID you give, and what a dead run of yours has left are released at once; for another's\n\
+                   hold it asks. `--mine` is for the last step of a CI job: it looks at all your runs on this machine.\n\n\
                    Examples:\n  tflock release\n  \
-                   tflock release 4db125df-d950-b194-cf41-df3ed13f0cf1",
+                   tflock release --mine",
     },
     Used {
         command: "list",

@@ -1,4 +1,7 @@
-//! `tflock release`: gives back a hold. The own one at once; another's after asking, like `force-unlock`.
+//! `tflock release`: gives back a hold, or what a dead run of this user on this machine has left. The own one at once; another's
+//! after asking, like `force-unlock`.
+
+mod mine;
 
 use anyhow::Context as _;
 
@@ -10,10 +13,11 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::evict::{Removal, remove};
 use crate::lock::host::Host as _;
+use crate::lock::liveness::{Assessment, Replacement};
 use crate::lock::record::Record;
 use crate::lock::store::{Store, Stored};
 use crate::session::Outcome;
-use crate::system::hold_file;
+use crate::system::{hold_file, run_file};
 use crate::text::printable;
 
 /// Gives back the hold.
@@ -25,27 +29,37 @@ pub fn run(context: &Context, arguments: &ReleaseArguments) -> anyhow::Result<Ou
 }
 
 async fn release(context: &Context, arguments: &ReleaseArguments) -> anyhow::Result<Outcome> {
+    if arguments.mine {
+        return mine::release_mine(context).await;
+    }
     let parts = look(context).await?;
     let named = arguments.id.as_ref().or(context.options.hold.as_ref());
-    let holds: Vec<(&dyn Store, &Stored)> = parts
+    let held: Vec<(&dyn Store, &Stored, &Assessment)> = parts
         .iter()
         .filter_map(|ObservedPart { store, held, .. }| {
-            let (stored, _) = held.as_ref()?;
-            Some((store.as_ref(), stored))
+            let (stored, assessment) = held.as_ref()?;
+            Some((store.as_ref(), stored, assessment))
         })
         .collect();
-    if holds.is_empty() {
+    if held.is_empty() {
         return nothing_to_release(context, &parts, named.map(String::as_str));
     }
     let machine = context.machine();
+    // Nothing but a run file of this user on this machine proves a death.
+    let is_dead = |seen: &Assessment| matches!(seen.replacement, Replacement::ByProof(_));
     let is_own = |record: &Record| {
         let id = record.lock_id().map(|id| id.0);
         named.is_some_and(|named| id.as_ref() == Some(named)) || machine.owns_hold(record)
     };
-    for (store, stored) in &holds {
-        may_be_released(context, *store, &stored.record, named.map(String::as_str))?;
+    for (store, stored, seen) in &held {
+        is_named(context, *store, &stored.record, named.map(String::as_str))?;
+        if !is_dead(seen) {
+            may_be_released(context, *store, &stored.record)?;
+        }
     }
-    if !holds.iter().all(|(_, stored)| is_own(&stored.record)) {
+    let is_ours =
+        |(_, stored, seen): &(_, &Stored, &Assessment)| is_dead(seen) || is_own(&stored.record);
+    if !held.iter().all(is_ours) {
         let arguments = ForceUnlockArguments {
             id: arguments.id.clone(),
             force: false,
@@ -53,7 +67,9 @@ async fn release(context: &Context, arguments: &ReleaseArguments) -> anyhow::Res
         };
         return force_unlock::unlock(context, &arguments).await;
     }
-    for (store, stored) in holds {
+    let mut is_on_hold_again = false;
+    for (store, stored, _) in held {
+        is_on_hold_again |= stored.record.returns_to().is_some();
         match remove(store, &machine, stored)
             .await
             .map_err(Failure::from)?
@@ -63,10 +79,17 @@ async fn release(context: &Context, arguments: &ReleaseArguments) -> anyhow::Res
         }
         if let (Some(runs), Some(id)) = (&machine.runs, stored.record.lock_id()) {
             hold_file::remove(runs, &id.0);
+            run_file::remove(runs, &id.0);
         }
-        context
-            .ui
-            .notice(&format!("released the hold on `{}`", store.key()));
+        let key = store.key();
+        context.ui.notice(&match stored.record.returns_to() {
+            Some(_) => format!("released what a dead run had left; `{key}` is on hold again"),
+            None if stored.record.is_hold() => format!("released the hold on `{key}`"),
+            None => format!("released the lock of `{key}`, which a dead run had left"),
+        });
+    }
+    if is_on_hold_again {
+        return Box::pin(release(context, arguments)).await;
     }
     Ok(Outcome::Exit(0))
 }
@@ -94,24 +117,36 @@ fn nothing_to_release(
     Ok(Outcome::Exit(0))
 }
 
-/// Only a hold can be released, and only while nobody works under it.
-fn may_be_released(
+/// Whether the lock, or the hold that it returns to, is the one that was named, if one was.
+fn is_named(
     context: &Context,
     store: &dyn Store,
     record: &Record,
     named: Option<&str>,
 ) -> Result<(), Failure> {
+    let ids = [Some(record), record.hold()].into_iter().flatten();
+    let mut ids = ids.filter_map(Record::lock_id);
+    match named {
+        Some(named) if ids.all(|id| id.0 != named) => Err(Failure::new(
+            exit_code::REFUSED,
+            format!(
+                "the lock of `{}` is not `{}`; it was left alone",
+                store.key(),
+                printable(named)
+            ),
+        )
+        .hint(format!(
+            "look at it with `{}`",
+            context.command_line("status")
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Only a hold can be released, and only while nobody works under it.
+fn may_be_released(context: &Context, store: &dyn Store, record: &Record) -> Result<(), Failure> {
     let key = store.key();
     let status = context.command_line("status");
-    let hold_id = record.hold().and_then(Record::lock_id).map(|id| id.0);
-    if let (Some(named), Some(_)) = (named, record.hold())
-        && hold_id.as_deref() != Some(named)
-    {
-        let message = format!("the hold on `{key}` is not `{named}`; it was left alone");
-        return Err(
-            Failure::new(exit_code::REFUSED, message).hint(format!("look at it with `{status}`"))
-        );
-    }
     if record.is_hold() {
         return Ok(());
     }

@@ -153,7 +153,7 @@ async fn look_at(
 }
 
 /// The parts of the lock, before anything is asked.
-async fn find(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
+pub(super) async fn find(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
     let directory = context.working_directory();
     let resolved = resolve::find(LockRequest {
         options: &context.options,

@@ -20,6 +20,18 @@ pub struct StateRef {
     pub(super) version: Option<String>,
 }
 
+impl StateRef {
+    /// The same without the backend's secrets, and whether it had any.
+    #[must_use]
+    pub fn without_secrets(&self) -> (Self, bool) {
+        let state = Self {
+            backend: self.backend.without_secrets(),
+            ..self.clone()
+        };
+        (state, self.backend.has_secrets())
+    }
+}
+
 impl LockRequest<'_> {
     /// Whether OpenTofu has encrypted the plan: then only it knows the plan's state.
     pub(super) fn has_encrypted_plan(&self) -> bool {

@@ -6,6 +6,7 @@
 //! image, but this file exists only where the run was. A proof needs every trace to agree and every look to succeed.
 //! The file holds no secrets: arguments are stored as a hash.
 
+mod left;
 pub mod lent;
 mod traces;
 
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::own_directory::{OwnDirectory, Sharing};
@@ -26,6 +28,7 @@ use super::plain_file::{self, Link};
 use super::process::{self, ProcessIdentity, Stat};
 use super::{hex, machine};
 
+pub use self::left::{LeftRun, left_runs};
 pub use self::traces::{Traces, traces_of};
 
 /// Larger than any run file.
@@ -56,6 +59,9 @@ pub struct Run {
     arguments: Option<String>,
     /// The child's possible working directories.
     directories: Vec<String>,
+    /// Where its lock is, in the words of whoever made the file.
+    #[serde(default)]
+    whereabouts: Value,
 }
 
 /// Whether the program that works under the lock was seen.
@@ -89,7 +95,17 @@ impl Run {
             sighting: Sighting::NotStarted,
             arguments: None,
             directories: directories.iter().map(|path| text_of(path)).collect(),
+            whereabouts: Value::Null,
         })
+    }
+
+    /// The same that says where its lock is; without secrets.
+    #[must_use]
+    pub fn with_whereabouts(self, whereabouts: Value) -> Self {
+        Self {
+            whereabouts,
+            ..self
+        }
     }
 }
 

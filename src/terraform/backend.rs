@@ -3,6 +3,7 @@
 //! A configuration may hold secrets in clear text: only values known to be harmless are shown, in errors as in `Debug`.
 
 mod attributes;
+mod harmless;
 mod record;
 mod role;
 mod s3;

@@ -29,6 +29,7 @@ mod locking_runs;
 mod moving;
 mod pass_through;
 mod plain_terraform;
+mod release_mine;
 mod s3_objects;
 mod shared;
 mod signals;

@@ -1,0 +1,309 @@
+//! `tflock release --mine`: for the step of a CI job that runs whatever happened. It gives back what this user's runs on this
+//! machine have left, and what this CI run has left on others. It touches nothing that lives, and nothing of anybody else's.
+
+use std::time::Duration;
+
+use crate::ci;
+use crate::commands::status::find;
+use crate::context::Context;
+use crate::environment::variable;
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::acquire::Patience;
+use crate::lock::evict::{Removal, remove};
+use crate::lock::host::{Host as _, Instant, Machine};
+use crate::lock::liveness::{Liveness, Observer, Replacement};
+use crate::lock::read::read;
+use crate::lock::record::{LockId, Record};
+use crate::lock::store::{Store, Stored};
+use crate::session::Outcome;
+use crate::session::whereabouts::Whereabouts;
+use crate::system::run_file::{LeftRun, Traces, left_runs};
+use crate::text::printable;
+
+/// How often to look at what is ending, and at a lock that may come to be stale.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How long traces may disagree while the processes of a run end.
+const SETTLING: Duration = Duration::from_secs(3);
+
+/// What became of one run, or of one lock.
+enum Settled {
+    /// There was nothing to give back.
+    Nothing,
+    /// It was given back.
+    Released,
+    /// It is somebody's who lives.
+    Lives,
+    /// It may be left, and nothing proves that its run has ended.
+    Unproven,
+}
+
+/// Gives back whatever it may.
+pub(super) async fn release_mine(context: &Context) -> anyhow::Result<Outcome> {
+    let mut report = Report {
+        context,
+        begun: context.machine().now(),
+        code: 0,
+        said_anything: false,
+    };
+    let runs = match &context.machine().runs {
+        Some(directory) => left_runs(directory).map_err(|error| {
+            Failure::new(
+                exit_code::CONFIGURATION,
+                format!(
+                    "the run files in `{}` cannot be used: {error}",
+                    directory.display()
+                ),
+            )
+        })?,
+        None => Vec::new(),
+    };
+    for run in &runs {
+        if let Err(failure) = report.settle(run).await {
+            report.failed(run.lock_id(), failure);
+        }
+    }
+    if let Err(failure) = report.settle_ci_run().await {
+        report.failed("of this CI run", failure);
+    }
+    if !report.said_anything {
+        context.ui.notice("none of your runs has left a lock");
+    }
+    Ok(Outcome::Exit(report.code))
+}
+
+struct Report<'a> {
+    context: &'a Context,
+    begun: Instant,
+    code: u8,
+    said_anything: bool,
+}
+
+impl Report<'_> {
+    fn machine(&self) -> Machine {
+        self.context.machine()
+    }
+
+    fn may_wait(&self) -> bool {
+        match self.context.options.wait {
+            Patience::For(limit) => self.machine().now().since(self.begun) < limit,
+            Patience::Forever => true,
+        }
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.said_anything = true;
+        self.context.ui.notice(text);
+    }
+
+    /// The worst is told by the exit code: what failed before what is not proven.
+    fn failed(&mut self, which: &str, failure: Failure) {
+        self.said_anything = true;
+        self.code = failure.exit_code;
+        let ui = &self.context.ui;
+        ui.warning(&format!(
+            "cannot release the lock {which}: {}",
+            failure.message
+        ));
+        if let Some(hint) = failure.hint {
+            ui.hint(&hint);
+        }
+    }
+
+    /// Brings one run of this user on this machine to its end.
+    async fn settle(&mut self, run: &LeftRun) -> Result<(), Failure> {
+        let whereabouts = Whereabouts::parse(run.whereabouts());
+        let name = whereabouts.as_ref().map(|found| printable(&found.command));
+        let name = format!(
+            "`{}` ({})",
+            name.as_deref().unwrap_or("a run"),
+            run.lock_id()
+        );
+        if !self.has_ended(run, &name).await {
+            return Ok(());
+        }
+        let Some(whereabouts) = whereabouts else {
+            // An older tflock's.
+            return Ok(());
+        };
+        let (mut has_released, mut nothing_left) = (false, true);
+        // The last that was taken goes first.
+        for store in whereabouts.find(&self.context.options).await?.iter().rev() {
+            let settled = self.give_back(store.as_ref(), run).await?;
+            let key = store.key();
+            match settled {
+                Settled::Released => {
+                    has_released = true;
+                    self.notice(&format!("released the lock of `{key}`, left by {name}"));
+                }
+                Settled::Nothing => {}
+                Settled::Lives | Settled::Unproven => {
+                    nothing_left = false;
+                    self.unproven(key, run.lock_id(), &name);
+                }
+            }
+        }
+        match (nothing_left, has_released) {
+            (true, true) => run.forget(),
+            (true, false) => run.forget_if_long_over(),
+            (false, _) => {}
+        }
+        Ok(())
+    }
+
+    fn unproven(&mut self, key: &str, id: &str, name: &str) {
+        self.said_anything = true;
+        if self.code == 0 {
+            self.code = exit_code::HELD;
+        }
+        let ui = &self.context.ui;
+        ui.warning(&format!(
+            "kept the lock of `{key}`: nothing proves that {name} has ended"
+        ));
+        let removal = self.context.force_unlock_line(Some(&LockId(id.to_owned())));
+        ui.hint(&format!("if you know that it has: `{removal}`"));
+    }
+
+    /// Whether the run has ended, as far as its traces tell. One whose tflock was killed is waited for: its terraform is ending,
+    /// and its witness gives the lock back.
+    async fn has_ended(&mut self, run: &LeftRun, name: &str) -> bool {
+        let machine = self.machine();
+        let (began, mut was_told) = (machine.now(), false);
+        while run.is_here() {
+            match run.traces() {
+                Traces::Ended | Traces::EndedBeforeBoot => return true,
+                Traces::Living if !run.has_lost_tflock() || !self.may_wait() => {
+                    self.notice(&format!("left {name} alone: it is running"));
+                    return false;
+                }
+                Traces::Living => {
+                    if !std::mem::replace(&mut was_told, true) {
+                        self.notice(&format!(
+                            "waiting for {name}: its tflock was killed, it is ending"
+                        ));
+                    }
+                }
+                Traces::Inconclusive if machine.now().since(began) >= SETTLING => return true,
+                Traces::Inconclusive => {}
+            }
+            machine.sleep(LOOK_EVERY).await;
+        }
+        false
+    }
+
+    /// Gives the lock of a run back whose death is proven.
+    async fn give_back(&self, store: &dyn Store, run: &LeftRun) -> Result<Settled, Failure> {
+        let machine = self.machine();
+        let mut observer = Observer::default();
+        loop {
+            let stored = read(store, &machine).await?;
+            let Some(stored) = stored.filter(|stored| is_of(&stored.record, run)) else {
+                return Ok(Settled::Nothing);
+            };
+            let seen = observer.look(&machine, &stored);
+            let is_proven = matches!(seen.replacement, Replacement::ByProof(_));
+            if is_proven && self.remove(store, &stored).await? {
+                return Ok(Settled::Released);
+            }
+            // After a boot a copy of this machine might live: its heartbeat would come.
+            let may_be_proven = run.traces() == Traces::EndedBeforeBoot && self.may_wait();
+            if !is_proven && (!may_be_proven || seen.liveness == Liveness::Unknown) {
+                return Ok(Settled::Unproven);
+            }
+            machine.sleep(WATCH_EVERY).await;
+        }
+    }
+
+    async fn remove(&self, store: &dyn Store, stored: &Stored) -> Result<bool, Failure> {
+        let removal = remove(store, &self.machine(), stored).await?;
+        Ok(matches!(removal, Removal::Removed | Removal::Changed(None)))
+    }
+
+    /// The lock of this directory, if a job of this CI run on another machine has left it.
+    async fn settle_ci_run(&mut self) -> Result<(), Failure> {
+        let Some(ci) = ci::run(&variable).filter(|ci| ci.id.is_some()) else {
+            return Ok(());
+        };
+        let is_of_ci_run = |record: &Record| {
+            let origin = record
+                .lease
+                .as_ref()
+                .and_then(|lease| lease.origin.as_ref());
+            !record.is_hold()
+                && origin.is_some_and(|origin| {
+                    origin.system.as_deref() == Some(&ci.system)
+                        && origin.run_id == ci.id
+                        && origin.repository == ci.repository
+                })
+        };
+        // Without a backend there is no lock to be found.
+        let Ok(parts) = find(self.context).await else {
+            return Ok(());
+        };
+        for part in parts {
+            let store = part.store.as_ref();
+            let (settled, id) = self.watch(store, is_of_ci_run).await?;
+            let key = store.key();
+            let name = "another job of this CI run";
+            match settled {
+                Settled::Nothing => {}
+                Settled::Released => {
+                    self.notice(&format!("released the lock of `{key}`, left by {name}"));
+                }
+                Settled::Lives => self.notice(&format!("left {name} alone: it is running")),
+                Settled::Unproven => self.unproven(key, &id, name),
+            }
+        }
+        Ok(())
+    }
+
+    /// Watches a lock until its holder is known to live, or to be stale.
+    async fn watch(
+        &self,
+        store: &dyn Store,
+        is_ours: impl Fn(&Record) -> bool,
+    ) -> Result<(Settled, String), Failure> {
+        let machine = self.machine();
+        let mut observer = Observer::default();
+        let mut first = None;
+        loop {
+            let stored = read(store, &machine).await?;
+            let Some(stored) = stored.filter(|stored| is_ours(&stored.record)) else {
+                return Ok((Settled::Nothing, String::new()));
+            };
+            let id = stored.record.lock_id().map(|id| id.0).unwrap_or_default();
+            let beat = stored
+                .record
+                .lease
+                .as_ref()
+                .and_then(|lease| lease.heartbeat);
+            let beat = (id.clone(), beat);
+            let is_new = first.get_or_insert_with(|| beat.clone()) != &beat;
+            let seen = observer.look(&machine, &stored);
+            let settled = match seen.liveness {
+                Liveness::Gone(_) | Liveness::Stale if seen.settles_in.is_none() => {
+                    if self.remove(store, &stored).await? {
+                        Some(Settled::Released)
+                    } else {
+                        None
+                    }
+                }
+                // Its process exists on this machine, or it was heard.
+                Liveness::Alive if is_new || seen.silence.is_none() => Some(Settled::Lives),
+                Liveness::Unknown | Liveness::Hold => Some(Settled::Unproven),
+                _ if !self.may_wait() => Some(Settled::Unproven),
+                _ => None,
+            };
+            if let Some(settled) = settled {
+                return Ok((settled, id));
+            }
+            machine.sleep(WATCH_EVERY).await;
+        }
+    }
+}
+
+fn is_of(record: &Record, run: &LeftRun) -> bool {
+    let id = record.lock_id();
+    id.is_some_and(|id| id.0 == run.lock_id())
+}

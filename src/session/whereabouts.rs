@@ -1,0 +1,118 @@
+//! Where the lock of a run is, as its run file says: enough to find it again without the backend, and no secrets.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use clap::ValueEnum as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Session;
+use crate::cli::{Options, StoreChoice};
+use crate::environment::variable;
+use crate::exit_code;
+use crate::failure::Failure;
+use crate::lock::store::{Identity, Store};
+use crate::resolve::{self, LockRequest, StateRef};
+use crate::text::quoted_for_shell;
+
+/// What leads to a lock.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct Whereabouts {
+    /// The command that takes it, as a person would say it.
+    pub command: String,
+    directory: PathBuf,
+    store: Option<String>,
+    table: Option<String>,
+    lock_id: Option<String>,
+    state: StateRef,
+    /// Whether the backend has secrets, which are not written here: then it is needed.
+    needs_backend: bool,
+    places: Vec<Identity>,
+}
+
+impl Session<'_> {
+    pub(super) fn whereabouts(&self, directory: &Path) -> Value {
+        let Some(state) = &self.state else {
+            return Value::Null;
+        };
+        let options = &self.context.options;
+        // One place has a name of its own; two are only found together.
+        let (store, lock_id) = match self.stores.as_slice() {
+            [store] => (Some(store.kind()), Some(store.key().to_owned())),
+            _ => (options.store.name(), options.lock_id.clone()),
+        };
+        let (state, needs_backend) = state.without_secrets();
+        let turn = self.init_lock.as_ref().map(|lock| lock.turn.identity());
+        let whereabouts = Whereabouts {
+            command: self.claim.lease.command.clone(),
+            directory: directory.to_owned(),
+            store: store.map(str::to_owned),
+            table: options.table.clone(),
+            lock_id,
+            state,
+            needs_backend,
+            places: turn
+                .into_iter()
+                .chain(self.stores.iter().map(|store| store.identity()))
+                .collect(),
+        };
+        serde_json::to_value(whereabouts).unwrap_or_default()
+    }
+}
+
+impl Whereabouts {
+    /// What a run file says; `None` if it says nothing that we understand.
+    #[must_use]
+    pub fn parse(value: &Value) -> Option<Self> {
+        serde_json::from_value(value.clone()).ok()
+    }
+
+    /// The places of the lock. `options` are those of this command, for all but the lock.
+    ///
+    /// # Errors
+    /// They cannot be found from here.
+    pub async fn find(&self, options: &Options) -> Result<Vec<Rc<dyn Store>>, Failure> {
+        let choice = self.store.as_deref();
+        let choice = choice.and_then(|name| StoreChoice::from_str(name, false).ok());
+        let options = Options {
+            store: choice.unwrap_or(StoreChoice::Auto),
+            table: self.table.clone(),
+            lock_id: self.lock_id.clone(),
+            ..options.clone()
+        };
+        let request = LockRequest {
+            options: &options,
+            environment: variable,
+            directory: &self.directory,
+            command: None,
+        };
+        let found = if self.needs_backend {
+            resolve::find(request).await
+        } else {
+            resolve::find_for(request, self.state.clone()).await
+        };
+        let resolved = found.map_err(|failure| self.elsewhere(&failure.message))?;
+        let turn = resolved.init_lock.map(|lock| lock.turn);
+        let stores: Vec<Rc<dyn Store>> = turn.into_iter().chain(resolved.stores).collect();
+        let place = |identity: &Identity| {
+            let mut stores = stores.iter();
+            stores.find(|store| store.identity() == *identity).cloned()
+        };
+        let places: Option<Vec<_>> = self.places.iter().map(place).collect();
+        places.ok_or_else(|| {
+            self.elsewhere(
+                "the environment, the AWS files or the workspace lead to another lock by now",
+            )
+        })
+    }
+
+    fn elsewhere(&self, why: &str) -> Failure {
+        let directory = self.directory.to_string_lossy();
+        let directory = quoted_for_shell(&directory);
+        Failure::new(exit_code::CONFIGURATION, why.to_owned()).hint(format!(
+            "with the environment of that run: `tflock -chdir={directory} release`"
+        ))
+    }
+}
