@@ -40,6 +40,7 @@ use crate::failure::Failure;
                       tflock [OPTIONS] force-unlock [LOCK_ID] [--force] [--yes]\n       \
                       tflock [OPTIONS] hold [--for DURATION]\n       \
                       tflock [OPTIONS] release [LOCK_ID] [--mine] [--yes]\n       \
+                      tflock [OPTIONS] history [--json] [-n N]\n       \
                       tflock [OPTIONS] list [--json]\n       \
                       tflock [OPTIONS] doctor [--json]\n       \
                       tflock [OPTIONS] create-table [--yes]\n       \
@@ -81,6 +82,8 @@ enum OwnCommand {
     Hold(HoldArguments),
     /// Give back a hold, or what dead runs of yours have left
     Release(ReleaseArguments),
+    /// Show who held this lock before, what they did, and how it ended
+    History(HistoryArguments),
     /// Show every lock of the table, the bucket or this machine
     List(ListArguments),
     /// Try what runs need, one by one, and say what is wrong and how to mend it
@@ -152,6 +155,17 @@ pub struct ReleaseArguments {
     /// Skip the confirmation prompt for another's hold
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Only the last N holders [default: all that are kept, fifty]
+    #[arg(short = 'n', value_name = "N")]
+    pub count: Option<usize>,
 }
 
 /// `list`.
@@ -244,6 +258,8 @@ pub enum Command {
     Hold(HoldArguments),
     /// `release`.
     Release(ReleaseArguments),
+    /// `history`.
+    History(HistoryArguments),
     /// `list`.
     List(ListArguments),
     /// `doctor`.
@@ -326,6 +342,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
         (Some(OwnCommand::ForceUnlock(arguments)), _) => Command::ForceUnlock(arguments),
         (Some(OwnCommand::Hold(arguments)), _) => Command::Hold(arguments),
         (Some(OwnCommand::Release(arguments)), _) => Command::Release(arguments),
+        (Some(OwnCommand::History(arguments)), _) => Command::History(arguments),
         (Some(OwnCommand::List(arguments)), _) => Command::List(arguments),
         (Some(OwnCommand::Doctor(arguments)), _) => Command::Doctor(arguments),
         (Some(OwnCommand::CreateTable(arguments)), _) => Command::CreateTable(arguments),

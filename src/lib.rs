@@ -121,6 +121,7 @@ fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
         Command::Status(arguments) => commands::status::run(&context, &arguments),
         Command::Hold(arguments) => commands::hold::run(&context, &arguments),
         Command::Release(arguments) => commands::release::run(&context, &arguments),
+        Command::History(arguments) => commands::history::run(&context, &arguments),
         Command::List(arguments) => commands::list::run(&context, &arguments),
         Command::Doctor(arguments) => commands::doctor::run(&context, &arguments),
         Command::CreateTable(arguments) => commands::create_table::run(&context, &arguments),

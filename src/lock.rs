@@ -8,6 +8,7 @@ mod backoff;
 pub mod evict;
 pub mod held_lock;
 pub mod held_locks;
+pub mod history;
 pub mod hold;
 pub mod host;
 pub mod inherit;

@@ -17,6 +17,7 @@ mod holding;
 mod hook;
 mod provenance;
 pub mod reentry;
+pub mod remembering;
 mod report;
 mod running;
 mod selection_watch;
@@ -49,6 +50,7 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Claim, Patience, PatienceSaid};
 use crate::lock::held_locks::{HeldLocks, Released};
+use crate::lock::history::Recorder;
 use crate::lock::host::{Host, Instant};
 use crate::lock::own::Own;
 use crate::lock::record::{Lease, LockId, LockInfo};
@@ -263,6 +265,8 @@ struct Session<'a> {
     may_be_left: Cell<bool>,
     /// What goes on beside the run.
     aside: RefCell<Aside>,
+    /// Who held the lock before.
+    history: Option<Rc<Recorder>>,
     /// The program that is told what happens.
     hook: Option<Hook>,
     patience: Patience,
@@ -298,8 +302,10 @@ impl<'a> Session<'a> {
         let host: Rc<dyn Host> = Rc::new(context.machine());
         let claim = claim(context, request.directory, &resolved, &spec, host.as_ref());
         let turn = resolved.init_lock.as_ref();
+        let history = remembering::recorder(&resolved.stores, Rc::clone(&host));
         Self {
             context,
+            history: history.map(Rc::new),
             reporter: Reporter {
                 context,
                 ui,
@@ -385,6 +391,7 @@ impl Session<'_> {
             .as_ref()
             .map(|loan| lent(loan, run_file.as_ref(), &command));
         reentry::announce(&mut command, locks.held(), lent.as_ref(), &variable);
+        self.look_back();
         let mut aside = self.aside.take();
         let run = self.run_child(
             &command,
@@ -415,10 +422,13 @@ impl Session<'_> {
             }
             (Released::default(), None)
         } else {
+            self.remember_end(&running, &locks);
+            aside.join(self.aside.take());
             let release = self.release(&mut locks, signals);
             aside.beside(release).await
         };
         self.aside.replace(aside);
+        self.remember_release(&running, &locks, &released);
         let is_left = |key: &String| released.failed.iter().any(|failed| failed.key == *key);
         if !locks.lost_any() && !is_left_elsewhere {
             for key in keys.iter().filter(|key| !is_left(key)) {

@@ -9,7 +9,7 @@ struct Used {
     examples: &'static str,
 }
 
-const USED: [Used; 9] = [
+const USED: [Used; 10] = [
     Used {
         command: "exec",
         options: &[
@@ -62,6 +62,13 @@ const USED: [Used; 9] = [
                    hold it asks. `--mine` is for the last step of a CI job: it looks at all your runs on this machine.\n\n\
                    Examples:\n  tflock release\n  \
                    tflock release --mine",
+    },
+    Used {
+        command: "history",
+        options: &["store", "table", "lock_id", "quiet", "verbose"],
+        examples: "TFLOCK_HISTORY=off keeps runs from writing it.\n\n\
+                   Examples:\n  tflock history\n  \
+                   tflock history --json -n 5",
     },
     Used {
         command: "list",

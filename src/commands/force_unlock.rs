@@ -4,12 +4,14 @@ mod by_terraform;
 
 use anyhow::Context as _;
 
-use super::status::{ObservedPart, changed, look};
+use super::remembering::remember;
+use super::status::{ObservedPart, changed, look, stores_of};
 use crate::cli::ForceUnlockArguments;
 use crate::context::{Context, block_on};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::evict::{Removal, remove};
+use crate::lock::history::HowEnded;
 use crate::lock::host::Host as _;
 use crate::lock::liveness::{Assessment, Liveness};
 use crate::lock::store::{Revision, Store, Stored};
@@ -95,6 +97,7 @@ pub(super) async fn unlock(
             },
         )?;
     }
+    let stores = stores_of(&parts);
     for (store, stored, _) in held {
         remove_shown(context, store, stored, arguments).await?;
         let key = store.key();
@@ -104,6 +107,7 @@ pub(super) async fn unlock(
             }
             None => format!("removed the lock of `{key}`"),
         });
+        remember(context, &stores, &stored.record, HowEnded::ForceUnlocked).await;
     }
     Ok(Outcome::Exit(0))
 }

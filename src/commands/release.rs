@@ -6,12 +6,14 @@ mod mine;
 use anyhow::Context as _;
 
 use super::force_unlock;
-use super::status::{ObservedPart, changed, look};
+use super::remembering::remember;
+use super::status::{ObservedPart, changed, look, stores_of};
 use crate::cli::{ForceUnlockArguments, ReleaseArguments};
 use crate::context::{Context, block_on};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::evict::{Removal, remove};
+use crate::lock::history::HowEnded;
 use crate::lock::host::Host as _;
 use crate::lock::liveness::{Assessment, Replacement};
 use crate::lock::record::Record;
@@ -67,9 +69,14 @@ async fn release(context: &Context, arguments: &ReleaseArguments) -> anyhow::Res
         };
         return force_unlock::unlock(context, &arguments).await;
     }
-    let mut is_on_hold_again = false;
+    let (mut is_on_hold_again, mut ended) = (false, Vec::new());
     for (store, stored, _) in held {
         is_on_hold_again |= stored.record.returns_to().is_some();
+        ended.push(if stored.record.is_hold() {
+            (&stored.record, HowEnded::Released)
+        } else {
+            (&stored.record, HowEnded::Died)
+        });
         match remove(store, &machine, stored)
             .await
             .map_err(Failure::from)?
@@ -87,6 +94,9 @@ async fn release(context: &Context, arguments: &ReleaseArguments) -> anyhow::Res
             None if stored.record.is_hold() => format!("released the hold on `{key}`"),
             None => format!("released the lock of `{key}`, which a dead run had left"),
         });
+    }
+    for (record, ended) in ended {
+        remember(context, &stores_of(&parts), record, ended).await;
     }
     if is_on_hold_again {
         return Box::pin(release(context, arguments)).await;

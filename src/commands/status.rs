@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
 use self::json::as_json;
+use super::remembering::remember;
 use crate::cli::StatusArguments;
 use crate::context::{Context, block_on};
 use crate::environment::variable;
@@ -17,6 +18,7 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
 use crate::lock::evict::{Removal, remove};
+use crate::lock::history::HowEnded;
 use crate::lock::host::{Host as _, Machine};
 use crate::lock::liveness::{Assessment, Liveness, Observer};
 use crate::lock::queue::{self, Ticket};
@@ -171,6 +173,11 @@ pub(super) async fn find(context: &Context) -> Result<Vec<ObservedPart>, Failure
     Ok(resolved.stores.into_iter().map(part).collect())
 }
 
+/// The places of the lock.
+pub(super) fn stores_of(parts: &[ObservedPart]) -> Vec<Rc<dyn Store>> {
+    parts.iter().map(|part| Rc::clone(&part.store)).collect()
+}
+
 pub(super) async fn look(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
     let mut parts = find(context).await?;
     for part in &mut parts {
@@ -280,6 +287,10 @@ async fn offer(context: &Context, parts: &[ObservedPart]) -> Result<LockStatus, 
     for part in parts {
         if status == LockStatus::Stale {
             release(context, part).await?;
+            if let Some((released, _)) = &part.held {
+                let stores = stores_of(parts);
+                remember(context, &stores, &released.record, HowEnded::ForceUnlocked).await;
+            }
         } else {
             wait_until_free(context, part.store.as_ref()).await?;
         }

@@ -1,4 +1,4 @@
-//! What goes on beside a run and is worth no delay: taking its ticket out of the queue.
+//! What goes on beside a run and is worth no delay: taking its ticket out of the queue, and writing its history.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -18,6 +18,11 @@ impl Aside {
     /// Takes up one thing more.
     pub(super) fn add(&mut self, work: Option<Leaving>) {
         self.0.extend(work);
+    }
+
+    /// Takes up what another has.
+    pub(super) fn join(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
 
     /// Goes on while `main` does, and ends with it.

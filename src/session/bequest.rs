@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::event::SessionEvent;
+use super::remembering::recorder;
 use super::report::tell_left;
 use super::{Outcome, Session};
 use crate::child::{Bequest, Command as Program, Inheritance, WaitFor, outlast};
@@ -25,10 +26,11 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::held_lock::{HeldLock, RELEASE_PATIENCE};
 use crate::lock::held_locks::{HeldLocks, NotReleased};
+use crate::lock::history::{Entry, HowEnded};
 use crate::lock::host::Host;
 use crate::lock::inherit::{Inherited, inherit};
 use crate::lock::own::{OwnRecords, Records};
-use crate::lock::record::LockId;
+use crate::lock::record::{LockId, Record, go_time};
 use crate::lock::store::{Identity, Store, StoreError};
 use crate::resolve::{self, LockRequest, ResolvedLock, StateRef};
 use crate::shim;
@@ -212,6 +214,15 @@ async fn release(
     Ok(is_free)
 }
 
+/// Writes how the run ended whose lock was given back.
+async fn remember_killed(stores: &[Rc<dyn Store>], record: Option<&Record>, host: &Rc<dyn Host>) {
+    let until = go_time(host.wall());
+    let entry = record.and_then(|record| Entry::of(record, until, HowEnded::Killed));
+    if let (Some(recorder), Some(entry)) = (recorder(stores, Rc::clone(host)), entry) {
+        recorder.add_at_end(entry).await;
+    }
+}
+
 /// The turn at what was lent, for good, once nobody else has it.
 async fn take_back(will: &Will) -> Result<Option<Turn>, Failure> {
     let Some(loan) = &will.loan else {
@@ -292,6 +303,7 @@ async fn release_places(
         Some(name) => Cow::Owned(context.for_local_lock(name)),
         None => Cow::Borrowed(context),
     };
+    let places = resolved.stores.clone();
     let turn = resolved.init_lock.map(|lock| lock.turn);
     let turn_key = turn.as_ref().map(|turn| turn.key().to_owned());
     let found: Vec<Rc<dyn Store>> = turn.into_iter().chain(resolved.stores).collect();
@@ -320,6 +332,7 @@ async fn release_places(
         }
     }
     let had_any = !held.is_empty();
+    let record = held.last().map(|ours| ours.record().clone());
     let released = HeldLocks::new(held, Rc::clone(host))
         .release(&mut retrying)
         .await;
@@ -338,6 +351,7 @@ async fn release_places(
         tell_left(&naming, failed);
     }
     if had_any && failed.is_empty() && lost.is_empty() {
+        remember_killed(&places, record.as_ref(), host).await;
         context.ui.notice(if will.waits_for_all {
             "tflock was killed; the program has ended and the lock is released"
         } else {

@@ -224,8 +224,9 @@ impl Session<'_> {
         .await;
         waiting.end();
         if let Ok(Acquisition::Held { replaced, .. }) = &acquisition {
-            if replaced.is_none() {
-                waiting.announce();
+            match replaced {
+                Some(replaced) => self.remember_predecessor(replaced),
+                None => waiting.announce(),
             }
             self.tell(SessionEvent::Acquired {
                 store: store.as_ref(),

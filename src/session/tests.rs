@@ -213,6 +213,7 @@ impl Scene {
             })
         };
         let session = Session {
+            history: None,
             context: &context,
             reporter: Reporter {
                 context: &context,

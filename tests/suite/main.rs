@@ -22,6 +22,7 @@ mod exec;
 mod faults;
 mod force_unlock;
 mod heartbeats;
+mod history;
 mod holds;
 mod list;
 mod local_files;

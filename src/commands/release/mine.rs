@@ -1,16 +1,19 @@
 //! `tflock release --mine`: for the step of a CI job that runs whatever happened. It gives back what this user's runs on this
 //! machine have left, and what this CI run has left on others. It touches nothing that lives, and nothing of anybody else's.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::ci;
-use crate::commands::status::find;
+use crate::commands::remembering::remember;
+use crate::commands::status::{find, stores_of};
 use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
 use crate::lock::evict::{Removal, remove};
+use crate::lock::history::HowEnded;
 use crate::lock::host::{Host as _, Instant, Machine};
 use crate::lock::liveness::{Liveness, Observer, Replacement};
 use crate::lock::read::read;
@@ -129,8 +132,9 @@ impl Report<'_> {
         };
         let (mut has_released, mut nothing_left) = (false, true);
         // The last that was taken goes first.
-        for store in whereabouts.find(&self.context.options).await?.iter().rev() {
-            let settled = self.give_back(store.as_ref(), run).await?;
+        let stores = whereabouts.find(&self.context.options).await?;
+        for store in stores.iter().rev() {
+            let settled = self.give_back(store.as_ref(), &stores, run).await?;
             let key = store.key();
             match settled {
                 Settled::Released => {
@@ -193,7 +197,12 @@ impl Report<'_> {
     }
 
     /// Gives the lock of a run back whose death is proven.
-    async fn give_back(&self, store: &dyn Store, run: &LeftRun) -> Result<Settled, Failure> {
+    async fn give_back(
+        &self,
+        store: &dyn Store,
+        stores: &[Rc<dyn Store>],
+        run: &LeftRun,
+    ) -> Result<Settled, Failure> {
         let machine = self.machine();
         let mut observer = Observer::default();
         loop {
@@ -204,6 +213,7 @@ impl Report<'_> {
             let seen = observer.look(&machine, &stored);
             let is_proven = matches!(seen.replacement, Replacement::ByProof(_));
             if is_proven && self.remove(store, &stored).await? {
+                remember(self.context, stores, &stored.record, HowEnded::Died).await;
                 return Ok(Settled::Released);
             }
             // After a boot a copy of this machine might live: its heartbeat would come.
@@ -241,9 +251,10 @@ impl Report<'_> {
         let Ok(parts) = find(self.context).await else {
             return Ok(());
         };
-        for part in parts {
-            let store = part.store.as_ref();
-            let (settled, id) = self.watch(store, is_of_ci_run).await?;
+        let stores = stores_of(&parts);
+        for store in &stores {
+            let store = store.as_ref();
+            let (settled, id) = self.watch(store, &stores, is_of_ci_run).await?;
             let key = store.key();
             let name = "another job of this CI run";
             match settled {
@@ -262,6 +273,7 @@ impl Report<'_> {
     async fn watch(
         &self,
         store: &dyn Store,
+        stores: &[Rc<dyn Store>],
         is_ours: impl Fn(&Record) -> bool,
     ) -> Result<(Settled, String), Failure> {
         let machine = self.machine();
@@ -284,6 +296,7 @@ impl Report<'_> {
             let settled = match seen.liveness {
                 Liveness::Gone(_) | Liveness::Stale if seen.settles_in.is_none() => {
                     if self.remove(store, &stored).await? {
+                        remember(self.context, stores, &stored.record, HowEnded::Died).await;
                         Some(Settled::Released)
                     } else {
                         None

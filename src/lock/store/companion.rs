@@ -15,6 +15,8 @@ pub enum Purpose {
     Queue,
     /// What `doctor` tries things with: there only while it does.
     Doctor,
+    /// Who held the lock before.
+    History,
 }
 
 impl Purpose {
@@ -24,6 +26,7 @@ impl Purpose {
         let suffix = match self {
             Self::Queue => "queue",
             Self::Doctor => "doctor",
+            Self::History => "history",
         };
         format!("{name}-tflock-{suffix}")
     }

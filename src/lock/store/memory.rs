@@ -40,6 +40,7 @@ pub struct MemoryStore {
     faults: Rc<RefCell<VecDeque<Fault>>>,
     requests: Rc<Cell<u64>>,
     queue: Option<Rc<MemoryStore>>,
+    history: Option<Rc<MemoryStore>>,
 }
 
 impl Default for MemoryStore {
@@ -59,6 +60,7 @@ impl MemoryStore {
             faults: Rc::default(),
             requests: Rc::default(),
             queue: None,
+            history: None,
         }
     }
 
@@ -67,6 +69,7 @@ impl MemoryStore {
     pub fn with_companions() -> Self {
         Self {
             queue: Some(Rc::default()),
+            history: Some(Rc::default()),
             ..Self::default()
         }
     }
@@ -77,6 +80,7 @@ impl MemoryStore {
         match purpose {
             Purpose::Queue => self.queue.as_deref(),
             Purpose::Doctor => None,
+            Purpose::History => self.history.as_deref(),
         }
     }
 

@@ -1,0 +1,197 @@
+//! Who held a lock before, what they did, and how it ended: the last fifty, in a companion document beside the lock.
+//!
+//! It is written beside the release and never in its way. Nothing depends on it: whatever cannot be read or written is left
+//! out.
+
+mod recorder;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use self::recorder::{Recorder, read};
+use super::record::{LockId, Record};
+
+/// How many holders are kept.
+const MOST: usize = 50;
+/// How many characters of a field are kept.
+const LONGEST_FIELD: usize = 200;
+
+/// One holder of the lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Entry {
+    /// The lock ID.
+    #[serde(rename = "ID")]
+    pub id: LockId,
+    /// `<os user>@<host name>`.
+    #[serde(default)]
+    pub who: String,
+    /// The command as a person would say it; plain terraform's operation.
+    #[serde(default)]
+    pub command: String,
+    /// `--reason`; plain terraform's `Info`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// Where the CI run can be seen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run_url: Option<String>,
+    /// The commit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub commit: Option<String>,
+    /// Since when, by the holder's clock: RFC 3339 in UTC.
+    #[serde(default)]
+    pub from: String,
+    /// Until when, by the clock of whoever wrote the end.
+    #[serde(default)]
+    pub until: String,
+    /// terraform's exit code; `None` where it has none, or nobody saw it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exit_code: Option<u8>,
+    /// How it ended: a word of [`HowEnded`], or a newer tflock's.
+    #[serde(default)]
+    pub ended: String,
+    /// Who ended it, if not the holder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<String>,
+    /// What a newer tflock added.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// How a holder's lock ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HowEnded {
+    /// Given back by its holder.
+    Released,
+    /// tflock was killed, and its witness gave it back.
+    Killed,
+    /// Its run was dead, and somebody gave it back.
+    Died,
+    /// Its place was taken: it was dead or had expired.
+    TakenOver,
+    /// A person removed it.
+    ForceUnlocked,
+    /// It was gone, or another's, before its holder gave it back.
+    Lost,
+    /// It could not be given back.
+    NotReleased,
+}
+
+impl HowEnded {
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Killed => "killed",
+            Self::Died => "died",
+            Self::TakenOver => "taken over",
+            Self::ForceUnlocked => "force-unlocked",
+            Self::Lost => "lost",
+            Self::NotReleased => "not released",
+        }
+    }
+
+    /// Whether it says more than what the holder itself can know.
+    fn is_by_others(word: &str) -> bool {
+        [Self::TakenOver, Self::ForceUnlocked, Self::Died]
+            .iter()
+            .any(|ended| ended.word() == word)
+    }
+}
+
+impl Entry {
+    /// The holder of `record`, whose lock ended at that time and in that way; `None` for what has no lock ID.
+    #[must_use]
+    pub fn of(record: &Record, until: String, ended: HowEnded) -> Option<Self> {
+        let id = record.lock_id()?;
+        let info = record.lock_info()?;
+        let lease = record.lease.as_ref();
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let command = lease.map(|lease| lease.command.clone());
+        let entry = Self {
+            id,
+            who: info.who,
+            command: command.unwrap_or(info.operation),
+            reason: match lease {
+                // The address of the CI run is in `Info` too.
+                Some(lease) if lease.reason.is_some() || lease.run_url.is_some() => {
+                    lease.reason.clone()
+                }
+                _ => text(&info.info),
+            },
+            run_url: lease.and_then(|lease| lease.run_url.clone()),
+            commit: lease.and_then(|lease| lease.origin.as_ref()?.commit.clone()),
+            from: info.created,
+            until,
+            exit_code: None,
+            ended: ended.word().to_owned(),
+            by: None,
+            other: Map::new(),
+        };
+        Some(entry.shortened())
+    }
+
+    fn shortened(mut self) -> Self {
+        let fields = [Some(&mut self.who), Some(&mut self.command)];
+        let optional = [self.reason.as_mut(), self.run_url.as_mut()];
+        for field in fields.into_iter().chain(optional).flatten() {
+            if let Some((end, _)) = field.char_indices().nth(LONGEST_FIELD) {
+                field.truncate(end);
+            }
+        }
+        self
+    }
+
+    /// What is known of one holder from two sides: whoever removed a lock knows more of its end than the run that missed it.
+    fn joined(self, newer: Self) -> Self {
+        let stays = HowEnded::is_by_others(&self.ended) && !HowEnded::is_by_others(&newer.ended);
+        let exit_code = newer.exit_code.or(self.exit_code);
+        if stays {
+            Self { exit_code, ..self }
+        } else {
+            Self { exit_code, ..newer }
+        }
+    }
+}
+
+/// The holders of a lock, the last one at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct History {
+    /// The holders.
+    #[serde(default)]
+    pub entries: Vec<Entry>,
+    /// What a newer tflock added.
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+impl History {
+    /// The history in a document; `None` where it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Adds a holder, or what more is known of one; the oldest go.
+    pub fn add(&mut self, entry: Entry) {
+        let place = self.entries.iter().position(|known| known.id == entry.id);
+        match place {
+            Some(place) => {
+                let known = self.entries[place].clone();
+                self.entries[place] = known.joined(entry);
+            }
+            None => self.entries.push(entry),
+        }
+        let surplus = self.entries.len().saturating_sub(MOST);
+        self.entries.drain(..surplus);
+    }
+
+    fn to_text(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! What a session writes into the history of its lock, beside everything else.
+
+use std::rc::Rc;
+
+use super::Session;
+use super::running::Running;
+use crate::child::Ending;
+use crate::environment::variable;
+use crate::lock::acquire::Observed;
+use crate::lock::held_locks::{HeldLocks, Released};
+use crate::lock::history::{Entry, HowEnded, Recorder};
+use crate::lock::host::Host;
+use crate::lock::record::{Record, go_time};
+use crate::lock::store::Store;
+
+/// The variable that turns the history off.
+const VARIABLE: &str = "TFLOCK_HISTORY";
+
+/// The history of the lock in these places; `None` if it is turned off, or there can be none.
+pub fn recorder(stores: &[Rc<dyn Store>], host: Rc<dyn Host>) -> Option<Recorder> {
+    if variable(VARIABLE).is_some_and(|value| value == "off") {
+        return None;
+    }
+    Recorder::of(stores, host)
+}
+
+/// The holder of `record`, whose lock `by` has just ended in that way.
+#[must_use]
+pub fn ended_by(record: &Record, ended: HowEnded, by: &str, host: &dyn Host) -> Option<Entry> {
+    let entry = Entry::of(record, go_time(host.wall()), ended)?;
+    Some(Entry {
+        by: Some(by.to_owned()),
+        ..entry
+    })
+}
+
+/// This user, as lock infos name users.
+#[must_use]
+pub fn this_user() -> String {
+    let user = whoami::username().unwrap_or_default();
+    let hostname = whoami::hostname().unwrap_or_default();
+    format!("{user}@{hostname}")
+}
+
+impl Session<'_> {
+    /// Looks at the history while the run goes on.
+    pub(super) fn look_back(&self) {
+        if let Some(history) = self.history.clone() {
+            let look = async move { history.look().await };
+            self.aside.borrow_mut().add(Some(Box::pin(look)));
+        }
+    }
+
+    /// Writes who held the lock whose place this run has taken.
+    pub(super) fn remember_predecessor(&self, replaced: &Observed) {
+        let record = &replaced.stored.record;
+        let by = &self.claim.info.who;
+        self.remember(ended_by(
+            record,
+            HowEnded::TakenOver,
+            by,
+            self.host.as_ref(),
+        ));
+    }
+
+    /// Writes how this run ends, beside its release.
+    pub(super) fn remember_end(&self, running: &Running, locks: &HeldLocks) {
+        let ended = if locks.lost_any() {
+            HowEnded::Lost
+        } else {
+            HowEnded::Released
+        };
+        self.remember(self.entry(running, locks, ended));
+    }
+
+    /// Corrects that, if it has come otherwise.
+    pub(super) fn remember_release(
+        &self,
+        running: &Running,
+        locks: &HeldLocks,
+        released: &Released,
+    ) {
+        let ended = match (released.failed.is_empty(), released.lost.is_empty()) {
+            (true, true) => return,
+            (false, _) => HowEnded::NotReleased,
+            (true, false) => HowEnded::Lost,
+        };
+        self.remember(self.entry(running, locks, ended));
+    }
+
+    fn entry(&self, running: &Running, locks: &HeldLocks, ended: HowEnded) -> Option<Entry> {
+        let held = locks.held().last()?;
+        let entry = Entry::of(held.record(), go_time(self.host.wall()), ended)?;
+        let exit_code = match running {
+            Running::Ended {
+                ending: Ending::Exited(code),
+                ..
+            } => Some(*code),
+            _ => None,
+        };
+        Some(Entry { exit_code, ..entry })
+    }
+
+    fn remember(&self, entry: Option<Entry>) {
+        if let (Some(history), Some(entry)) = (self.history.clone(), entry) {
+            let add = async move { history.add(entry).await };
+            self.aside.borrow_mut().add(Some(Box::pin(add)));
+        }
+    }
+}
