@@ -28,7 +28,7 @@ const USAGE: &str = "usage: cargo mutate [--since REVISION] [--seconds N] [--sui
 struct Wanted {
     /// Only lines that are new since then.
     since: Option<String>,
-    /// How long changes may be tried out; what there is no time for is no failure.
+    /// How long tests may run in all; what there is no time for is no failure.
     limit: Option<Duration>,
     /// Which tests of the suite are asked about what the others do not notice.
     suite: Option<String>,
@@ -88,9 +88,12 @@ fn main() -> Result<ExitCode> {
     let program = building::build(&mut tree)?;
     let mutants = tree.mutants();
     println!("{} changes", mutants.len());
-    let deadline = wanted.limit.map(|limit| Instant::now() + limit);
+    let begun = Instant::now();
+    let deadline = wanted.limit.map(|limit| begun + limit);
     let tests = running::list(&program)?;
-    let passed = running::record(&tests, &tree.workspace, Switch::Variable)?;
+    // Half of the time is for trying.
+    let recorded_by = wanted.limit.map(|limit| begun + limit / 2);
+    let passed = running::record(&tests, &tree.workspace, Switch::Variable, recorded_by)?;
     println!("{} tests", passed.len());
     let numbers: Vec<u32> = mutants.iter().map(|mutant| mutant.number).collect();
     let by_number: BTreeMap<u32, &Mutant> = mutants.iter().map(|one| (one.number, one)).collect();
@@ -135,7 +138,7 @@ fn ask_suite(
     let suite = building::build_for_suite(tree)?;
     let mut tests = running::list(&suite)?;
     tests.retain(|test| filter.split(',').any(|part| test.name.contains(part)));
-    let passed = running::record(&tests, &tree.workspace, Switch::File)?;
+    let passed = running::record(&tests, &tree.workspace, Switch::File, None)?;
     println!(
         "{} changes for {} tests of the suite",
         left.len(),
@@ -173,7 +176,7 @@ fn report(mutants: &[Mutant], fates: &BTreeMap<u32, Fate>, survivors: &Survivors
     for (room, [noticed, explained, left]) in &scores {
         let percent = 100 * noticed / (noticed + left).max(1);
         println!(
-            "{room}: {noticed} noticed, {explained} need not be, {left} were not: {percent} %"
+            "{room}: {noticed} noticed, {explained} have a reason not to be, {left} were not: {percent} %"
         );
     }
     let untried = mutants.len() - fates.len();

@@ -90,8 +90,13 @@ pub fn list(program: &Path) -> Result<Vec<Test>> {
         .collect())
 }
 
-/// Runs each test on its own.
-pub fn record(tests: &[Test], directory: &Path, switch: Switch) -> Result<BTreeMap<Test, Passed>> {
+/// Runs each test on its own, as many as can be begun before `deadline`.
+pub fn record(
+    tests: &[Test],
+    directory: &Path,
+    switch: Switch,
+    deadline: Option<Instant>,
+) -> Result<BTreeMap<Test, Passed>> {
     let scratch = directory.join("passed");
     fs::create_dir_all(&scratch)?;
     let longest = match switch {
@@ -100,6 +105,9 @@ pub fn record(tests: &[Test], directory: &Path, switch: Switch) -> Result<BTreeM
     };
     let results = Mutex::new(BTreeMap::new());
     in_parallel(switch.workers(), tests.len(), |at| {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return;
+        }
         let test = &tests[at];
         let file = match switch {
             Switch::Variable => scratch.join(at.to_string()),
