@@ -24,11 +24,7 @@ pub(super) fn split(line: &OsStr) -> Option<Vec<OsString>> {
             (b'\\', Some(Inside::SingleQuotes)) => word.get_or_insert_default().push(byte),
             (b'\\', _) => {
                 let escaped = bytes.next()?;
-                let word = word.get_or_insert_default();
-                if matches!(inside, Some(Inside::Backquotes | Inside::Substitution)) {
-                    word.push(byte);
-                }
-                word.push(escaped);
+                word.get_or_insert_default().push(escaped);
             }
             (b' ' | b'\t' | b'\r' | b'\n', None) => {
                 words.extend(word.take().map(OsString::from_vec));
@@ -151,6 +147,8 @@ mod tests {
             "it'\\''s",
             "é",
             "a\"b\"'c'",
+            r"`a\`b`",
+            r"$(a\)b)",
         ] {
             let output = real_terraform::run(
                 directory.path(),
