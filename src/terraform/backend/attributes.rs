@@ -169,3 +169,76 @@ impl<'a> Attributes<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What a look at the attribute `x` with that value finds.
+    fn at_x<T>(
+        value: Value,
+        look: impl Fn(Attributes<'_>) -> Result<T, AttributeError>,
+    ) -> Option<T> {
+        let object = Map::from_iter([("x".to_owned(), value)]);
+        look(Attributes::new(&object)).ok()
+    }
+
+    #[test]
+    fn numbers_and_switches_may_be_written_as_text() {
+        for (value, expected) in [
+            (json!(7), Some(Some(7))),
+            (json!("7"), Some(Some(7))),
+            (json!(null), Some(None)),
+            (json!("seven"), None),
+            (json!(-7), None),
+            (json!(true), None),
+        ] {
+            assert_eq!(
+                at_x(value.clone(), |object| object.whole_number("x")),
+                expected,
+                "{value}"
+            );
+        }
+        for (value, expected) in [
+            (json!(true), Some(Some(true))),
+            (json!("false"), Some(Some(false))),
+            (json!(null), Some(None)),
+            (json!(1), None),
+        ] {
+            assert_eq!(
+                at_x(value.clone(), |object| object.switch("x")),
+                expected,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_object_may_stand_in_a_list_of_one() {
+        let inside = |value: Value| {
+            at_x(value, |object| {
+                Ok(object.object("x")?.map(|one| one.text("y")))
+            })
+        };
+        let found = |value| inside(value).map(|object| object.map(|text| text.ok().flatten()));
+        let y = || Some("z".to_owned());
+        assert_eq!(found(json!({ "y": "z" })), Some(Some(y())));
+        assert_eq!(found(json!([{ "y": "z" }])), Some(Some(y())));
+        assert_eq!(found(json!([])), Some(None));
+        assert_eq!(found(json!(null)), Some(None));
+        assert_eq!(found(json!([{ "y": "z" }, {}])), None);
+        assert_eq!(found(json!("z")), None);
+    }
+
+    #[test]
+    fn a_set_is_sorted_and_one_that_is_unset_is_none() {
+        let set = |value| at_x(value, |object| object.set("x"));
+        let texts = |texts: &[&str]| Some(texts.iter().map(|&text| text.to_owned()).collect());
+        assert_eq!(set(json!(["b", "a"])), Some(texts(&["a", "b"])));
+        assert_eq!(set(json!([])), Some(texts(&[])));
+        assert_eq!(set(json!(null)), Some(None));
+        assert_eq!(set(json!([1])), None);
+    }
+}

@@ -384,6 +384,23 @@ fn with_the_lock_held_the_only_lock_flag_follows_the_command() {
 }
 
 #[test]
+fn a_timeout_for_the_childs_own_lock_is_in_whole_seconds_and_one_to_type_as_it_is() {
+    let apply = locking(&["apply", "-lock-timeout=5s", "-auto-approve"], &[]);
+    for (milliseconds, for_child, typed) in [
+        (0, "-lock-timeout=0s", "-lock-timeout=0s"),
+        (1, "-lock-timeout=1s", "-lock-timeout=1ms"),
+        (2000, "-lock-timeout=2s", "-lock-timeout=2s"),
+        (2500, "-lock-timeout=3s", "-lock-timeout=2.5s"),
+    ] {
+        let timeout = Duration::from_millis(milliseconds);
+        let found = apply.arguments_with_lock_timeout(timeout);
+        assert_eq!(found, arguments(&["apply", for_child, "-auto-approve"]));
+        let found = apply.typed_with_lock_timeout(timeout);
+        assert_eq!(found, arguments(&["apply", typed, "-auto-approve"]));
+    }
+}
+
+#[test]
 fn variables_that_end_the_flags_are_moved_into_the_arguments() {
     let variables = [
         ("TF_CLI_ARGS_apply", "-lock=true saved.plan"),
