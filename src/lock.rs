@@ -18,5 +18,4 @@ pub mod own;
 pub mod queue;
 pub mod read;
 pub mod record;
-pub mod standby;
 pub mod store;

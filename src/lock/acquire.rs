@@ -5,6 +5,7 @@
 //! nothing of its own stays behind.
 
 mod claim;
+pub mod standby;
 mod turn;
 
 use std::pin::pin;
@@ -45,7 +46,7 @@ pub enum Patience {
 }
 
 impl Patience {
-    pub(super) fn left_after(self, waited: Duration) -> Duration {
+    fn left_after(self, waited: Duration) -> Duration {
         match self {
             Self::Forever => Duration::MAX,
             Self::For(limit) => limit.saturating_sub(waited),
@@ -327,11 +328,7 @@ fn refuses_without_reason(store: &dyn Store) -> StoreError {
     }
 }
 
-pub(super) async fn sleep_or_stop(
-    host: &dyn Host,
-    pause: Duration,
-    stop: &mut watch::Receiver<bool>,
-) {
+async fn sleep_or_stop(host: &dyn Host, pause: Duration, stop: &mut watch::Receiver<bool>) {
     tokio::select! {
         biased;
         () = stopped(stop) => {}
@@ -358,7 +355,7 @@ async fn unless_stopped<T>(
     }
 }
 
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could ask for a stop.
         std::future::pending::<()>().await;

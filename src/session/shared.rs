@@ -15,9 +15,9 @@ use crate::child::{Phase, Signals};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Observed;
+use crate::lock::acquire::standby::{Standby, stand_by};
 use crate::lock::read::read;
 use crate::lock::record::Record;
-use crate::lock::standby::{Standby, stand_by};
 use crate::lock::store::{Revision, Store, StoreError};
 use crate::resolve::{ComparedState, IfMissing};
 use crate::text::printable;
@@ -30,7 +30,7 @@ const PLAN: &str = "OperationTypePlan";
 pub(super) struct Before {
     /// The state; `None` if there was none.
     state: Option<Revision>,
-    /// What dead holders, or a hold of our own, had left in each place of the lock.
+    /// What dead holders had left in each place of the lock.
     left: Vec<Option<Record>>,
 }
 
@@ -59,6 +59,11 @@ impl Session<'_> {
                         key: store.key().to_owned(),
                         queue: self.others_waiting(store.as_ref(), &observed).await,
                         observed,
+                    };
+                }
+                Ok(Standby::HoldGone) => {
+                    return Taking::HoldGone {
+                        key: store.key().to_owned(),
                     };
                 }
                 Ok(Standby::Stopped) => return Taking::Stopped,
@@ -103,9 +108,8 @@ impl Session<'_> {
             }
             waiting.held(observed, self.host.wall());
         };
-        let host = self.host.as_ref();
-        let is_ours = |record: &Record| self.claim.may_plan_beside(record, host);
-        let ended = stand_by(store.as_ref(), host, patience, stop, is_ours, seen).await;
+        let (store, host) = (store.as_ref(), self.host.as_ref());
+        let ended = stand_by(&self.claim, store, host, patience, stop, seen).await;
         waiting.end();
         if let Ok(Standby::Free { .. }) = ended {
             waiting.announce();

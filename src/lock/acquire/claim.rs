@@ -91,12 +91,6 @@ impl Claim {
         hold.lock_id()
     }
 
-    /// Whether `record` is a hold that this run may work under, with no other run under it.
-    #[must_use]
-    pub fn may_plan_beside(&self, record: &Record, host: &dyn Host) -> bool {
-        record.is_hold() && self.may_use(record, host)
-    }
-
     /// Whether it may work under that hold; one hold is never taken under another.
     fn may_use(&self, hold: &Record, host: &dyn Host) -> bool {
         let id = hold.lock_id();

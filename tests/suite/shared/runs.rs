@@ -265,3 +265,14 @@ fn what_a_dead_run_has_left_does_not_keep_it_waiting() {
         .with_stderr("the lock is free, going on");
     assert_eq!(scene.remote.table.item(LOCK_ID), Some(dead));
 }
+
+#[test]
+fn a_hold_that_is_named_and_gone_starts_nothing() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    let held = scene.tflock(["hold"]).run().succeeded();
+    let id = held.stdout.trim();
+    scene.tflock(["release"]).run().succeeded();
+    let plan = scene.tflock(["--wait", "0", "--shared", "--hold", id, "plan"]);
+    plan.run().ended_with(76).with_stderr("is gone");
+    assert_eq!(scene.fake.calls().len(), 0);
+}

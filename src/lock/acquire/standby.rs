@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::acquire::{Observed, Patience, sleep_or_stop, stopped};
-use super::host::Host;
-use super::liveness::{Observer, Replacement};
-use super::read::read;
-use super::record::Record;
-use super::store::{Store, StoreError};
+use super::{Claim, Decision, Observed, Patience, sleep_or_stop, stopped};
+use crate::lock::hold::Passage;
+use crate::lock::host::Host;
+use crate::lock::liveness::Observer;
+use crate::lock::read::read;
+use crate::lock::record::Record;
+use crate::lock::store::{Store, StoreError};
 
 /// The first pause between two looks.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -21,27 +22,29 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// How a wait ended.
 #[derive(Debug)]
 pub enum Standby {
-    /// Nobody holds the lock who could write the state.
+    /// Nobody holds the lock.
     Free {
-        /// What is left of a holder that is proven dead, or whose promise is over; or a hold of our own.
+        /// What is left of a holder that is proven dead, or whose promise is over; the hold that the run may work under.
         left: Option<Record>,
     },
+    /// The hold that was to be worked under is gone.
+    HoldGone,
     /// Patience ran out.
     TimedOut(Box<Observed>),
     /// A stop was asked for.
     Stopped,
 }
 
-/// Waits until nobody holds the lock but, perhaps, a hold that `is_ours`. `seen` is told of each look that finds a holder.
+/// Waits until nobody holds the lock, whose place a run of `claim` could not take at once. `seen` is told of each look that finds a holder.
 ///
 /// # Errors
 /// As [`read`].
 pub async fn stand_by(
+    claim: &Claim,
     store: &dyn Store,
     host: &dyn Host,
     patience: Patience,
     mut stop: watch::Receiver<bool>,
-    is_ours: impl Fn(&Record) -> bool,
     mut seen: impl FnMut(&Observed),
 ) -> Result<Standby, StoreError> {
     let began = host.now();
@@ -54,21 +57,23 @@ pub async fn stand_by(
             () = stopped(&mut stop) => return Ok(Standby::Stopped),
             found = read(store, host) => found?,
         };
+        if claim.misses_its_hold(found.as_ref()) {
+            return Ok(Standby::HoldGone);
+        }
         let Some(stored) = found else {
             return Ok(Standby::Free { left: None });
         };
-        let assessment = observer.look_back(host, &stored, asked);
-        if assessment.replacement != Replacement::No || is_ours(&stored.record) {
-            return Ok(Standby::Free {
-                left: Some(stored.record),
-            });
-        }
         let observed = Observed {
+            assessment: observer.look_back(host, &stored, asked),
             stored,
-            assessment,
             waited: host.now().since(began),
             standing: None,
         };
+        if let Passage::Take(_) = claim.passage(&observed, Decision::Wait, host) {
+            return Ok(Standby::Free {
+                left: Some(observed.stored.record),
+            });
+        }
         let left = patience.left_after(observed.waited);
         if left.is_zero() {
             return Ok(Standby::TimedOut(Box::new(observed)));
@@ -110,14 +115,8 @@ mod tests {
 
         fn wait(&self, patience: Patience, meanwhile: impl Future<Output = ()>) -> Standby {
             let (_stop, stopped) = watch::channel(false);
-            let waiting = stand_by(
-                &self.store,
-                &self.host,
-                patience,
-                stopped,
-                |_| false,
-                |_| {},
-            );
+            let claim = self.host.claim(None);
+            let waiting = stand_by(&claim, &self.store, &self.host, patience, stopped, |_| {});
             let both = async { tokio::join!(waiting, meanwhile).0 };
             self.simulation.run(both).unwrap()
         }
@@ -171,12 +170,13 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let after = Duration::from_millis(1234);
         let waited = scene.simulation.run(async {
+            let claim = scene.host.claim(None);
             let waiting = stand_by(
+                &claim,
                 &scene.store,
                 &scene.host,
                 Patience::Forever,
                 stopped,
-                |_| false,
                 |_| {},
             );
             let stopping = async {
