@@ -245,3 +245,32 @@ fn a_server_that_ignores_if_none_match_cannot_keep_a_lock() {
     );
     assert_eq!(s3.keys(), Vec::<String>::new());
 }
+
+#[test]
+fn a_server_that_only_says_that_it_has_overwritten_is_found_out() {
+    let s3 = S3::start();
+    let server = before(s3.url(), |request| {
+        let is_right = request
+            .header("if-match")
+            .is_some_and(|tag| !tag.contains("doctor"));
+        let answer = Message::response(200, "OK", "").with("etag", "\"0123\"");
+        (request.method() == "PUT" && is_right).then_some(answer)
+    });
+    let workspace = behind(&server.url());
+    let doctor = workspace.tflock(["doctor"]);
+    let mut terminal = Terminal::start(
+        doctor,
+        Size {
+            columns: 300,
+            ..Size::default()
+        },
+    );
+    terminal.wait_for_output("[y/N]");
+    terminal.send(b"y\r");
+    assert_eq!(terminal.wait(), Status::Code(0), "{terminal}");
+    let shown = without_escapes(&terminal.output());
+    assert!(
+        shown.contains("`If-Match` on writes feigned, on removals honoured"),
+        "{shown}"
+    );
+}

@@ -13,6 +13,7 @@ use crate::support::proxy::{Fault, Proxy};
 use crate::support::recorded::s3_workspace;
 use crate::support::s3::S3;
 use crate::support::server::refusing_url;
+use crate::support::tls::TlsEndpoint;
 use crate::support::workspace::Workspace;
 
 /// A directory whose DynamoDB is behind that URL.
@@ -63,6 +64,21 @@ fn a_table_that_is_not_there_or_in_another_region_can_be_created() {
 fn an_endpoint_that_does_not_answer_is_named() {
     let found = Found::by(&behind(&refusing_url(), &S3::start(), "locks"), 69);
     found.only_fault("dynamodb", "refused", "check the network and the endpoint");
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_told() {
+    let remote = Remote::start();
+    let tls = TlsEndpoint::before(remote.dynamodb.url());
+    let workspace = behind(&tls.url(), &remote.s3, remote.table.name());
+    let found = Found::by(&workspace, 69);
+    found.only_fault(
+        "dynamodb",
+        "certificate",
+        "set the backend's `custom_ca_bundle` or AWS_CA_BUNDLE",
+    );
+    let trusting = workspace.env("AWS_CA_BUNDLE", tls.ca_file().display().to_string());
+    Found::by(&trusting, 0).has("dynamodb", "ok", "https://", "");
 }
 
 #[test]
