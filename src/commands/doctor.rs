@@ -18,10 +18,10 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::host::Host as _;
 use crate::lock::read::patiently;
-use crate::lock::store::StoreError;
 use crate::lock::store::aws::{AwsAccess, ClockDifference};
 use crate::lock::store::companion::{Change, Companion, Purpose};
 use crate::lock::store::local::LocalStore;
+use crate::lock::store::{StoreError, StoreErrorKind};
 use crate::resolve::{self, Examined, LockRequest, ResolvedLock};
 use crate::session::Outcome;
 use crate::ui::holder;
@@ -103,6 +103,28 @@ fn configuration(resolved: &ResolvedLock) -> String {
     )
 }
 
+/// Where something is permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Permitted {
+    /// Beside the lock too.
+    Beside,
+    /// On the lock alone: a policy may name nothing else.
+    LockOnly,
+}
+
+/// Makes a request beside the lock, and if that is denied, one on the lock. Neither can change anything.
+async fn permitted(
+    beside: impl Future<Output = Result<(), StoreError>>,
+    lock: impl Future<Output = Result<(), StoreError>>,
+) -> Result<Permitted, StoreError> {
+    match beside.await {
+        Err(error) if error.kind == StoreErrorKind::AccessDenied => {
+            lock.await.map(|()| Permitted::LockOnly)
+        }
+        answer => answer.map(|()| Permitted::Beside),
+    }
+}
+
 /// Takes and gives back a lock of its own.
 async fn try_place(own: &Companion) -> Result<(), StoreError> {
     // One may be left of a doctor that was killed.
@@ -131,7 +153,7 @@ impl Doctor<'_> {
             return Ok(());
         }
         if let Some(item) = &examined.item {
-            self.examine_table(&examined.access, item).await?;
+            Box::pin(self.examine_table(&examined.access, item)).await?;
         }
         // Other services would say the same of the same credentials.
         if let Some(state) = &examined.state
@@ -188,6 +210,25 @@ impl Doctor<'_> {
     fn out_of_reach(&mut self, check: &'static str, error: StoreError) -> Told {
         self.is_in_reach = false;
         self.report.fault(check, Failure::of_check(error))
+    }
+
+    fn tell_permitted(
+        &mut self,
+        check: &'static str,
+        done: &str,
+        beside: &str,
+        permitted: Result<Permitted, StoreError>,
+    ) -> Told {
+        match permitted {
+            Ok(Permitted::LockOnly) => self.report.advice(
+                check,
+                format!(
+                    "only the lock itself: not `{beside}`, so that there is no queue and no history"
+                ),
+                format!("allow `{check}` on the names that begin like the lock's"),
+            ),
+            tried => self.report.tried(check, tried.map(|_| done)),
+        }
     }
 
     /// A lock of its own is taken and given back there.

@@ -1,7 +1,7 @@
 //! The bucket: endpoint, each permission, what the server makes of conditions, and versions.
 
 use super::report::{Form, Told};
-use super::{CREDENTIALS, Doctor};
+use super::{CREDENTIALS, Doctor, permitted};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::read::{patiently, read};
@@ -65,12 +65,27 @@ impl Doctor<'_> {
         self.tried_object("s3:GetObject", object, lock_read)?;
         if examined.access.s3_is_amazons() {
             let own = object.for_doctor();
-            let put = patiently(&own, &machine, || Box::pin(own.try_put())).await;
-            let put = put.map(|()| "objects beside the lock can be written".to_owned());
-            self.tried_object("s3:PutObject", &own, put)?;
-            let delete = patiently(&own, &machine, || own.try_delete()).await;
-            let delete = delete.map(|()| "objects beside the lock can be removed".to_owned());
-            self.tried_object("s3:DeleteObject", &own, delete)?;
+            let put = permitted(
+                patiently(&own, &machine, || Box::pin(own.try_put())),
+                patiently(object, &machine, || Box::pin(object.try_put())),
+            );
+            let put = put
+                .await
+                .map_err(|error| allowing("s3:PutObject", object, error));
+            self.tell_permitted("s3:PutObject", "objects can be written", own.key(), put)?;
+            let delete = permitted(
+                patiently(&own, &machine, || Box::pin(own.try_delete())),
+                patiently(object, &machine, || Box::pin(object.try_delete())),
+            );
+            let delete = delete
+                .await
+                .map_err(|error| allowing("s3:DeleteObject", object, error));
+            self.tell_permitted(
+                "s3:DeleteObject",
+                "objects can be removed",
+                own.key(),
+                delete,
+            )?;
         } else {
             Box::pin(self.examine_conditions(examined, object)).await?;
         }
@@ -190,9 +205,21 @@ impl Doctor<'_> {
 }
 
 fn permission(action: &str, on: &str, error: StoreError) -> Failure {
-    Failure::of_check(error).hint(format!(
-        "allow `{action}` on `{on}`, or use credentials that have it: `aws sts get-caller-identity` shows who you are"
-    ))
+    Failure::of_check(StoreError {
+        remedy: Some(format!(
+            "allow `{action}` on `{on}`, or use credentials that have it: `aws sts get-caller-identity` shows who you are"
+        )),
+        ..error
+    })
+}
+
+/// The failure with what to allow.
+fn allowing(action: &str, object: &S3Store, error: StoreError) -> StoreError {
+    let allow = format!("allow `{action}` on `{}`", object.key());
+    StoreError {
+        remedy: (error.kind == StoreErrorKind::AccessDenied).then_some(allow),
+        ..error
+    }
 }
 
 /// As in docs/moving-to-s3-locks.md. The state has another name, and its old versions stay.

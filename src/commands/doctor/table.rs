@@ -1,7 +1,7 @@
 //! The table: endpoint, key, and each permission.
 
 use super::report::Told;
-use super::{CREDENTIALS, Doctor};
+use super::{CREDENTIALS, Doctor, permitted};
 use crate::failure::Failure;
 use crate::lock::read::{patiently, read};
 use crate::lock::store::aws::AwsAccess;
@@ -58,11 +58,17 @@ impl Doctor<'_> {
         let seen = seen.map(|_| format!("`{}` can be read", item.key()));
         self.report.tried("dynamodb:GetItem", seen)?;
         let own = item.for_doctor();
-        let put = patiently(&own, &machine, || own.try_put()).await;
-        let put = put.map(|()| "items can be written, and conditions count");
-        self.report.tried("dynamodb:PutItem", put)?;
-        let delete = patiently(&own, &machine, || own.try_delete()).await;
-        let delete = delete.map(|()| "items can be removed, and conditions count");
-        self.report.tried("dynamodb:DeleteItem", delete)
+        let put = permitted(
+            patiently(&own, &machine, || Box::pin(own.try_put())),
+            patiently(item, &machine, || Box::pin(item.try_put())),
+        );
+        let done = "items can be written, and conditions count";
+        self.tell_permitted("dynamodb:PutItem", done, own.key(), put.await)?;
+        let delete = permitted(
+            patiently(&own, &machine, || Box::pin(own.try_delete())),
+            patiently(item, &machine, || Box::pin(item.try_delete())),
+        );
+        let done = "items can be removed, and conditions count";
+        self.tell_permitted("dynamodb:DeleteItem", done, own.key(), delete.await)
     }
 }

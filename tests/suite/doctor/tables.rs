@@ -42,6 +42,32 @@ fn each_permission_that_is_missing_is_named() {
 }
 
 #[test]
+fn a_policy_for_the_lock_alone_is_enough() {
+    let remote = Remote::start();
+    let server = before(remote.dynamodb.url(), |request| {
+        let document =
+            r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"no"}"#;
+        let answer = Message::response(400, "Bad Request", document);
+        let answer = answer.with("content-type", "application/x-amz-json-1.0");
+        request.text().contains("-tflock-").then_some(answer)
+    });
+    let workspace = behind(&server.url(), &remote.s3, remote.table.name());
+    let held = json!({ "ID": "x", "Who": "ana@laptop", "Operation": "OperationTypeApply" });
+    for held in [None, Some(held)] {
+        if let Some(held) = &held {
+            remote.table.put_lock(LOCK_ID, held);
+        }
+        let items = remote.table.items();
+        let found = Found::by(&workspace, 0);
+        for check in ["dynamodb:PutItem", "dynamodb:DeleteItem"] {
+            let next = format!("allow `{check}` on the names that begin like the lock's");
+            found.has(check, "advice", "only the lock itself", &next);
+        }
+        assert_eq!(remote.table.items(), items);
+    }
+}
+
+#[test]
 fn a_table_with_another_key_is_named_with_the_key() {
     let dynamodb = Dynamodb::start();
     let table = dynamodb.create_table_with_other_key("locks");

@@ -122,13 +122,10 @@ impl S3Store {
     /// # Errors
     /// It may not.
     pub async fn try_put(&self) -> Result<(), StoreError> {
-        match self.put(Some(NO_TAG), &document("put")).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.put(Some(NO_TAG), &document("put")).await.map(|_| ())
     }
 
-    /// Whether this object may be removed, in the same way. It should be one that is not there.
+    /// Whether this object may be removed, in the same way.
     ///
     /// # Errors
     /// It may not.
