@@ -274,3 +274,27 @@ fn a_server_that_only_says_that_it_has_overwritten_is_found_out() {
         "{shown}"
     );
 }
+
+#[test]
+fn writes_that_are_denied_are_named_where_they_are_tried() {
+    for (method, check) in [("PUT", "s3:PutObject"), ("DELETE", "s3:DeleteObject")] {
+        let s3 = S3::start();
+        let proxy = Proxy::before(s3.url());
+        let pattern = format!("{method} *");
+        proxy.on(&pattern).every(Fault::AccessDenied);
+        let workspace = behind(&proxy.url());
+        let doctor = workspace.tflock(["doctor"]);
+        let size = Size {
+            columns: 300,
+            ..Size::default()
+        };
+        let mut terminal = Terminal::start(doctor, size);
+        terminal.wait_for_output("[y/N]");
+        terminal.send(b"y\r");
+        assert_eq!(terminal.wait(), Status::Code(77), "{terminal}");
+        let shown = without_escapes(&terminal.output());
+        let next =
+            format!("next: allow `{check}` on `states/prod/app.tfstate.tflock-tflock-doctor`");
+        assert!(shown.contains(&next), "{shown}");
+    }
+}
