@@ -204,6 +204,7 @@ impl Report<'_> {
         run: &LeftRun,
     ) -> Result<Settled, Failure> {
         let machine = self.machine();
+        let began = machine.now();
         let mut observer = Observer::default();
         loop {
             let stored = read(store, &machine).await?;
@@ -216,9 +217,13 @@ impl Report<'_> {
                 remember(self.context, stores, &stored.record, HowEnded::Died).await;
                 return Ok(Settled::Released);
             }
-            // After a boot a copy of this machine might live: its heartbeat would come.
-            let may_be_proven = run.traces() == Traces::EndedBeforeBoot && self.may_wait();
-            if !is_proven && (!may_be_proven || seen.liveness == Liveness::Unknown) {
+            // A look can fail among the processes of others. And after a boot a copy of this machine might live: its heartbeat
+            // would come.
+            let is_settling = machine.now().since(began) < SETTLING;
+            let is_after_boot = run.traces() == Traces::EndedBeforeBoot
+                && seen.liveness != Liveness::Unknown
+                && self.may_wait();
+            if !is_proven && !is_settling && !is_after_boot {
                 return Ok(Settled::Unproven);
             }
             machine.sleep(WATCH_EVERY).await;
