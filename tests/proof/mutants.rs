@@ -10,7 +10,7 @@ use super::explorer::{Pruning, SmallScene, explore};
 use super::network::Weather;
 use super::say;
 use super::schedule::{self, Scene};
-use super::schedules::{CLONES, DYNAMODB, EQUAL_BYTES, LOCAL, PROMISES};
+use super::schedules::{CLONES, DYNAMODB, EQUAL_BYTES, HOLDS, LOCAL, PROMISES};
 use super::server::{Quirk, Rules};
 use crate::lock::host::{Host, Instant, ProcessFate};
 use crate::lock::queue::Tickets;
@@ -50,6 +50,10 @@ pub(super) enum Mutation {
     LateHeartbeatTrusted,
     /// Whoever is first in the queue takes the lock, whoever holds it.
     QueueDecides,
+    /// A run that gives its lock back forgets the hold.
+    HoldForgotten,
+    /// Whoever meets a hold takes its place.
+    HoldIgnored,
 }
 
 impl Mutation {
@@ -62,6 +66,8 @@ impl Mutation {
             | Self::IdIsEnough
             | Self::RenewsEverywhere
             | Self::LateHeartbeatTrusted
+            | Self::HoldForgotten
+            | Self::HoldIgnored
             | Self::QueueDecides => Rc::new(BrokenStore {
                 inner,
                 mutation: self,
@@ -144,6 +150,8 @@ impl Store for BrokenStore {
                 let current = self.inner.read().await?;
                 return self.inner.swap(current.as_ref(), new).await;
             }
+            let forgets = self.mutation == Mutation::HoldForgotten;
+            let new = new.filter(|record| !(forgets && record.is_hold()));
             let swap = self.inner.swap(expected, new).await?;
             let Swap::Refused(Some(stored)) = swap else {
                 return Ok(swap);
@@ -154,6 +162,9 @@ impl Store for BrokenStore {
                     Some(_) => Ok(Swap::Done(Some(stored))),
                     None => self.inner.swap(Some(&stored), None).await,
                 },
+                Mutation::HoldIgnored if new.is_some() && stored.record.is_hold() => {
+                    self.inner.swap(Some(&stored), new).await
+                }
                 Mutation::QueueDecides if new.is_some() && self.is_first().await => {
                     self.inner.swap(Some(&stored), new).await
                 }
@@ -359,4 +370,10 @@ fn a_late_heartbeat_that_is_trusted_though_nothing_compares_it_is_found() {
         ..PROMISES
     };
     is_found_by_schedules(Mutation::LateHeartbeatTrusted, &scene);
+}
+
+#[test]
+fn a_release_that_forgets_the_hold_and_a_run_that_ignores_it_are_found() {
+    is_found_by_schedules(Mutation::HoldForgotten, &HOLDS);
+    is_found_by_schedules(Mutation::HoldIgnored, &HOLDS);
 }

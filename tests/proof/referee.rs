@@ -80,6 +80,7 @@ impl Referee {
             id: id.clone(),
             host: host.clone(),
             promise: None,
+            under: None,
             stops_within: Duration::ZERO,
         };
         self.admit(party, candidate);

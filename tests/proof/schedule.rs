@@ -18,6 +18,7 @@ use super::queue::{Queue, Queueing};
 use super::referee::{Party, Referee, Tally, Tracing};
 use super::server::{Rules, Server};
 use crate::lock::acquire::Patience;
+use crate::lock::record::LockId;
 use crate::simulation::{Random, SimulatedHost, SimulatedMachine, Simulation};
 
 /// No party may need longer than this.
@@ -61,6 +62,8 @@ pub(super) struct Scene {
     /// How many are not allowed anything for a while.
     pub(super) denials: u64,
     pub(super) queueing: Queueing,
+    /// How many of the contenders work under the hold that the lock is on at first; none means that it is free.
+    pub(super) owners: u64,
 }
 
 /// In what one tflock is like another, so that both draw the same lock ID.
@@ -130,6 +133,8 @@ struct World<'a> {
     /// Beside each place.
     queues: Vec<Option<Rc<Queue>>>,
     machines: Vec<SimulatedMachine>,
+    /// The ID of the hold that the lock was on at first.
+    hold: Option<LockId>,
     /// The tflock that was added last.
     last: Option<SimulatedHost>,
     victims: Rc<RefCell<Vec<Victim>>>,
@@ -159,6 +164,7 @@ impl<'a> World<'a> {
             queues: servers.iter().map(|_| queue()).collect(),
             servers,
             machines: (0..machines).map(|_| simulation.machine()).collect(),
+            hold: None,
             last: None,
             simulation,
             referee,
@@ -179,6 +185,7 @@ impl<'a> World<'a> {
     }
 
     fn run(mut self, seed: u64) -> Result<Verdict, Violation> {
+        self.put_on_hold();
         let contenders = 2 + self.random().below(self.scene.most_contenders - 1);
         for number in 0..contenders {
             self.add_tflock(usize::try_from(number).unwrap_or_default());
@@ -254,7 +261,11 @@ impl<'a> World<'a> {
             .servers
             .iter()
             .filter_map(|server| server.holder())
+            .filter(|owner| *owner != Party::Hold)
             .collect();
+        if !self.is_held_alike() {
+            return;
+        }
         let machine = match owners.as_slice() {
             [] => self.machines[0].clone(),
             [owner @ Party::Tflock(_), others @ ..]

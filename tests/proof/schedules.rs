@@ -62,6 +62,7 @@ pub(super) const DYNAMODB: Scene = Scene {
     cuts: 10,
     denials: 5,
     queueing: Queueing::None,
+    owners: 0,
 };
 
 const S3: Scene = Scene {
@@ -108,6 +109,14 @@ pub(super) const PROMISES: Scene = Scene {
     usurpers: 0,
     denials: 0,
     wall_jumps: TimeDelta::minutes(5),
+    ..DYNAMODB
+};
+
+/// A lock that is on hold, which people and plain terraform may end.
+pub(super) const HOLDS: Scene = Scene {
+    owners: 60,
+    people: 30,
+    terraforms: 10,
     ..DYNAMODB
 };
 
@@ -258,6 +267,30 @@ fn no_promise_is_broken_by_a_holder_that_is_cut_off() {
         let scene = Scene { places, ..PROMISES };
         let tally = run("promises", &scene, 1000);
         assert!(tally.taken_over_by_promise > 60 && tally.taken_anew > 0);
+    }
+}
+
+#[test]
+fn no_schedule_breaks_a_hold_or_lets_a_stranger_in() {
+    for places in [DYNAMODB.places, S3.places, BOTH.places, LOCAL.places] {
+        let scene = Scene { places, ..HOLDS };
+        let tally = run("holds", &scene, 500);
+        assert!(tally.begun_under_hold > 100 && tally.returned_to_hold > 100);
+        assert!(tally.put_back_by_others > 10 && tally.holds_ended > 10);
+    }
+}
+
+#[test]
+fn in_fair_weather_all_owners_of_a_hold_work_under_it_one_after_the_other() {
+    for places in [DYNAMODB.places, S3.places, BOTH.places, LOCAL.places] {
+        let scene = Scene {
+            places,
+            owners: 100,
+            ..FAIR
+        };
+        let tally = run_each("owners", &scene, 60, not_everybody_ran);
+        assert_eq!(tally.holds_ended, 0);
+        assert_eq!(tally.begun_under_hold, tally.returned_to_hold);
     }
 }
 

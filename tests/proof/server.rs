@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::referee::{Party, Referee};
+use crate::lock::hold::Hold;
 use crate::lock::record::Record;
 use crate::lock::store::{Revision, StoreErrorKind, Stored, Swap};
 use crate::simulation::Simulation;
@@ -164,6 +165,21 @@ impl Server {
         })
     }
 
+    /// Puts a hold there, before anybody comes.
+    pub(super) fn hold(&self, record: &Record) {
+        self.entry.replace(Some(Entry {
+            revision: revision(self.rules, record),
+            record: record.clone(),
+            owner: Party::Hold,
+            created: Duration::ZERO,
+            created_at: 0,
+            created_by: 0,
+            written: Duration::ZERO,
+            sent: Duration::ZERO,
+            suspended_when_sent: Duration::ZERO,
+        }));
+    }
+
     /// What stands there.
     pub(super) fn entry(&self) -> Option<Entry> {
         self.entry.borrow().clone()
@@ -271,11 +287,16 @@ impl Server {
     fn change(&self, envelope: &Envelope, before: Option<&Entry>, new: Option<Record>) {
         let now = self.simulation.elapsed();
         let after = new.map(|record| {
-            let same = before.filter(|before| before.owner == envelope.by);
+            let owner = if record.is_hold() {
+                Party::Hold
+            } else {
+                envelope.by
+            };
+            let same = before.filter(|before| before.owner == owner);
             Entry {
                 revision: revision(self.rules, &record),
                 record,
-                owner: envelope.by,
+                owner,
                 created: same.map_or(now, |before| before.created),
                 created_at: same.map_or(self.requests.get(), |before| before.created_at),
                 created_by: same.map_or(envelope.number, |before| before.created_by),
@@ -311,6 +332,7 @@ pub(super) fn contents(record: &Record) -> Vec<u8> {
     if let Some(lease) = &record.lease {
         bytes.extend(lease.heartbeat.unwrap_or(u64::MAX).to_be_bytes());
         bytes.extend(lease.heartbeat_at.iter().flat_map(|text| text.bytes()));
+        bytes.extend(lease.hold.iter().flat_map(contents_of_hold));
         if let Some(holder) = &lease.holder {
             bytes.extend(holder.machine.iter().flat_map(|name| name.bytes()));
             bytes.extend(holder.process.start_time.to_be_bytes());
@@ -322,6 +344,12 @@ pub(super) fn contents(record: &Record) -> Vec<u8> {
             );
         }
     }
+    bytes
+}
+
+fn contents_of_hold(hold: &Hold) -> Vec<u8> {
+    let mut bytes = hold.runs.to_be_bytes().to_vec();
+    bytes.extend(hold.under.iter().flat_map(|under| contents(under)));
     bytes
 }
 

@@ -78,8 +78,9 @@ impl Claim {
         decision: Decision,
         host: &dyn Host,
     ) -> Passage<'a> {
-        let is_replaceable =
-            decision == Decision::TakeOver || seen.assessment.replacement != Replacement::No;
+        // Nobody dies who holds a lock without a process: of a hold a person's word means nothing.
+        let is_told = decision == Decision::TakeOver && !seen.stored.record.is_hold();
+        let is_replaceable = is_told || seen.assessment.replacement != Replacement::No;
         passage(&seen.stored.record, is_replaceable, |hold| {
             self.may_use(hold, host)
         })

@@ -77,6 +77,7 @@ impl World<'_> {
     ) -> TaskId {
         let claim = host.claim(promise);
         let candidate = Candidate {
+            under: None,
             id: claim.info.id.clone(),
             host: host.clone(),
             promise,

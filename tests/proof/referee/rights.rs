@@ -12,13 +12,53 @@ const PROMISE_MARGIN: Duration = Duration::from_secs(2);
 impl Referee {
     /// A record was written, replaced or removed.
     pub(crate) fn changed(&self, change: &Change<'_>) {
+        self.keeps_hold(change);
         match (change.before, change.after) {
             (None, Some(new)) => self.created(change, new),
             (Some(old), Some(new)) if old.owner == new.owner => {}
+            (Some(old), Some(new)) if old.owner == Party::Hold => {
+                self.count(|tally| tally.begun_under_hold += 1);
+                self.created(change, new);
+            }
+            (Some(old), Some(new)) if new.owner == Party::Hold => self.returned(change, old),
+            (Some(old), None) if old.owner == Party::Hold => {}
             (Some(old), Some(_)) => self.replaced(change, old),
             (Some(old), None) => self.removed(change, old),
             (None, None) => {}
         }
+    }
+
+    /// No tflock makes a hold or ends one, and none works but under the hold that it may.
+    fn keeps_hold(&self, change: &Change<'_>) {
+        let hold_of = |entry: Option<&Entry>| entry?.record.hold()?.lock_id();
+        let (before, after) = (hold_of(change.before), hold_of(change.after));
+        let by = change.by;
+        if !matches!(by, Party::Tflock(_)) {
+            if before.is_some() && after.is_none() {
+                self.count(|tally| tally.holds_ended += 1);
+            }
+            return;
+        }
+        if before != after {
+            self.violate(format!(
+                "{by} changes the hold from {before:?} to {after:?}"
+            ));
+        }
+        let is_run = |entry: &Entry| entry.owner != Party::Hold;
+        let under = self.with(by, |truth| truth.candidate.under.clone());
+        if change.after.is_some_and(is_run) && under.flatten() != after {
+            self.violate(format!("{by} works under {after:?}, which is not its hold"));
+        }
+    }
+
+    /// A run's lock has become its hold again.
+    fn returned(&self, change: &Change<'_>, old: &Entry) {
+        if old.owner == change.by {
+            self.count(|tally| tally.returned_to_hold += 1);
+            return;
+        }
+        self.count(|tally| tally.put_back_by_others += 1);
+        self.removed_by_other(change, old);
     }
 
     fn created(&self, change: &Change<'_>, new: &Entry) {
@@ -34,9 +74,17 @@ impl Referee {
         let by = change.by;
         match by {
             _ if old.owner == by => {}
-            Party::Tflock(_) if change.is_taken_over_in_two_steps => self.replaced(change, old),
-            Party::Tflock(_) => self.violate(format!("{by} removes the lock of {}", old.owner)),
-            Party::Terraform(_) | Party::Person(_) => self.robbed(change, old.owner),
+            Party::Tflock(_) if !change.is_taken_over_in_two_steps => {
+                self.violate(format!("{by} removes the lock of {}", old.owner));
+            }
+            _ => self.removed_by_other(change, old),
+        }
+    }
+
+    fn removed_by_other(&self, change: &Change<'_>, old: &Entry) {
+        match change.by {
+            Party::Tflock(_) => self.replaced(change, old),
+            Party::Terraform(_) | Party::Person(_) | Party::Hold => self.robbed(change, old.owner),
         }
     }
 

@@ -31,6 +31,13 @@ pub(crate) struct Tally {
     pub(crate) met_its_like: u32,
     /// How often a queue did something to its tickets.
     pub(crate) spoilt_queues: u32,
+    /// Runs that took the place of their hold, and gave the lock back to it.
+    pub(crate) begun_under_hold: u32,
+    pub(crate) returned_to_hold: u32,
+    /// Holds that somebody else put back in the place of a run.
+    pub(crate) put_back_by_others: u32,
+    /// Holds that people and plain terraform removed.
+    pub(crate) holds_ended: u32,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -53,5 +60,9 @@ impl std::ops::AddAssign for Tally {
         self.taken_anew += other.taken_anew;
         self.met_its_like += other.met_its_like;
         self.spoilt_queues += other.spoilt_queues;
+        self.begun_under_hold += other.begun_under_hold;
+        self.returned_to_hold += other.returned_to_hold;
+        self.put_back_by_others += other.put_back_by_others;
+        self.holds_ended += other.holds_ended;
     }
 }

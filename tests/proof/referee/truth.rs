@@ -13,6 +13,8 @@ pub(crate) enum Party {
     Tflock(usize),
     Terraform(usize),
     Person(usize),
+    /// Nobody: the lock is on hold.
+    Hold,
 }
 
 impl std::fmt::Display for Party {
@@ -21,6 +23,7 @@ impl std::fmt::Display for Party {
             Self::Tflock(number) => write!(formatter, "tflock {number}"),
             Self::Terraform(number) => write!(formatter, "terraform {number}"),
             Self::Person(number) => write!(formatter, "person {number}"),
+            Self::Hold => formatter.write_str("the hold"),
         }
     }
 }
@@ -30,6 +33,8 @@ pub(crate) struct Candidate {
     pub(crate) id: LockId,
     pub(crate) host: SimulatedHost,
     pub(crate) promise: Option<Duration>,
+    /// The hold that it may work under, and must.
+    pub(crate) under: Option<LockId>,
     /// How long its child takes to stop.
     pub(crate) stops_within: Duration,
 }

@@ -8,17 +8,22 @@ use super::{Likeness, World};
 use crate::client::Client;
 use crate::contender::{Contender, Plan};
 use crate::lock::acquire::Patience;
+use crate::lock::hold::Hold;
 use crate::lock::host::Host as _;
+use crate::lock::record::{LockId, Record};
 use crate::lock::store::Store;
 use crate::network::Network;
 use crate::others::{Insistence, Person, Terraform};
 use crate::referee::{Candidate, Party};
+use crate::server::Server;
 use crate::simulation::{SimulatedHost, SimulatedMachine};
 use crate::witness::Witness;
 
 /// What of a party is drawn before it starts.
 struct Character {
     promise: Option<Duration>,
+    /// The hold that it works under.
+    under: Option<LockId>,
     plan: Plan,
     delay: Duration,
 }
@@ -65,6 +70,7 @@ impl World<'_> {
         };
         let heir = Character {
             promise: None,
+            under: self.held(),
             plan,
             delay: Duration::ZERO,
         };
@@ -93,19 +99,23 @@ impl World<'_> {
             usurps_after: random.percent(scene.usurpers).then(|| self.seconds(0, 20)),
             restless: random.percent(scene.restless).then(|| self.seconds(1, 5)),
         };
+        let owns = self.scene.owners > 0 && random.percent(self.scene.owners);
         Character {
             promise,
+            under: self.hold.clone().filter(|_| owns),
             plan,
             delay: self.start_delay(),
         }
     }
 
     fn add(&mut self, party: Party, host: SimulatedHost, character: Character) {
-        let claim = host.claim(character.promise);
+        let mut claim = host.claim(character.promise);
+        claim.under.clone_from(&character.under);
         let candidate = Candidate {
             id: claim.info.id.clone(),
             host: host.clone(),
             promise: character.promise,
+            under: character.under,
             stops_within: character.plan.stops_within,
         };
         self.referee.admit(party, candidate);
@@ -146,6 +156,32 @@ impl World<'_> {
             task,
             witness,
         });
+    }
+
+    /// Puts the lock on hold, in all its places.
+    pub(super) fn put_on_hold(&mut self) {
+        if self.scene.owners == 0 {
+            return;
+        }
+        let mut claim = self.some_machine().tflock().claim(None);
+        claim.lease.hold = Some(Hold::until(None));
+        claim.lease.holder = None;
+        let record = Record::new(&claim.info, claim.lease);
+        for server in &self.servers {
+            server.hold(&record);
+        }
+        self.hold = Some(claim.info.id);
+    }
+
+    /// The hold, if it stands there still, by itself or with a run under it.
+    fn held(&self) -> Option<LockId> {
+        self.servers.first().and_then(|server| held_in(server))
+    }
+
+    /// Whether all places say so: a person may have ended the hold in one of them.
+    pub(super) fn is_held_alike(&self) -> bool {
+        let mut servers = self.servers.iter();
+        servers.all(|server| held_in(server) == self.held())
     }
 
     fn client(&self, party: Party, host: &SimulatedHost, network: &Network) -> Client {
@@ -239,4 +275,8 @@ impl World<'_> {
         });
         self.others.push(ended);
     }
+}
+
+fn held_in(server: &Server) -> Option<LockId> {
+    server.entry()?.record.hold()?.lock_id()
 }
