@@ -14,6 +14,7 @@ mod selected;
 mod shared;
 mod state;
 mod table;
+mod whereabouts;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -26,6 +27,7 @@ use self::object::Beside;
 pub use self::selected::{Selected, SelectionFiles};
 pub use self::shared::{ComparedState, IfMissing};
 pub use self::state::StateRef;
+pub use self::whereabouts::Whereabouts;
 use crate::cli::{Options, StoreChoice};
 use crate::exit_code;
 use crate::failure::Failure;

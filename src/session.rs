@@ -15,7 +15,7 @@ mod failures;
 pub mod hold;
 mod holding;
 mod hook;
-mod provenance;
+pub mod provenance;
 pub mod reentry;
 pub mod remembering;
 mod report;
@@ -23,7 +23,6 @@ mod running;
 mod selection_watch;
 mod shared;
 mod taking;
-pub mod whereabouts;
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -57,7 +56,7 @@ use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::{Heartbeats, Store};
 use crate::resolve::{
     ChildLocking, ComparedState, InitLock, LockRequest, ResolvedLock, Selected, StateRef,
-    WithoutPlace,
+    Whereabouts, WithoutPlace,
 };
 use crate::shim;
 use crate::system::run_file::lent::Loan;
@@ -346,7 +345,19 @@ impl<'a> Session<'a> {
         let runs = self.context.machine().runs?;
         let directories = [self.context.directory.clone(), directory.to_owned()];
         let run = Run::of_this_process(&self.claim.info.id.0, &directories)?;
-        let run = run.with_whereabouts(self.whereabouts(directory));
+        let whereabouts = self.state.as_ref().map(|state| {
+            let (stores, command) = (&self.stores, &self.claim.lease.command);
+            let options = &self.context.options;
+            Whereabouts::of(
+                options,
+                directory,
+                command,
+                state,
+                stores,
+                self.init_lock.as_ref(),
+            )
+        });
+        let run = run.with_whereabouts(whereabouts.unwrap_or_default());
         match RunFile::create(&runs, run) {
             Ok(file) => Some(file),
             Err(error) => {

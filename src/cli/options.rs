@@ -103,6 +103,12 @@ pub enum StoreChoice {
 }
 
 impl StoreChoice {
+    /// The choice of that name on the command line.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::from_str(name, false).ok()
+    }
+
     /// Its name on the command line; `None` for the default.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {

@@ -16,6 +16,12 @@ pub(super) struct Provenance {
     pub(super) origin: Option<Origin>,
 }
 
+/// The CI run that this process is part of, if it is.
+#[must_use]
+pub fn of_ci_run(environment: Environment<'_>) -> Option<Origin> {
+    ci::run(environment).and_then(|_| of_this_run(Path::new(""), environment).origin)
+}
+
 /// That of this run, whose configuration is in `directory`.
 pub(super) fn of_this_run(directory: &Path, environment: Environment<'_>) -> Provenance {
     if let Some(run) = ci::run(environment) {

@@ -4,7 +4,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::ci;
 use crate::commands::remembering::remember;
 use crate::commands::status::{find, stores_of};
 use crate::context::Context;
@@ -19,8 +18,9 @@ use crate::lock::liveness::{Liveness, Observer, Replacement};
 use crate::lock::read::read;
 use crate::lock::record::{LockId, Record};
 use crate::lock::store::{Store, Stored};
+use crate::resolve::Whereabouts;
 use crate::session::Outcome;
-use crate::session::whereabouts::Whereabouts;
+use crate::session::provenance::of_ci_run;
 use crate::system::run_file::{LeftRun, Traces, left_runs};
 use crate::text::printable;
 
@@ -237,7 +237,7 @@ impl Report<'_> {
 
     /// The lock of this directory, if a job of this CI run on another machine has left it.
     async fn settle_ci_run(&mut self) -> Result<(), Failure> {
-        let Some(ci) = ci::run(&variable).filter(|ci| ci.id.is_some()) else {
+        let Some(ci) = of_ci_run(&variable).filter(|ci| ci.run_id.is_some()) else {
             return Ok(());
         };
         let is_of_ci_run = |record: &Record| {
@@ -247,8 +247,8 @@ impl Report<'_> {
                 .and_then(|lease| lease.origin.as_ref());
             !record.is_hold()
                 && origin.is_some_and(|origin| {
-                    origin.system.as_deref() == Some(&ci.system)
-                        && origin.run_id == ci.id
+                    origin.system == ci.system
+                        && origin.run_id == ci.run_id
                         && origin.repository == ci.repository
                 })
         };

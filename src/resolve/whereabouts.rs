@@ -3,17 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Session;
+use super::{InitLock, LockRequest, StateRef, find, find_for};
 use crate::cli::{Options, StoreChoice};
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::{Identity, Store};
-use crate::resolve::{self, LockRequest, StateRef};
 use crate::text::quoted_for_shell;
 
 /// What leads to a lock.
@@ -32,21 +30,26 @@ pub struct Whereabouts {
     places: Vec<Identity>,
 }
 
-impl Session<'_> {
-    pub(super) fn whereabouts(&self, directory: &Path) -> Value {
-        let Some(state) = &self.state else {
-            return Value::Null;
-        };
-        let options = &self.context.options;
+impl Whereabouts {
+    /// Where the lock in these places is, for a run file.
+    #[must_use]
+    pub fn of(
+        options: &Options,
+        directory: &Path,
+        command: &str,
+        state: &StateRef,
+        stores: &[Rc<dyn Store>],
+        init_lock: Option<&InitLock>,
+    ) -> Value {
         // One place has a name of its own; two are only found together.
-        let (store, lock_id) = match self.stores.as_slice() {
+        let (store, lock_id) = match stores {
             [store] => (Some(store.kind()), Some(store.key().to_owned())),
             _ => (options.store.name(), options.lock_id.clone()),
         };
         let (state, needs_backend) = state.without_secrets();
-        let turn = self.init_lock.as_ref().map(|lock| lock.turn.identity());
-        let whereabouts = Whereabouts {
-            command: self.claim.lease.command.clone(),
+        let turn = init_lock.map(|lock| lock.turn.identity());
+        let whereabouts = Self {
+            command: command.to_owned(),
             directory: directory.to_owned(),
             store: store.map(str::to_owned),
             table: options.table.clone(),
@@ -55,14 +58,12 @@ impl Session<'_> {
             needs_backend,
             places: turn
                 .into_iter()
-                .chain(self.stores.iter().map(|store| store.identity()))
+                .chain(stores.iter().map(|store| store.identity()))
                 .collect(),
         };
         serde_json::to_value(whereabouts).unwrap_or_default()
     }
-}
 
-impl Whereabouts {
     /// What a run file says; `None` if it says nothing that we understand.
     #[must_use]
     pub fn parse(value: &Value) -> Option<Self> {
@@ -75,7 +76,7 @@ impl Whereabouts {
     /// They cannot be found from here.
     pub async fn find(&self, options: &Options) -> Result<Vec<Rc<dyn Store>>, Failure> {
         let choice = self.store.as_deref();
-        let choice = choice.and_then(|name| StoreChoice::from_str(name, false).ok());
+        let choice = choice.and_then(StoreChoice::named);
         let options = Options {
             store: choice.unwrap_or(StoreChoice::Auto),
             table: self.table.clone(),
@@ -89,9 +90,9 @@ impl Whereabouts {
             command: None,
         };
         let found = if self.needs_backend {
-            resolve::find(request).await
+            find(request).await
         } else {
-            resolve::find_for(request, self.state.clone()).await
+            find_for(request, self.state.clone()).await
         };
         let resolved = found.map_err(|failure| self.elsewhere(&failure.message))?;
         let turn = resolved.init_lock.map(|lock| lock.turn);
