@@ -85,6 +85,11 @@ pub(super) fn announce<'held>(
     lent: Option<&Lent>,
     environment: Environment<'_>,
 ) {
+    let mut held = held.peekable();
+    if held.peek().is_none() {
+        // It stays with what it was told: also of a lock that we have borrowed for it.
+        return;
+    }
     let mut announced = announced_to_us(environment);
     announced.extend(held.map(|held| Announced {
         place: held.store().identity(),

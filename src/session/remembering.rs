@@ -89,6 +89,10 @@ impl Session<'_> {
     }
 
     fn entry(&self, running: &Running, locks: &HeldLocks, ended: HowEnded) -> Option<Entry> {
+        if matches!(running, Running::Panicked(_)) {
+            // What broke once may break again, and the lock is still to be given back.
+            return None;
+        }
         let held = locks.held().last()?;
         let entry = Entry::of(held.record(), go_time(self.host.wall()), ended)?;
         let exit_code = match running {

@@ -63,6 +63,7 @@ fn programs_start_with_default_signals_and_an_environment_of_their_own() {
         "GOGC",
         "HOME",
         "PATH",
+        "TFLOCK_HISTORY",
         "TF_CLI_CONFIG_FILE",
         "TMPDIR",
         "XDG_STATE_HOME",
