@@ -48,9 +48,10 @@ use crate::failure::Failure;
     after_help = "Examples:\n  tflock apply\n  \
                   tflock --wait 1h --reason 'rotating the database password' apply -target=module.db\n\n\
                   Everything after the terraform command is terraform's own; `-chdir=DIR` goes before it.\n\
-                  TFLOCK_S3_HEARTBEAT=auto|on|off: whether S3 lock objects are renewed once a minute; auto: on Amazon's\n\
+                  TFLOCK_S3_HEARTBEAT=auto|on|off: whether S3 lock objects are renewed once a minute; auto: on Amazon's \
                   own endpoints; on: your server honours If-Match on writes.\n\
-                  Exit codes: terraform's own, or 64 usage, 69 store unreachable, 70 a bug, 73 not released,\n\
+                  TFLOCK_HISTORY=off: keep no history of who held the lock.\n\
+                  Exit codes: terraform's own, or 64 usage, 69 store unreachable, 70 a bug, 73 not released, \
                   75 the lock is held, 76 lock lost, 77 refused, 78 configuration, 126/127 no terraform."
 )]
 struct Cli {

@@ -48,7 +48,7 @@ const USED: [Used; 10] = [
         options: &[
             "store", "table", "lock_id", "wait", "reason", "no_input", "quiet", "verbose",
         ],
-        examples: "Prints the lock ID. Your runs on this machine work under the hold, one at a time; others\n\
+        examples: "Prints the lock ID. Your runs on this machine work under the hold, one at a time; others \
                    need `--hold LOCK_ID` or TFLOCK_HOLD.\n\n\
                    Examples:\n  tflock --reason 'database migration' hold --for 2h\n  \
                    tflock hold",
@@ -58,8 +58,8 @@ const USED: [Used; 10] = [
         options: &[
             "store", "table", "lock_id", "hold", "wait", "no_input", "quiet", "verbose",
         ],
-        examples: "Your own hold, one whose ID you give, and what a dead run of yours has left are released at once; for another's\n\
-                   hold it asks. `--mine` is for the last step of a CI job: it looks at all your runs on this machine.\n\n\
+        examples: "Your own hold, one whose ID you give, and what a dead run of yours has left are released at once; for \
+                   another's hold it asks. `--mine` is for the last step of a CI job: it looks at all your runs on this machine.\n\n\
                    Examples:\n  tflock release\n  \
                    tflock release --mine",
     },

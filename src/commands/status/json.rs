@@ -8,8 +8,12 @@ use crate::lock::queue::Ticket;
 use crate::lock::record::Record;
 use crate::lock::store::{Revision, Stored};
 
+/// Of the JSON of this command, which only ever grows.
+const VERSION: u32 = 1;
+
 pub(super) fn as_json(parts: &[ObservedPart]) -> Value {
     json!({
+        "version": VERSION,
         "status": status(parts).word(),
         "locks": parts.iter().map(part_as_json).collect::<Vec<_>>(),
     })

@@ -29,6 +29,7 @@ fn a_free_lock_has_no_holder() {
         .run()
         .succeeded();
     let expected = json!({
+        "version": 1,
         "status": "free",
         "locks": [{ "status": "free", "lock_id": LOCK, "store": "dynamodb", "place": null, "holder": null, "queue": [] }],
     });
@@ -44,6 +45,7 @@ fn a_lock_of_terraforms_has_its_info_and_nothing_of_ours() {
         .run()
         .ended_with(75);
     let expected = json!({
+        "version": 1,
         "status": "held",
         "locks": [{
             "status": "held",
