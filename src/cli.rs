@@ -5,6 +5,7 @@
 mod argv;
 mod completion;
 mod help;
+mod manual;
 mod misplaced;
 mod options;
 mod typed;
@@ -18,6 +19,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use completion::{Typing, VARIABLE as COMPLETION_VARIABLE, completion_script};
+pub use manual::{Page, manual};
 pub use misplaced::Misplaced;
 pub use options::{Expiry, Options, StoreChoice};
 pub use typed::Typed;
@@ -44,15 +46,8 @@ use crate::failure::Failure;
                       tflock [OPTIONS] list [--json]\n       \
                       tflock [OPTIONS] doctor [--json]\n       \
                       tflock [OPTIONS] create-table [--yes]\n       \
-                      tflock completions <bash|zsh|fish|powershell|elvish>",
-    after_help = "Examples:\n  tflock apply\n  \
-                  tflock --wait 1h --reason 'rotating the database password' apply -target=module.db\n\n\
-                  Everything after the terraform command is terraform's own; `-chdir=DIR` goes before it.\n\
-                  TFLOCK_S3_HEARTBEAT=auto|on|off: whether S3 lock objects are renewed once a minute; auto: on Amazon's \
-                  own endpoints; on: your server honours If-Match on writes.\n\
-                  TFLOCK_HISTORY=off: keep no history of who held the lock.\n\
-                  Exit codes: terraform's own, or 64 usage, 69 store unreachable, 70 a bug, 73 not released, \
-                  75 the lock is held, 76 lock lost, 77 refused, 78 configuration, 126/127 no terraform."
+                      tflock completions <bash|zsh|fish|powershell|elvish>\n       \
+                      tflock man [DIR]"
 )]
 struct Cli {
     #[command(flatten)]
@@ -93,6 +88,8 @@ enum OwnCommand {
     CreateTable(CreateTableArguments),
     /// Print the completion script for a shell
     Completions(CompletionsArguments),
+    /// Print the manual, or write all of its pages as files
+    Man(ManArguments),
 }
 
 /// `exec`.
@@ -193,6 +190,14 @@ pub struct CreateTableArguments {
     pub yes: bool,
 }
 
+/// `man`.
+#[derive(Debug, Args)]
+pub struct ManArguments {
+    /// Write all pages into this directory, which is created if it is missing
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+}
+
 /// `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArguments {
@@ -269,6 +274,8 @@ pub enum Command {
     CreateTable(CreateTableArguments),
     /// `completions`.
     Completions(CompletionsArguments),
+    /// `man`.
+    Man(ManArguments),
     /// `--version`.
     Version,
 }
@@ -348,6 +355,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
         (Some(OwnCommand::Doctor(arguments)), _) => Command::Doctor(arguments),
         (Some(OwnCommand::CreateTable(arguments)), _) => Command::CreateTable(arguments),
         (Some(OwnCommand::Completions(arguments)), _) => Command::Completions(arguments),
+        (Some(OwnCommand::Man(arguments)), _) => Command::Man(arguments),
         (None, terraform) => {
             if terraform.is_empty() && words.len() > 1 {
                 return Err(EarlyExit::usage("no command given", "see `tflock --help`"));
@@ -404,6 +412,7 @@ fn definition() -> clap::Command {
     Cli::command()
         .disable_help_flag(true)
         .disable_version_flag(true)
+        .after_help(help::WHOLE.below())
 }
 
 /// Ignores variables that are set but empty, as terraform does: CI systems leave a variable out that way.

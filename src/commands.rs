@@ -8,6 +8,7 @@ pub mod force_unlock;
 pub mod history;
 pub mod hold;
 pub mod list;
+pub mod man;
 pub mod release;
 mod remembering;
 pub mod status;

@@ -127,6 +127,7 @@ fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {
         Command::CreateTable(arguments) => commands::create_table::run(&context, &arguments),
         Command::ForceUnlock(arguments) => commands::force_unlock::run(&context, &arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
+        Command::Man(arguments) => commands::man::run(&arguments),
         Command::Version => commands::version::run(&context),
     };
     outcome.unwrap_or_else(|error| report_failure(error, &context.ui))

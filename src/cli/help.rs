@@ -2,14 +2,15 @@
 
 use clap::{Arg, Command};
 
-/// The global options that one of our commands uses, by ID, and its examples.
-struct Used {
+/// The global options that one of our commands uses, by ID, what else is to be said of it, and its examples.
+pub(super) struct Used {
     command: &'static str,
     options: &'static [&'static str],
-    examples: &'static str,
+    pub(super) notes: &'static str,
+    pub(super) examples: [&'static str; 2],
 }
 
-const USED: [Used; 10] = [
+const USED: [Used; 11] = [
     Used {
         command: "exec",
         options: &[
@@ -26,79 +27,139 @@ const USED: [Used; 10] = [
             "quiet",
             "verbose",
         ],
-        examples: "Examples:\n  tflock exec -- ./deploy.sh\n  \
-                   tflock --wait 1h --reason 'database migration' exec -- make migrate",
+        notes: "",
+        examples: [
+            "tflock exec -- ./deploy.sh",
+            "tflock --wait 1h --reason 'database migration' exec -- make migrate",
+        ],
     },
     Used {
         command: "status",
         options: &[
             "store", "table", "lock_id", "wait", "no_input", "quiet", "verbose",
         ],
-        examples: "Examples:\n  tflock status\n  tflock -chdir=environments/prod status --json --exit-code",
+        notes: "",
+        examples: [
+            "tflock status",
+            "tflock -chdir=environments/prod status --json --exit-code",
+        ],
     },
     Used {
         command: "force-unlock",
         options: &["store", "table", "lock_id", "no_input", "quiet", "verbose"],
-        examples: "terraform's `-force` works like `--yes`; `-no-color` is accepted too.\n\n\
-                   Examples:\n  tflock force-unlock\n  \
-                   tflock force-unlock -force 4db125df-d950-b194-cf41-df3ed13f0cf1",
+        notes: "terraform's `-force` works like `--yes`; `-no-color` is accepted too.",
+        examples: [
+            "tflock force-unlock",
+            "tflock force-unlock -force 4db125df-d950-b194-cf41-df3ed13f0cf1",
+        ],
     },
     Used {
         command: "hold",
         options: &[
             "store", "table", "lock_id", "wait", "reason", "no_input", "quiet", "verbose",
         ],
-        examples: "Prints the lock ID. Your runs on this machine work under the hold, one at a time; others \
-                   need `--hold LOCK_ID` or TFLOCK_HOLD.\n\n\
-                   Examples:\n  tflock --reason 'database migration' hold --for 2h\n  \
-                   tflock hold",
+        notes: "Prints the lock ID. Your runs on this machine work under the hold, one at a time; others need `--hold LOCK_ID` or TFLOCK_HOLD.",
+        examples: [
+            "tflock --reason 'database migration' hold --for 2h",
+            "tflock hold",
+        ],
     },
     Used {
         command: "release",
         options: &[
             "store", "table", "lock_id", "hold", "wait", "no_input", "quiet", "verbose",
         ],
-        examples: "Your own hold, one whose ID you give, and what a dead run of yours has left are released at once; for \
-                   another's hold it asks. `--mine` is for the last step of a CI job: it looks at all your runs on this machine.\n\n\
-                   Examples:\n  tflock release\n  \
-                   tflock release --mine",
+        notes: "Your own hold, one whose ID you give, and what a dead run of yours has left are released at once; for another's hold it asks. `--mine` is for the last step of a CI job: it looks at all your runs on this machine.",
+        examples: ["tflock release", "tflock release --mine"],
     },
     Used {
         command: "history",
         options: &["store", "table", "lock_id", "quiet", "verbose"],
-        examples: "TFLOCK_HISTORY=off keeps runs from writing it.\n\n\
-                   Examples:\n  tflock history\n  \
-                   tflock history --json -n 5",
+        notes: "TFLOCK_HISTORY=off keeps runs from writing it.",
+        examples: ["tflock history", "tflock history --json -n 5"],
     },
     Used {
         command: "list",
         options: &["store", "table", "quiet", "verbose"],
-        examples: "Needs `dynamodb:Scan` on the table, or `s3:ListBucket` on the bucket, which no other command does.\n\n\
-                   Examples:\n  tflock list\n  tflock --table terraform-locks list --json",
+        notes: "Needs `dynamodb:Scan` on the table, or `s3:ListBucket` on the bucket, which no other command does.",
+        examples: ["tflock list", "tflock --table terraform-locks list --json"],
     },
     Used {
         command: "doctor",
         options: &["store", "table", "lock_id", "no_input", "quiet", "verbose"],
-        examples: "Changes nothing; asks before it tries conditional writes with an object of its own, and before it mends a digest.\n\
-                   Exit codes: 0 all is well, 69 unreachable, 76 a stale lock, 77 not permitted, 78 configuration.\n\n\
-                   Examples:\n  tflock doctor\n  tflock -chdir=environments/prod doctor --json",
+        notes: "Changes nothing; asks before it tries conditional writes with an object of its own, and before it mends a digest.\nExit codes: 0 all is well, 69 unreachable, 76 a stale lock, 77 not permitted, 78 configuration.",
+        examples: [
+            "tflock doctor",
+            "tflock -chdir=environments/prod doctor --json",
+        ],
     },
     Used {
         command: "create-table",
         options: &["table", "no_input", "quiet", "verbose"],
-        examples: "Examples:\n  tflock create-table\n  tflock --table terraform-locks create-table --yes",
+        notes: "",
+        examples: [
+            "tflock create-table",
+            "tflock --table terraform-locks create-table --yes",
+        ],
+    },
+    Used {
+        command: "man",
+        options: &[],
+        notes: "Without a directory it prints tflock(1). Sections 1 and 7 have pages.",
+        examples: ["tflock man | man -l -", "tflock man ./man"],
     },
     Used {
         command: "completions",
         options: &[],
-        examples: "Examples:\n  tflock completions bash > ~/.local/share/bash-completion/completions/tflock\n  \
-                   tflock completions fish > ~/.config/fish/completions/tflock.fish",
+        notes: "",
+        examples: [
+            "tflock completions bash > ~/.local/share/bash-completion/completions/tflock",
+            "tflock completions fish > ~/.config/fish/completions/tflock.fish",
+        ],
     },
 ];
 
+/// What is said of all of tflock.
+pub(super) const WHOLE: Used = Used {
+    command: "tflock",
+    options: &[],
+    notes: "Everything after the terraform command is terraform's own; `-chdir=DIR` goes before it.\n\
+            TFLOCK_S3_HEARTBEAT=auto|on|off: whether S3 lock objects are renewed once a minute; auto: on Amazon's own endpoints; \
+            on: your server honours If-Match on writes.\n\
+            TFLOCK_HISTORY=off: keep no history of who held the lock.\n\
+            Exit codes: terraform's own, or 64 usage, 69 store unreachable, 70 a bug, 73 not released, 75 the lock is held, \
+            76 lock lost, 77 refused, 78 configuration, 126/127 no terraform.",
+    examples: [
+        "tflock apply",
+        "tflock --wait 1h --reason 'rotating the database password' apply -target=module.db",
+    ],
+};
+
+impl Used {
+    /// What stands below the options.
+    pub(super) fn below(&self) -> String {
+        let examples = self.examples.map(|line| format!("\n  {line}")).concat();
+        let notes = match self.notes {
+            "" => String::new(),
+            notes => format!("{notes}\n\n"),
+        };
+        format!("{notes}Examples:{examples}")
+    }
+}
+
+/// What is to be said of that command of ours.
+pub(super) fn about(name: &str) -> Option<&'static Used> {
+    USED.iter().find(|used| used.command == name)
+}
+
 /// The help of `name`, if it is one of our commands.
 pub(super) fn of_command(name: &str, definition: Command) -> Option<String> {
-    let used = USED.iter().find(|used| used.command == name)?;
+    Some(command(name, definition)?.render_help().to_string())
+}
+
+/// The command `name`, if it is one of ours, with the options that it uses.
+pub(super) fn command(name: &str, definition: Command) -> Option<Command> {
+    let used = about(name)?;
     let shown = |argument: &&Arg| {
         let id = argument.get_id().as_str();
         id == "help" || used.options.contains(&id)
@@ -113,11 +174,10 @@ pub(super) fn of_command(name: &str, definition: Command) -> Option<String> {
     let mut definition = definition
         .mut_args(|argument| argument.global(false))
         .mut_subcommand(name, |command| {
-            command.args(&options).after_help(used.examples)
+            command.args(&options).after_help(used.below())
         });
     definition.build();
-    let command = definition.find_subcommand_mut(name)?;
-    Some(command.render_help().to_string())
+    definition.find_subcommand(name).cloned()
 }
 
 #[cfg(test)]

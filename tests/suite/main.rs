@@ -27,6 +27,7 @@ mod holds;
 mod list;
 mod local_files;
 mod locking_runs;
+mod manual;
 mod moving;
 mod pass_through;
 mod plain_terraform;
