@@ -145,8 +145,8 @@ fn gitlab_ends_the_group_of_a_script_and_then_the_container() {
     std::thread::sleep(Duration::from_secs(1));
     kill_job(&scene);
     drop(run);
-    always(&scene).run().succeeded();
-    assert_eq!(scene.held_id(), None);
+    let released = always(&scene).run().succeeded();
+    assert_eq!(scene.held_id(), None, "{released:?}");
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn jenkins_ends_everything_that_bears_its_cookie() {
     std::thread::sleep(Duration::from_secs(1));
     kill_job(&scene);
     drop(run);
-    always(&scene).run().succeeded();
-    assert_eq!(scene.held_id(), None);
+    let released = always(&scene).run().succeeded();
+    assert_eq!(scene.held_id(), None, "{released:?}");
 }
 
 #[test]

@@ -27,6 +27,8 @@ use crate::text::printable;
 /// How often to look at what is ending, and at a lock that may come to be stale.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How long a process that was just killed may still be seen.
+const DYING: Duration = Duration::from_millis(500);
 /// How long traces may disagree while the processes of a run end.
 const SETTLING: Duration = Duration::from_secs(3);
 
@@ -177,6 +179,7 @@ impl Report<'_> {
         while run.is_here() {
             match run.traces() {
                 Traces::Ended | Traces::EndedBeforeBoot => return true,
+                Traces::Living if machine.now().since(began) < DYING => {}
                 Traces::Living if !run.has_lost_tflock() || !self.may_wait() => {
                     self.notice(&format!("left {name} alone: it is running"));
                     return false;
