@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// A test of one of the programs.
@@ -243,8 +243,21 @@ enum Ending {
     TimedOut,
 }
 
-/// Runs it until its end, its first failure, or the end of its time.
+/// Names a run in the environment of all that it starts.
+const RUN: &str = "MUTATION_RUN";
+
+/// Runs it until its end, its first failure, or the end of its time. Nothing that it has started outlives it, in whatever group
+/// or session.
 fn watch(mut command: Command, limit: Duration) -> Ending {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let number = RUNS.fetch_add(1, Ordering::Relaxed);
+    let run = format!("{}-{number}", std::process::id());
+    let ending = watch_it(command.env(RUN, &run), limit);
+    end_all_of(&format!("{RUN}={run}"));
+    ending
+}
+
+fn watch_it(command: &mut Command, limit: Duration) -> Ending {
     let started = Instant::now();
     let spawned = command
         .stdin(Stdio::null())
@@ -285,12 +298,32 @@ fn watch(mut command: Command, limit: Duration) -> Ending {
     }
 }
 
-/// Ends it and what it has started in its group.
+/// Ends it; what it has started is ended with all of its run.
 fn end(child: &mut Child) {
-    if let Ok(id) = i32::try_from(child.id()) {
-        let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
-    }
+    let _ = child.kill();
     let _ = child.wait();
+}
+
+/// Ends the processes with that variable in their environment, until there are none.
+fn end_all_of(variable: &str) {
+    loop {
+        let mut found = false;
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let names = processes.filter_map(|entry| entry.file_name().into_string().ok());
+        for id in names.filter_map(|name| name.parse::<i32>().ok()) {
+            let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            if environment
+                .split(|byte| *byte == 0)
+                .any(|one| one == variable.as_bytes())
+            {
+                found = true;
+                let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+            }
+        }
+        if !found {
+            return;
+        }
+    }
 }
 
 fn in_parallel(workers: usize, count: usize, work: impl Fn(usize) + Sync) {
