@@ -61,6 +61,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct AwsAccess {
     settings: AwsSettings,
     fetch: Fetch,
+    apart: SharedHttpClient,
     region: Region,
     dynamodb: Option<Endpoint>,
     s3: Option<Endpoint>,
@@ -81,8 +82,10 @@ impl AwsAccess {
         let profile = current_profile(&settings, &profiles)
             .map_err(|error| refused(IdentityError::from(error)))?;
         let profile = profile.as_ref();
+        let http_client = http_client(&settings, profile)?;
+        let apart = SharedHttpClient::new(http_client.apart());
         let fetch = Fetch {
-            as_aws: http_client(&settings, profile)?,
+            as_aws: SharedHttpClient::new(http_client),
             by_environment: SharedHttpClient::new(ConnectOnDemand::new(
                 Proxies::of_environment(&settings.variables),
                 None,
@@ -103,6 +106,7 @@ impl AwsAccess {
             sts: endpoint(Service::Sts),
             config,
             fetch,
+            apart,
             region,
             settings,
             wire: Wire::default(),
@@ -133,6 +137,14 @@ impl AwsAccess {
             wire: Wire::default(),
             ..self.clone()
         }
+    }
+
+    /// The same access on connections of its own, for requests beside others: whoever shares one waits until it is free, or
+    /// makes another just then.
+    pub(super) fn apart(&self) -> Self {
+        let mut access = self.clone();
+        access.fetch.as_aws = self.apart.clone();
+        access
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -231,7 +243,7 @@ impl AwsAccess {
 fn http_client(
     settings: &AwsSettings,
     profile: Option<&Profile>,
-) -> Result<SharedHttpClient, StoreError> {
+) -> Result<ConnectOnDemand, StoreError> {
     let recorded = [&settings.http_proxy, &settings.https_proxy];
     let mut recorded = recorded
         .into_iter()
@@ -256,10 +268,7 @@ fn http_client(
         .clone()
         .or_else(|| of_profile.map(|path| settings.path(path)));
     let proxies = Proxies::of(settings);
-    Ok(SharedHttpClient::new(ConnectOnDemand::new(
-        proxies,
-        ca_bundle.as_deref(),
-    )?))
+    ConnectOnDemand::new(proxies, ca_bundle.as_deref())
 }
 
 /// The recorded region, else the environment's, else the profile's. Never the metadata service's: asking it takes

@@ -306,7 +306,8 @@ impl Store for DynamoDbStore {
     }
 
     fn companion(&self, purpose: Purpose) -> Option<Companion> {
-        let (access, name) = (self.connection.access(), purpose.name_beside(&self.key));
+        let access = self.connection.access().apart();
+        let name = purpose.name_beside(&self.key);
         Some(Companion::new(Rc::new(Self::new(
             &access,
             &self.table,

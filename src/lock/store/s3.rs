@@ -141,7 +141,8 @@ impl Store for S3Store {
     }
 
     fn companion(&self, purpose: Purpose) -> Option<Companion> {
-        let (access, name) = (self.connection.access(), purpose.name_beside(&self.object));
+        let access = self.connection.access().apart();
+        let name = purpose.name_beside(&self.object);
         let beside = Self::new(&access, &self.bucket, &name, self.settings.clone());
         Some(Companion::new(Rc::new(beside)))
     }

@@ -48,11 +48,19 @@ impl std::fmt::Debug for ConnectOnDemand {
 
 impl ConnectOnDemand {
     pub(super) fn new(proxies: Proxies, ca_bundle: Option<&Path>) -> Result<Self, StoreError> {
-        let road = Road::new(proxies, Trust::new(ca_bundle)?);
+        Ok(Self::on(Road::new(proxies, Trust::new(ca_bundle)?)))
+    }
+
+    fn on(road: Road) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .build(road.clone());
-        Ok(Self { road, client })
+        Self { road, client }
+    }
+
+    /// One that goes the same way, on connections of its own.
+    pub(super) fn apart(&self) -> Self {
+        Self::on(self.road.clone())
     }
 
     /// Sends a request, once all that is wrong with it has been seen.
