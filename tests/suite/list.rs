@@ -4,10 +4,13 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::support::backend::LockMode;
+use crate::support::http::Message;
 use crate::support::lock_table::{LOCK, LockTable};
 use crate::support::mid_run::look_during;
+use crate::support::odd_server::OddServer;
 use crate::support::process::Finished;
 use crate::support::proxy::{Fault, Proxy};
+use crate::support::recorded::s3_workspace;
 use crate::support::scene::Scene;
 use crate::support::words::{text_of, without_changing_parts};
 use crate::support::workspace::Workspace;
@@ -132,6 +135,23 @@ fn a_permission_that_is_missing_is_named() {
          hint: allow `dynamodb:Scan` on table `{table}`, or use credentials that have it: `aws sts get-caller-identity` shows who you are\n"
     );
     assert_eq!((refused.stdout, refused.stderr), (String::new(), expected));
+}
+
+#[test]
+fn a_bucket_that_may_not_be_listed_is_named() {
+    let server = OddServer::answering(|_, wire| {
+        let document = "<Error><Code>AccessDenied</Code><Message>not you</Message></Error>";
+        let answer = Message::response(403, "Forbidden", document);
+        wire.write(&answer.with("content-type", "application/xml").to_bytes())
+    });
+    let workspace = s3_workspace(&json!({
+        "region": "us-east-1", "use_lockfile": true, "endpoints": { "s3": server.url() },
+    }));
+    let refused = workspace.tflock(["list"]).run().ended_with(77);
+    assert_eq!(refused.stdout, "");
+    for words in ["cannot list the locks", "not you", "allow `s3:ListBucket`"] {
+        assert!(refused.stderr.contains(words), "{refused:?}");
+    }
 }
 
 #[test]
