@@ -10,11 +10,10 @@ use serde_json::{Map, Value};
 
 pub use self::recorder::{Recorder, read};
 use super::record::{LockId, Record};
+use super::store::companion::shorten;
 
 /// How many holders are kept.
 const MOST: usize = 50;
-/// How many characters of a field are kept.
-const LONGEST_FIELD: usize = 200;
 
 /// One holder of the lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,13 +132,8 @@ impl Entry {
     }
 
     fn shortened(mut self) -> Self {
-        let fields = [Some(&mut self.who), Some(&mut self.command)];
-        let optional = [self.reason.as_mut(), self.run_url.as_mut()];
-        for field in fields.into_iter().chain(optional).flatten() {
-            if let Some((end, _)) = field.char_indices().nth(LONGEST_FIELD) {
-                field.truncate(end);
-            }
-        }
+        let fields = [&mut self.who, &mut self.command].into_iter();
+        shorten(fields.chain(&mut self.reason).chain(&mut self.run_url));
         self
     }
 

@@ -13,11 +13,10 @@ use serde_json::{Map, Value};
 
 pub use self::line::{Leaving, Line, read};
 use super::record::LockId;
+use super::store::companion::shorten;
 
 /// The longest document: DynamoDB takes 400 kB, a local lock's file 512 kB with the quotes of this text escaped.
 const LONGEST: usize = 300_000;
-/// How many characters of a field are kept.
-const LONGEST_FIELD: usize = 200;
 
 /// One run that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,13 +76,8 @@ impl Ticket {
 
     /// The same with each text short enough for a document of many.
     fn shortened(mut self) -> Self {
-        let fields = [Some(&mut self.who), Some(&mut self.command)];
-        let optional = [self.reason.as_mut(), self.run_url.as_mut()];
-        for field in fields.into_iter().chain(optional).flatten() {
-            if let Some((end, _)) = field.char_indices().nth(LONGEST_FIELD) {
-                field.truncate(end);
-            }
-        }
+        let fields = [&mut self.who, &mut self.command].into_iter();
+        shorten(fields.chain(&mut self.reason).chain(&mut self.run_url));
         self
     }
 }

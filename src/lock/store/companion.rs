@@ -32,6 +32,18 @@ impl Purpose {
     }
 }
 
+/// How many characters of a field are kept.
+const LONGEST_FIELD: usize = 200;
+
+/// Cuts fields, so that a document of many of them stays short.
+pub fn shorten<'a>(fields: impl IntoIterator<Item = &'a mut String>) {
+    for field in fields {
+        if let Some((end, _)) = field.char_indices().nth(LONGEST_FIELD) {
+            field.truncate(end);
+        }
+    }
+}
+
 /// A companion's text as it was at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document(Stored);
