@@ -4,12 +4,11 @@ use anyhow::Context as _;
 
 use crate::cli::CreateTableArguments;
 use crate::context::{Context, block_on};
-use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::Store as _;
 use crate::lock::store::dynamodb::{Creation, TAGS};
-use crate::resolve::{self, LockRequest};
+use crate::resolve::{self};
 use crate::session::Outcome;
 use crate::ui::Reply;
 
@@ -23,12 +22,7 @@ pub fn run(context: &Context, arguments: &CreateTableArguments) -> anyhow::Resul
 
 async fn create(context: &Context, arguments: &CreateTableArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let request = LockRequest {
-        options: &context.options,
-        environment: variable,
-        directory: &directory,
-        command: None,
-    };
+    let request = context.lock_request(&directory);
     let resolved = resolve::find(request).await?;
     let examined = request.examined(&resolved).await?;
     let Some(item) = examined.and_then(|examined| examined.item) else {

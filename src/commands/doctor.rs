@@ -13,7 +13,6 @@ use self::report::{Form, Report, Told};
 use super::status::{LockStatus, ObservedPart, look};
 use crate::cli::DoctorArguments;
 use crate::context::{Context, block_on};
-use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::host::Host as _;
@@ -22,7 +21,7 @@ use crate::lock::store::aws::{AwsAccess, ClockDifference};
 use crate::lock::store::companion::{Change, Companion, Purpose};
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::{StoreError, StoreErrorKind};
-use crate::resolve::{self, Examined, LockRequest, ResolvedLock};
+use crate::resolve::{self, Examined, ResolvedLock};
 use crate::session::Outcome;
 use crate::ui::holder;
 
@@ -45,12 +44,7 @@ async fn examine(context: &Context, arguments: &DoctorArguments) -> anyhow::Resu
     };
     let mut report = Report::new(form);
     let directory = context.working_directory();
-    let request = LockRequest {
-        options: &context.options,
-        environment: variable,
-        directory: &directory,
-        command: None,
-    };
+    let request = context.lock_request(&directory);
     let found = match resolve::find(request).await {
         Ok(resolved) => request
             .examined(&resolved)

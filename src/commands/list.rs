@@ -7,12 +7,11 @@ use super::status::json::holder_as_json;
 use super::status::{LockStatus, lock_as_text};
 use crate::cli::ListArguments;
 use crate::context::{Context, block_on};
-use crate::environment::variable;
 use crate::failure::Failure;
 use crate::lock::host::Host as _;
 use crate::lock::list::{Listed, Lister};
 use crate::lock::store::Store;
-use crate::resolve::{self, LockRequest};
+use crate::resolve::{self};
 use crate::session::Outcome;
 use crate::ui::{self, holder};
 
@@ -29,13 +28,7 @@ pub fn run(context: &Context, arguments: &ListArguments) -> anyhow::Result<Outco
 
 async fn show(context: &Context, arguments: &ListArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let resolved = resolve::find(LockRequest {
-        options: &context.options,
-        environment: variable,
-        directory: &directory,
-        command: None,
-    })
-    .await?;
+    let resolved = resolve::find(context.lock_request(&directory)).await?;
     if let Some(notice) = &resolved.notice {
         context.ui.notice(notice);
     }

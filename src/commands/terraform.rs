@@ -99,10 +99,8 @@ async fn locked(
 ) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
     let request = LockRequest {
-        options: &context.options,
-        environment: variable,
-        directory: &directory,
         command: Some(command),
+        ..context.lock_request(&directory)
     };
     let resolved = resolve::find(request).await?;
     let deciding = resolved.deciding_variables(&request)?;

@@ -278,10 +278,8 @@ async fn find(
     };
     let directory = context.working_directory();
     let request = LockRequest {
-        options: &context.options,
-        environment: variable,
-        directory: &directory,
         command: locking.as_ref(),
+        ..context.lock_request(&directory)
     };
     let begun = host.now();
     loop {
