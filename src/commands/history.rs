@@ -3,15 +3,14 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::HistoryArguments;
 use crate::context::{Context, block_on};
-use crate::environment::variable;
 use crate::failure::Failure;
 use crate::lock::history::{self, Entry};
-use crate::resolve::{self, LockRequest};
+use crate::lock::record::parsed_time;
+use crate::resolve::{self};
 use crate::session::Outcome;
 use crate::text::printable;
 use crate::ui::{self, holder};
@@ -29,13 +28,7 @@ pub fn run(context: &Context, arguments: &HistoryArguments) -> anyhow::Result<Ou
 
 async fn show(context: &Context, arguments: &HistoryArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let resolved = resolve::find(LockRequest {
-        options: &context.options,
-        environment: variable,
-        directory: &directory,
-        command: None,
-    })
-    .await?;
+    let resolved = resolve::find(context.lock_request(&directory)).await?;
     let entries = history::read(&resolved.stores)
         .await
         .map_err(Failure::from)?;
@@ -80,11 +73,13 @@ fn as_json(entry: &Entry) -> Value {
 
 /// One line, and one for each of the longer words.
 fn as_text(entry: &Entry) -> String {
-    let from = time(&entry.from);
-    let lasted = from.zip(time(&entry.until)).and_then(|(from, until)| {
-        let lasted = until.signed_duration_since(from).to_std().ok()?;
-        Some(format!(" ({})", holder::duration(lasted)))
-    });
+    let from = parsed_time(&entry.from);
+    let lasted = from
+        .zip(parsed_time(&entry.until))
+        .and_then(|(from, until)| {
+            let lasted = until.signed_duration_since(from).to_std().ok()?;
+            Some(format!(" ({})", holder::duration(lasted)))
+        });
     let since = from.map_or_else(
         || printable(&entry.from),
         |from| {
@@ -113,11 +108,6 @@ fn as_text(entry: &Entry) -> String {
         }
     }
     text
-}
-
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(text).ok()?;
-    Some(time.with_timezone(&Utc))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::record::{Record, go_time};
+use super::record::{Record, go_time, parsed_time};
 
 /// terraform's word for what a hold was taken for, and tflock's.
 pub const OPERATION: &str = "hold";
@@ -70,9 +70,7 @@ impl Record {
     /// When the hold ends by itself, as its record says.
     #[must_use]
     pub fn held_until(&self) -> Option<DateTime<Utc>> {
-        let until = self.lease.as_ref()?.hold.as_ref()?.until.as_deref()?;
-        let until = DateTime::parse_from_rfc3339(until).ok()?;
-        Some(until.with_timezone(&Utc))
+        parsed_time(self.lease.as_ref()?.hold.as_ref()?.until.as_deref()?)
     }
 
     /// Whether its time as a hold is over for everybody, at the time `wall` of an observer.

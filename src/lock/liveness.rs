@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::host::{Host, Instant, ProcessFate};
-use super::record::{Lease, Record};
+use super::record::{Lease, Record, parsed_time};
 use super::store::{Revision, Stored};
 
 /// How often a holder renews its record, or looks at it.
@@ -262,8 +262,7 @@ fn stale_after(interval: Duration) -> Duration {
 /// How long ago the last heartbeat was if the holder's clock is right. A time that cannot be read, or that lies ahead by more
 /// than a heartbeat or two, tells nothing.
 fn claimed_silence(wall: DateTime<Utc>, heartbeat_at: Option<&str>) -> Option<Duration> {
-    let at = DateTime::parse_from_rfc3339(heartbeat_at?).ok()?;
-    let age = wall.signed_duration_since(at.with_timezone(&Utc));
+    let age = wall.signed_duration_since(parsed_time(heartbeat_at?)?);
     match age.to_std() {
         Ok(age) => Some(age),
         Err(_) => ((-age).to_std().ok()? < SILENT_AFTER).then_some(Duration::ZERO),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::line::{Leaving, Line, read};
-use super::record::LockId;
+use super::record::{LockId, parsed_time};
 use super::store::companion::shorten;
 
 /// The longest document: DynamoDB takes 400 kB, a local lock's file 512 kB with the quotes of this text escaped.
@@ -71,7 +71,7 @@ impl Ticket {
     /// Since when it waits, by its own clock; `None` where the text is not a time.
     #[must_use]
     pub fn waits_since(&self) -> Option<DateTime<Utc>> {
-        time(&self.since)
+        parsed_time(&self.since)
     }
 
     /// The same with each text short enough for a document of many.
@@ -80,11 +80,6 @@ impl Ticket {
         shorten(fields.chain(&mut self.reason).chain(&mut self.run_url));
         self
     }
-}
-
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(text).ok()?;
-    Some(time.with_timezone(&Utc))
 }
 
 /// The tickets of a lock, first come first.

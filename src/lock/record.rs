@@ -94,9 +94,7 @@ impl LockInfo {
     /// When the lock was taken, by the holder's clock; `None` where the text is not a time.
     #[must_use]
     pub fn created_at(&self) -> Option<DateTime<Utc>> {
-        DateTime::parse_from_rfc3339(&self.created)
-            .ok()
-            .map(|time| time.with_timezone(&Utc))
+        parsed_time(&self.created)
     }
 }
 
@@ -109,6 +107,13 @@ pub fn go_time(time: DateTime<Utc>) -> String {
         .trim_end_matches('0')
         .trim_end_matches('.');
     format!("{trimmed}Z")
+}
+
+/// The time in a text of a record; `None` where it is none.
+#[must_use]
+pub fn parsed_time(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(time.with_timezone(&Utc))
 }
 
 /// Escapes as Go's `encoding/json` does where `serde_json` differs: HTML-sensitive characters and the two

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Ticket, time};
+use super::Ticket;
 use crate::lock::record::LockId;
+use crate::lock::record::parsed_time;
 
 /// How long a free lock is left to whoever is next.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -95,7 +96,7 @@ pub fn leave(tickets: &mut Vec<Ticket>, id: &LockId, leaving: Leaving) {
 /// Takes out what was left behind: tickets of runs that would have given up by now.
 pub fn clear(tickets: &mut Vec<Ticket>, now: DateTime<Utc>) {
     tickets.retain(|ticket| {
-        let until = ticket.until.as_deref().and_then(time);
+        let until = ticket.until.as_deref().and_then(parsed_time);
         until.is_none_or(|until| now - until < CLOCK_MARGIN)
     });
 }
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn tickets_of_runs_that_would_have_given_up_are_cleared_with_a_margin_for_clocks() {
-        let now = time("2026-01-01T01:00:00Z").unwrap();
+        let now = parsed_time("2026-01-01T01:00:00Z").unwrap();
         let until = |until: Option<&str>| Ticket {
             until: until.map(str::to_owned),
             ..ticket("a", 1)
