@@ -77,9 +77,10 @@ async fn watch(
     spec: RunSpec,
     child: &Command,
 ) -> Result<Outcome, Failure> {
-    // There is nothing left to take.
+    // It is locked already: there is nothing left to take, nor to compare instead.
     resolved.stores.clear();
     resolved.init_lock = None;
+    resolved.compared = None;
     let session = Session::new(context, request, resolved, spec);
     let mut signals = install_signals()?;
     let ran = session.run(&|_| child.clone(), &mut signals).await;
