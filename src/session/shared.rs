@@ -30,7 +30,7 @@ const PLAN: &str = "OperationTypePlan";
 pub(super) struct Before {
     /// The state; `None` if there was none.
     state: Option<Revision>,
-    /// What dead holders had left in each place of the lock.
+    /// What dead holders had left in each place of the lock, or the run's own hold.
     left: Vec<Option<Record>>,
 }
 

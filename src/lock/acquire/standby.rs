@@ -35,7 +35,8 @@ pub enum Standby {
     Stopped,
 }
 
-/// Waits until nobody holds the lock, whose place a run of `claim` could not take at once. `seen` is told of each look that finds a holder.
+/// Waits until the lock is free, or a run of `claim` could take the place of what is there at once. `seen` is told of each look
+/// that finds another holder.
 ///
 /// # Errors
 /// As [`read`].
