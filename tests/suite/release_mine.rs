@@ -78,6 +78,16 @@ fn always(scene: &LockTable) -> Invocation {
     step.in_directory(scene.workspace.home())
 }
 
+/// Whatever has not ended in a second is killed, and its lock given back by that step.
+#[track_caller]
+fn killed_and_released(scene: &LockTable, run: Running) {
+    std::thread::sleep(Duration::from_secs(1));
+    kill_job(scene);
+    drop(run);
+    let released = always(scene).run().succeeded();
+    assert_eq!(scene.held_id(), None, "{released:?}");
+}
+
 #[track_caller]
 fn nothing_to_do(finished: &Finished) {
     assert_eq!(finished.stdout, "");
@@ -142,11 +152,7 @@ fn gitlab_ends_the_group_of_a_script_and_then_the_container() {
     let run = step(&scene, "tflock apply; true");
     let group = Pid::from_raw(-run.pid().as_raw());
     kill(group, Signal::SIGTERM).expect("the script");
-    std::thread::sleep(Duration::from_secs(1));
-    kill_job(&scene);
-    drop(run);
-    let released = always(&scene).run().succeeded();
-    assert_eq!(scene.held_id(), None, "{released:?}");
+    killed_and_released(&scene, run);
 }
 
 #[test]
@@ -154,11 +160,7 @@ fn jenkins_ends_everything_that_bears_its_cookie() {
     let scene = deaf();
     let run = step(&scene, "tflock apply; true");
     signal_job(&scene, Signal::SIGTERM);
-    std::thread::sleep(Duration::from_secs(1));
-    kill_job(&scene);
-    drop(run);
-    let released = always(&scene).run().succeeded();
-    assert_eq!(scene.held_id(), None, "{released:?}");
+    killed_and_released(&scene, run);
 }
 
 #[test]

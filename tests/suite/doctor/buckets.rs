@@ -107,6 +107,20 @@ fn a_versioned_bucket_gets_the_rule_that_clears_it() {
     );
 }
 
+/// What a doctor at a terminal says when its question is answered.
+#[track_caller]
+fn answered(workspace: &Workspace, keys: &[u8], exit_code: i32) -> String {
+    let size = Size {
+        columns: 300,
+        ..Size::default()
+    };
+    let mut terminal = Terminal::start(workspace.tflock(["doctor"]), size);
+    terminal.wait_for_output("[y/N]");
+    terminal.send(keys);
+    assert_eq!(terminal.wait(), Status::Code(exit_code), "{terminal}");
+    without_escapes(&terminal.output())
+}
+
 /// What a doctor at a terminal says of such a server, when the question is answered.
 #[track_caller]
 fn conditions(sort: Sort, heartbeat: &str, keys: &[u8], exit_code: i32) -> String {
@@ -116,20 +130,9 @@ fn conditions(sort: Sort, heartbeat: &str, keys: &[u8], exit_code: i32) -> Strin
         "prod/app.tfstate.tflock",
         "{\"ID\":\"x\",\"Who\":\"ana@laptop\"}",
     );
-    let doctor = workspace.tflock(["doctor"]);
-    let mut terminal = Terminal::start(
-        doctor,
-        Size {
-            columns: 300,
-            ..Size::default()
-        },
-    );
-    terminal.wait_for_output("[y/N]");
-    terminal.send(keys);
-    assert_eq!(terminal.wait(), Status::Code(exit_code), "{terminal}");
+    let shown = answered(&workspace, keys, exit_code);
     // The lock is as it was, and nothing else is left.
     assert_eq!(s3.keys(), ["prod/app.tfstate.tflock"]);
-    let shown = without_escapes(&terminal.output());
     let lines = shown
         .lines()
         .skip_while(|line| !line.contains("conditional writes"));
@@ -223,18 +226,7 @@ fn a_server_that_ignores_if_none_match_cannot_keep_a_lock() {
         Some(answer)
     });
     let workspace = behind(&server.url());
-    let doctor = workspace.tflock(["doctor"]);
-    let mut terminal = Terminal::start(
-        doctor,
-        Size {
-            columns: 300,
-            ..Size::default()
-        },
-    );
-    terminal.wait_for_output("[y/N]");
-    terminal.send(b"y\r");
-    assert_eq!(terminal.wait(), Status::Code(78), "{terminal}");
-    let shown = without_escapes(&terminal.output());
+    let shown = answered(&workspace, b"y\r", 78);
     assert!(
         shown.contains("`If-None-Match` on writes is ignored"),
         "{shown}"
@@ -257,18 +249,7 @@ fn a_server_that_only_says_that_it_has_overwritten_is_found_out() {
         (request.method() == "PUT" && is_right).then_some(answer)
     });
     let workspace = behind(&server.url());
-    let doctor = workspace.tflock(["doctor"]);
-    let mut terminal = Terminal::start(
-        doctor,
-        Size {
-            columns: 300,
-            ..Size::default()
-        },
-    );
-    terminal.wait_for_output("[y/N]");
-    terminal.send(b"y\r");
-    assert_eq!(terminal.wait(), Status::Code(0), "{terminal}");
-    let shown = without_escapes(&terminal.output());
+    let shown = answered(&workspace, b"y\r", 0);
     assert!(
         shown.contains("`If-Match` on writes feigned, on removals honoured"),
         "{shown}"
@@ -282,17 +263,7 @@ fn writes_that_are_denied_are_named_where_they_are_tried() {
         let proxy = Proxy::before(s3.url());
         let pattern = format!("{method} *");
         proxy.on(&pattern).every(Fault::AccessDenied);
-        let workspace = behind(&proxy.url());
-        let doctor = workspace.tflock(["doctor"]);
-        let size = Size {
-            columns: 300,
-            ..Size::default()
-        };
-        let mut terminal = Terminal::start(doctor, size);
-        terminal.wait_for_output("[y/N]");
-        terminal.send(b"y\r");
-        assert_eq!(terminal.wait(), Status::Code(77), "{terminal}");
-        let shown = without_escapes(&terminal.output());
+        let shown = answered(&behind(&proxy.url()), b"y\r", 77);
         let next =
             format!("next: allow `{check}` on `states/prod/app.tfstate.tflock-tflock-doctor`");
         assert!(shown.contains(&next), "{shown}");
