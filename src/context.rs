@@ -11,7 +11,6 @@ use crate::exit_code;
 use crate::failure::{Failure, force_unlock_words};
 use crate::lock::host::Machine;
 use crate::lock::record::LockId;
-use crate::resolve::LockRequest;
 use crate::shim::{self, CalledAs, Link};
 use crate::state_directory;
 use crate::terraform::program::{
@@ -87,17 +86,6 @@ impl Context {
         match &self.chdir {
             Some(chdir) => self.directory.join(chdir),
             None => self.directory.clone(),
-        }
-    }
-
-    /// Asks for the lock of the directory, which is [`Self::working_directory`], whatever command may need it.
-    #[must_use]
-    pub fn lock_request<'a>(&'a self, directory: &'a Path) -> LockRequest<'a> {
-        LockRequest {
-            options: &self.options,
-            environment: variable,
-            directory,
-            command: None,
         }
     }
 

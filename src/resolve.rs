@@ -29,6 +29,7 @@ pub use self::shared::{ComparedState, IfMissing};
 pub use self::state::StateRef;
 pub use self::whereabouts::Whereabouts;
 use crate::cli::{Options, StoreChoice};
+use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::Store;
@@ -99,6 +100,19 @@ pub struct LockRequest<'a> {
     pub directory: &'a Path,
     /// The terraform command that needs the lock, if any.
     pub command: Option<&'a LockingCommand>,
+}
+
+impl<'a> LockRequest<'a> {
+    /// For the lock of a directory, whatever command may need it.
+    #[must_use]
+    pub fn new(options: &'a Options, directory: &'a Path) -> Self {
+        Self {
+            options,
+            environment: variable,
+            directory,
+            command: None,
+        }
+    }
 }
 
 /// Finds the lock.

@@ -8,7 +8,7 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::Store as _;
 use crate::lock::store::dynamodb::{Creation, TAGS};
-use crate::resolve::{self};
+use crate::resolve::{self, LockRequest};
 use crate::session::Outcome;
 use crate::ui::Reply;
 
@@ -22,7 +22,7 @@ pub fn run(context: &Context, arguments: &CreateTableArguments) -> anyhow::Resul
 
 async fn create(context: &Context, arguments: &CreateTableArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let request = context.lock_request(&directory);
+    let request = LockRequest::new(&context.options, &directory);
     let resolved = resolve::find(request).await?;
     let examined = request.examined(&resolved).await?;
     let Some(item) = examined.and_then(|examined| examined.item) else {

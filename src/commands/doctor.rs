@@ -21,7 +21,7 @@ use crate::lock::store::aws::{AwsAccess, ClockDifference};
 use crate::lock::store::companion::{Change, Companion, Purpose};
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::{StoreError, StoreErrorKind};
-use crate::resolve::{self, Examined, ResolvedLock};
+use crate::resolve::{self, Examined, LockRequest, ResolvedLock};
 use crate::session::Outcome;
 use crate::ui::holder;
 
@@ -44,7 +44,7 @@ async fn examine(context: &Context, arguments: &DoctorArguments) -> anyhow::Resu
     };
     let mut report = Report::new(form);
     let directory = context.working_directory();
-    let request = context.lock_request(&directory);
+    let request = LockRequest::new(&context.options, &directory);
     let found = match resolve::find(request).await {
         Ok(resolved) => request
             .examined(&resolved)

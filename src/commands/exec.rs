@@ -13,7 +13,7 @@ use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
-use crate::resolve::{self, ChildLocking};
+use crate::resolve::{self, ChildLocking, LockRequest};
 use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
 use crate::shim;
 use crate::terraform::command::{Classified, LockSwitch, classify};
@@ -32,7 +32,7 @@ pub fn run(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outco
 
 async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let request = context.lock_request(&directory);
+    let request = LockRequest::new(&context.options, &directory);
     let resolved = resolve::find(request).await?;
     let (program, rest) = arguments
         .program

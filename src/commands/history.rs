@@ -10,7 +10,7 @@ use crate::context::{Context, block_on};
 use crate::failure::Failure;
 use crate::lock::history::{self, Entry};
 use crate::lock::record::parsed_time;
-use crate::resolve::{self};
+use crate::resolve::{self, LockRequest};
 use crate::session::Outcome;
 use crate::text::printable;
 use crate::ui::{self, holder};
@@ -28,7 +28,7 @@ pub fn run(context: &Context, arguments: &HistoryArguments) -> anyhow::Result<Ou
 
 async fn show(context: &Context, arguments: &HistoryArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let resolved = resolve::find(context.lock_request(&directory)).await?;
+    let resolved = resolve::find(LockRequest::new(&context.options, &directory)).await?;
     let entries = history::read(&resolved.stores)
         .await
         .map_err(Failure::from)?;

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::lock::hold::{Hold, OPERATION};
 use crate::lock::host::Host as _;
 use crate::lock::read::read;
-use crate::resolve::{self, ChildLocking, ResolvedLock};
+use crate::resolve::{self, ChildLocking, LockRequest, ResolvedLock};
 use crate::session::hold::{TakenHold, take_hold};
 use crate::session::{Lending, Outcome, RunSpec, Selection};
 use crate::ui::{self, Prompts};
@@ -25,7 +25,7 @@ pub fn run(context: &Context, arguments: &HoldArguments) -> anyhow::Result<Outco
 
 async fn hold(context: &Context, arguments: &HoldArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let request = context.lock_request(&directory);
+    let request = LockRequest::new(&context.options, &directory);
     let resolved = resolve::find(request).await?;
     refuse_a_second(context, &resolved).await?;
     let key = resolved.stores.first().map(|store| store.key().to_owned());

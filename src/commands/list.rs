@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::lock::host::Host as _;
 use crate::lock::list::{Listed, Lister};
 use crate::lock::store::Store;
-use crate::resolve::{self};
+use crate::resolve::{self, LockRequest};
 use crate::session::Outcome;
 use crate::ui::{self, holder};
 
@@ -28,7 +28,7 @@ pub fn run(context: &Context, arguments: &ListArguments) -> anyhow::Result<Outco
 
 async fn show(context: &Context, arguments: &ListArguments) -> anyhow::Result<Outcome> {
     let directory = context.working_directory();
-    let resolved = resolve::find(context.lock_request(&directory)).await?;
+    let resolved = resolve::find(LockRequest::new(&context.options, &directory)).await?;
     if let Some(notice) = &resolved.notice {
         context.ui.notice(notice);
     }

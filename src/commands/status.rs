@@ -24,7 +24,7 @@ use crate::lock::liveness::{Assessment, Liveness, Observer};
 use crate::lock::queue::{self, Ticket};
 use crate::lock::read::read;
 use crate::lock::store::{Revision, Store, Stored};
-use crate::resolve::{self};
+use crate::resolve::{self, LockRequest};
 use crate::session::Outcome;
 use crate::terraform::directory::is_terraform_directory;
 use crate::terraform::own_lock::OwnLock;
@@ -157,7 +157,7 @@ async fn look_at(
 /// The parts of the lock, before anything is asked.
 pub(super) async fn find(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
     let directory = context.working_directory();
-    let resolved = resolve::find(context.lock_request(&directory)).await?;
+    let resolved = resolve::find(LockRequest::new(&context.options, &directory)).await?;
     let part = |store| ObservedPart {
         store,
         held: None,

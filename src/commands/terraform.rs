@@ -100,7 +100,7 @@ async fn locked(
     let directory = context.working_directory();
     let request = LockRequest {
         command: Some(command),
-        ..context.lock_request(&directory)
+        ..LockRequest::new(&context.options, &directory)
     };
     let resolved = resolve::find(request).await?;
     let deciding = resolved.deciding_variables(&request)?;

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::{InitLock, LockRequest, StateRef, find, find_for};
 use crate::cli::{Options, StoreChoice};
-use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::store::{Identity, Store};
@@ -83,12 +82,7 @@ impl Whereabouts {
             lock_id: self.lock_id.clone(),
             ..options.clone()
         };
-        let request = LockRequest {
-            options: &options,
-            environment: variable,
-            directory: &self.directory,
-            command: None,
-        };
+        let request = LockRequest::new(&options, &self.directory);
         let found = if self.needs_backend {
             find(request).await
         } else {

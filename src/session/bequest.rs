@@ -279,7 +279,7 @@ async fn find(
     let directory = context.working_directory();
     let request = LockRequest {
         command: locking.as_ref(),
-        ..context.lock_request(&directory)
+        ..LockRequest::new(&context.options, &directory)
     };
     let begun = host.now();
     loop {

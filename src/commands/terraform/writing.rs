@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::lock::host::Machine;
 use crate::lock::read::read;
-use crate::resolve::{self, ChildLocking, ResolvedLock, WithoutPlace};
+use crate::resolve::{self, ChildLocking, LockRequest, ResolvedLock, WithoutPlace};
 use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
 use crate::terraform::command::StateWriter;
 use crate::ui::Prompts;
@@ -26,7 +26,7 @@ pub(super) async fn locked(
     writer: &StateWriter,
 ) -> Result<Option<Outcome>, Failure> {
     let directory = context.working_directory();
-    let request = context.lock_request(&directory);
+    let request = LockRequest::new(&context.options, &directory);
     // What cannot be found is terraform's to complain about.
     let Ok(mut resolved) = resolve::find_for_writer(request, writer).await else {
         return Ok(None);
