@@ -216,8 +216,9 @@ fn only_child_of(parent: Pid) -> Pid {
 fn a_suspended_container_leaves_the_terminal_to_the_shell() {
     let apply = Apply::local();
     let shell = Shell::start(Kind::Bash, &apply.workspace);
-    // The echo of what is typed shows the halves apart.
-    let inside = "sh -c \"echo beg''un.; while [ ! -e go ]; do sleep 0.1; done\"";
+    // The echo of what is typed shows the halves apart. No process is started meanwhile: one that is stopped before its exec
+    // keeps the shell that started it from stopping.
+    let inside = "sh -c \"echo beg''un.; while [ ! -e go ]; do :; done\"";
     shell.enter(&format!(
         "{} {} exec -- {inside}",
         unshare(&apply),
