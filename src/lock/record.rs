@@ -4,7 +4,6 @@
 //! Nothing of tflock's ever goes into the `Info` JSON: plain terraform and OpenTofu must be able to read it,
 //! and OpenTofu deletes on equality of that very string.
 
-use std::io;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -84,11 +83,14 @@ impl LockInfo {
     /// U+2028 and U+2029 escaped.
     #[must_use]
     pub fn to_go_json(&self) -> String {
-        let mut bytes = Vec::with_capacity(256);
-        let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, GoFormatter);
-        let written = self.serialize(&mut serializer);
-        debug_assert!(written.is_ok(), "a struct of strings always serialises");
-        String::from_utf8_lossy(&bytes).into_owned()
+        let json = serde_json::to_string(self);
+        debug_assert!(json.is_ok(), "a struct of strings always serialises");
+        // In JSON, these characters stand in strings only.
+        GO_ESCAPES
+            .iter()
+            .fold(json.unwrap_or_default(), |json, (character, escape)| {
+                json.replace(*character, escape)
+            })
     }
 
     /// When the lock was taken, by the holder's clock; `None` where the text is not a time.
@@ -116,29 +118,15 @@ pub fn parsed_time(text: &str) -> Option<DateTime<Utc>> {
     Some(time.with_timezone(&Utc))
 }
 
-/// Escapes as Go's `encoding/json` does where `serde_json` differs: HTML-sensitive characters and the two
-/// Unicode line separators.
-struct GoFormatter;
-
-impl serde_json::ser::Formatter for GoFormatter {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
-            let (plain, special) = rest.split_at(at);
-            writer.write_all(plain.as_bytes())?;
-            let mut characters = special.chars();
-            if let Some(character) = characters.next() {
-                write!(writer, "\\u{:04x}", u32::from(character))?;
-            }
-            rest = characters.as_str();
-        }
-        writer.write_all(rest.as_bytes())
-    }
-}
+/// What Go's `encoding/json` escapes and `serde_json` does not: HTML-sensitive characters and the two Unicode line
+/// separators.
+const GO_ESCAPES: [(char, &str); 5] = [
+    ('<', "\\u003c"),
+    ('>', "\\u003e"),
+    ('&', "\\u0026"),
+    ('\u{2028}', "\\u2028"),
+    ('\u{2029}', "\\u2029"),
+];
 
 /// Where a holder runs: what another process of the same machine needs to prove it dead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -167,7 +167,7 @@ impl Store for Client {
     }
 
     fn identity(&self) -> Identity {
-        Identity::of(&[self.kind(), &self.wire.server().place.to_string()])
+        self.wire.server().identity.clone()
     }
 
     fn place(&self) -> String {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::referee::{Party, Referee};
 use crate::lock::hold::Hold;
 use crate::lock::record::Record;
-use crate::lock::store::{Revision, StoreErrorKind, Stored, Swap};
+use crate::lock::store::{Identity, Revision, StoreErrorKind, Stored, Swap};
 use crate::simulation::Simulation;
 
 /// Which store's rules apply.
@@ -141,6 +141,7 @@ pub(super) type Place = usize;
 /// One place for a record.
 pub(super) struct Server {
     pub(super) place: Place,
+    pub(super) identity: Identity,
     simulation: Simulation,
     referee: Referee,
     pub(super) rules: Rules,
@@ -157,6 +158,7 @@ impl Server {
     ) -> Rc<Self> {
         Rc::new(Self {
             place,
+            identity: Identity::of(&[&place.to_string()]),
             simulation: simulation.clone(),
             referee: referee.clone(),
             rules,
