@@ -69,6 +69,7 @@ pub(super) fn two() -> SmallScene {
     SmallScene {
         rules: Rules::DynamoDb,
         roles: vec![tflock(0, 200, 500), tflock(1, 200, 500)],
+        owners: &[],
         faults: &[Late, ReplyLost, Mute, Throttled, Slow, SlowReply],
         only_hits: None,
         budget: faults(2),
@@ -197,6 +198,24 @@ pub(super) fn wrong_clocks() -> SmallScene {
             ..Budget::default()
         },
         ..promise()
+    }
+}
+
+/// A lock on hold: two that work under it, one of whom may die, and one that waits until it is over.
+pub(super) fn hold() -> SmallScene {
+    SmallScene {
+        roles: vec![
+            tflock(0, 200, 700),
+            tflock(0, 200, 700),
+            tflock(1, 200, 900),
+        ],
+        owners: &[0, 1],
+        faults: &[Late, ReplyLost],
+        budget: Budget {
+            crashes: 1,
+            ..faults(1)
+        },
+        ..two()
     }
 }
 
@@ -372,6 +391,35 @@ fn a_promise_and_two_that_wait_for_it() {
         ..promise()
     };
     holds_in_all_of("promise and two heirs", &scene, 1_000);
+}
+
+#[test]
+fn a_hold_whose_runs_die_at_any_step() {
+    holds_in_all_of("hold", &hold(), 1_000);
+}
+
+#[test]
+fn a_hold_that_a_person_ends_at_any_step() {
+    let scene = SmallScene {
+        roles: vec![
+            tflock(0, 200, 500),
+            tflock(1, 200, 2000),
+            Role::Person(Duration::from_millis(100)),
+        ],
+        owners: &[0],
+        budget: faults(1),
+        ..hold()
+    };
+    for rules in [Rules::DynamoDb, Rules::S3, Rules::Local] {
+        holds_in_all_of(
+            "hold and a person",
+            &SmallScene {
+                rules,
+                ..scene.clone()
+            },
+            200,
+        );
+    }
 }
 
 #[test]

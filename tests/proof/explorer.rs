@@ -65,6 +65,8 @@ pub(super) enum Role {
 pub(super) struct SmallScene {
     pub(super) rules: Rules,
     pub(super) roles: Vec<Role>,
+    /// The numbers of the roles that work under the hold that the lock is on at first; none means that it is free.
+    pub(super) owners: &'static [usize],
     pub(super) faults: &'static [Fault],
     /// The number of the only role whose requests are hit.
     pub(super) only_hits: Option<usize>,

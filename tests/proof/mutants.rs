@@ -374,6 +374,8 @@ fn a_late_heartbeat_that_is_trusted_though_nothing_compares_it_is_found() {
 
 #[test]
 fn a_release_that_forgets_the_hold_and_a_run_that_ignores_it_are_found() {
-    is_found_by_schedules(Mutation::HoldForgotten, &HOLDS);
-    is_found_by_schedules(Mutation::HoldIgnored, &HOLDS);
+    for mutation in [Mutation::HoldForgotten, Mutation::HoldIgnored] {
+        is_found_by_schedules(mutation, &HOLDS);
+        is_found_by_exploring(mutation, &exhaustive::hold());
+    }
 }

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::referee::{Party, Referee};
 use super::server::{Request, Server};
 use crate::lock::evict::{Removal, remove};
+use crate::lock::hold::Hold;
 use crate::lock::host::Host as _;
 use crate::lock::record::{LockId, LockInfo, Record};
 use crate::lock::store::{Store as _, StoreError, Stored, Swap};
@@ -167,4 +168,12 @@ impl Person {
             }
         }
     }
+}
+
+/// A hold that somebody has put there with this tflock, which has ended.
+pub(super) fn hold_of(host: &SimulatedHost) -> Record {
+    let mut claim = host.claim(None);
+    claim.lease.hold = Some(Hold::until(None));
+    claim.lease.holder = None;
+    Record::new(&claim.info, claim.lease)
 }

@@ -9,6 +9,7 @@ use super::junction::ToJunction;
 use super::world::{Actor, World};
 use crate::client::Client;
 use crate::contender::{Contender, Plan};
+use crate::lock::acquire::Claim;
 use crate::lock::host::Host as _;
 use crate::lock::store::Store;
 use crate::mutants::Mutation;
@@ -45,7 +46,14 @@ impl World<'_> {
         let (party, task) = match role {
             Role::Tflock { promise, plan, .. } => {
                 let party = Party::Tflock(number);
-                let task = self.tflock(party, &host, *promise, plan, &witness, mutation);
+                let claim = Claim {
+                    under: self
+                        .hold
+                        .clone()
+                        .filter(|_| self.scene.owners.contains(&number)),
+                    ..host.claim(*promise)
+                };
+                let task = self.tflock(party, &host, claim, plan, &witness, mutation);
                 (party, task)
             }
             Role::Terraform(work) => {
@@ -70,17 +78,16 @@ impl World<'_> {
         &self,
         party: Party,
         host: &SimulatedHost,
-        promise: Option<Duration>,
+        claim: Claim,
         plan: &Plan,
         witness: &Witness,
         mutation: Mutation,
     ) -> TaskId {
-        let claim = host.claim(promise);
         let candidate = Candidate {
-            under: None,
+            under: claim.under.clone(),
             id: claim.info.id.clone(),
             host: host.clone(),
-            promise,
+            promise: claim.lease.expire_after,
             stops_within: plan.stops_within,
         };
         self.referee.admit(party, candidate);

@@ -14,7 +14,9 @@ use std::rc::Rc;
 use super::choices::Choices;
 use super::junction::Junction;
 use super::{Budget, Course, SmallScene};
+use crate::lock::record::LockId;
 use crate::mutants::Mutation;
+use crate::others::hold_of;
 use crate::referee::{Party, Referee, Tracing};
 use crate::server::Server;
 use crate::simulation::{SimulatedHost, SimulatedMachine, Simulation, TaskId};
@@ -38,6 +40,8 @@ pub(super) struct World<'a> {
     pub(super) actors: Vec<Actor>,
     pub(super) left: Budget,
     pub(super) machines: Vec<SimulatedMachine>,
+    /// The ID of the hold that the lock is on at first.
+    pub(super) hold: Option<LockId>,
 }
 
 impl<'a> World<'a> {
@@ -53,7 +57,13 @@ impl<'a> World<'a> {
             referee,
             actors: Vec::new(),
             left: scene.budget,
+            hold: None,
         };
+        if !scene.owners.is_empty() {
+            let record = hold_of(&world.simulation.machine().tflock());
+            world.junction.server.hold(&record);
+            world.hold = record.lock_id();
+        }
         for (number, role) in scene.roles.iter().enumerate() {
             world.add(number, role, mutation);
         }

@@ -8,12 +8,11 @@ use super::{Likeness, World};
 use crate::client::Client;
 use crate::contender::{Contender, Plan};
 use crate::lock::acquire::Patience;
-use crate::lock::hold::Hold;
 use crate::lock::host::Host as _;
-use crate::lock::record::{LockId, Record};
+use crate::lock::record::LockId;
 use crate::lock::store::Store;
 use crate::network::Network;
-use crate::others::{Insistence, Person, Terraform};
+use crate::others::{Insistence, Person, Terraform, hold_of};
 use crate::referee::{Candidate, Party};
 use crate::server::Server;
 use crate::simulation::{SimulatedHost, SimulatedMachine};
@@ -163,14 +162,11 @@ impl World<'_> {
         if self.scene.owners == 0 {
             return;
         }
-        let mut claim = self.some_machine().tflock().claim(None);
-        claim.lease.hold = Some(Hold::until(None));
-        claim.lease.holder = None;
-        let record = Record::new(&claim.info, claim.lease);
+        let record = hold_of(&self.some_machine().tflock());
         for server in &self.servers {
             server.hold(&record);
         }
-        self.hold = Some(claim.info.id);
+        self.hold = record.lock_id();
     }
 
     /// The hold, if it stands there still, by itself or with a run under it.
