@@ -1,6 +1,7 @@
 //! What the traces of a run prove, and what prevents a proof.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -28,37 +29,49 @@ impl Scene {
         self.directory.path().join("runs")
     }
 
-    /// Leaves the trace of a killed run.
-    fn dead(&self, change: impl FnOnce(&mut Run)) -> Traces {
+    /// Leaves the traces of a killed run.
+    fn dies(&self, change: impl FnOnce(&mut Run)) {
         let mut run = self.run.clone();
         change(&mut run);
         drop(RunFile::create(&self.runs(), run).unwrap());
-        self.traces()
     }
 
     fn traces(&self) -> Traces {
         traces_of(&self.runs(), ID, self.run.tflock)
     }
 
-    /// Whether they prove its end, once no other test forks: that takes a place for a moment, and a process in the middle of
-    /// an exec proves nothing.
-    fn has_ended(&self) -> bool {
-        (0..200).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            self.traces() == Traces::Ended
-        })
+    /// Checks what they come to. Other tests fork: for a moment, that takes a place as well, and a process in the middle of
+    /// an exec proves nothing. What proves an end is never taken back.
+    #[track_caller]
+    fn prove(&self, expected: Traces) {
+        self.prove_of("a run", expected);
+    }
+
+    #[track_caller]
+    fn prove_of(&self, what: &str, expected: Traces) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let found = loop {
+            let found = self.traces();
+            let is_proof = matches!(found, Traces::Ended | Traces::EndedBeforeBoot);
+            if found == expected || is_proof || Instant::now() > deadline {
+                break found;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert_eq!(found, expected, "{what}");
     }
 }
 
 #[test]
 fn a_run_whose_every_trace_agrees_has_ended() {
     let scene = Scene::new();
-    assert_eq!(scene.dead(|_| {}), Traces::Ended);
-    let seen = scene.dead(|run| {
+    scene.dies(|_| {});
+    scene.prove(Traces::Ended);
+    scene.dies(|run| {
         run.child = Some(run.tflock);
         run.sighting = Sighting::Seen;
     });
-    assert_eq!(seen, Traces::Ended);
+    scene.prove(Traces::Ended);
 }
 
 #[test]
@@ -78,14 +91,14 @@ fn a_run_lives_as_long_as_anyone_has_a_place() {
     drop(file);
     assert_eq!(scene.traces(), Traces::Living);
     drop(copy);
-    assert!(scene.has_ended());
+    scene.prove(Traces::Ended);
 }
 
 #[test]
 fn observers_do_not_take_each_other_for_the_holder() {
     let scene = Scene::new();
-    scene.dead(|_| {});
-    assert!(scene.has_ended());
+    scene.dies(|_| {});
+    scene.prove(Traces::Ended);
     let (runs, claimed) = (scene.runs(), scene.run.tflock);
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -111,7 +124,8 @@ fn a_run_that_released_its_lock_leaves_no_trace() {
 fn a_process_that_the_file_names_lives() {
     let scene = Scene::new();
     let own = ProcessIdentity::of(std::process::id());
-    assert_eq!(scene.dead(|run| run.child = own), Traces::Living);
+    scene.dies(|run| run.child = own);
+    scene.prove(Traces::Living);
 }
 
 /// What differs, and how to make it differ.
@@ -129,19 +143,19 @@ fn any_difference_refutes_a_proof() {
         ("never seen", |run| run.sighting = Sighting::Unseen),
     ];
     for (what, change) in differences {
-        assert_eq!(scene.dead(change), Traces::Inconclusive, "{what}");
+        scene.dies(change);
+        scene.prove_of(what, Traces::Inconclusive);
     }
 }
 
 #[test]
 fn another_boot_is_recognised_and_proves_nothing_in_a_container() {
     let scene = Scene::new();
-    let traces = scene.dead(|run| run.boot_id = "another".into());
-    let expected = match scene.run.machine {
+    scene.dies(|run| run.boot_id = "another".into());
+    scene.prove(match scene.run.machine {
         Some(_) => Traces::EndedBeforeBoot,
         None => Traces::Inconclusive,
-    };
-    assert_eq!(traces, expected);
+    });
 }
 
 #[test]
@@ -158,10 +172,11 @@ fn a_process_with_the_lock_id_prevents_a_proof() {
     // It is that program once it answers.
     child.stdin.as_mut().unwrap().write_all(b"!").unwrap();
     child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
-    assert_eq!(scene.dead(|_| {}), Traces::Inconclusive);
+    scene.dies(|_| {});
+    scene.prove(Traces::Inconclusive);
     drop(child.stdin.take());
     child.wait().unwrap();
-    assert!(scene.has_ended());
+    scene.prove(Traces::Ended);
 }
 
 #[test]
@@ -189,20 +204,21 @@ fn a_process_with_the_childs_arguments_and_directory_prevents_a_proof() {
         (elsewhere.path(), Traces::Ended),
     ] {
         let mut child = start(directory);
-        let traces = scene.dead(|run| {
+        scene.dies(|run| {
             run.arguments = Some(hash_of(&["-".into()]));
             run.directories = vec![text_of(&here)];
         });
+        scene.prove(expected);
         drop(child.stdin.take());
         child.wait().unwrap();
-        assert_eq!(traces, expected);
     }
 }
 
 #[test]
 fn a_file_that_cannot_be_read_or_is_a_link_proves_nothing() {
     let scene = Scene::new();
-    assert_eq!(scene.dead(|_| {}), Traces::Ended);
+    scene.dies(|_| {});
+    scene.prove(Traces::Ended);
     let path = path_of(&scene.runs(), ID).unwrap();
     let text = std::fs::read(&path).unwrap();
     std::fs::write(&path, &text[..text.len() / 2]).unwrap();
@@ -217,7 +233,8 @@ fn a_file_that_cannot_be_read_or_is_a_link_proves_nothing() {
 #[test]
 fn a_directory_that_others_can_write_is_refused_and_proves_nothing() {
     let scene = Scene::new();
-    assert_eq!(scene.dead(|_| {}), Traces::Ended);
+    scene.dies(|_| {});
+    scene.prove(Traces::Ended);
     let open = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(scene.runs(), open).unwrap();
     assert_eq!(scene.traces(), Traces::Inconclusive);
