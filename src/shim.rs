@@ -1,7 +1,7 @@
 //! The shim: the `terraform` that a program inside of `tflock exec` finds first on PATH. It is a link to tflock.
 //!
 //! Only this way can each inner terraform lock what it really works on: on the state that `exec` has locked, the shim
-//! execs the real terraform with locking off; anywhere else it takes that state's lock. A variable
+//! runs the real terraform with locking off; anywhere else it takes that state's lock. A variable
 //! (`TF_CLI_ARGS_apply`) would turn locking off for every inner terraform in every directory. A terraform that is
 //! called past the shim locks for itself.
 //!

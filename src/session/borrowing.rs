@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::holding::selects_another;
 use super::reentry::{self, Borrowed, Lent};
-use super::{Lending, Outcome, RunSpec, Selection, Session, install_signals};
+use super::{Lending, Outcome, RunSpec, Session, install_signals};
 use crate::child::Command;
 use crate::context::Context;
 use crate::environment::variable;
@@ -16,7 +15,6 @@ use crate::resolve::{LockRequest, ResolvedLock};
 use crate::system::process::Named;
 use crate::system::run_file::lent::{Asked, Turn};
 use crate::terraform::duration::format_duration;
-use crate::terraform::program::may_be_script;
 
 /// How often a turn that somebody has is asked for again.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -27,7 +25,7 @@ const LEAVING: Duration = Duration::from_millis(500);
 /// How long a turn is waited for before that is worth a word.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
-/// Runs the child under the borrowed lock: becomes it, unless that may be a script, which has to be watched.
+/// Runs the child under the borrowed lock: watches a terraform until it has read what is selected, becomes any other program.
 ///
 /// # Errors
 /// Somebody else has the turn; whatever keeps the child from being started; it works on something else than what is locked.
@@ -39,17 +37,10 @@ pub(super) async fn run_borrowing(
     borrowed: &Borrowed,
     mut child: Command,
 ) -> Result<Outcome, Failure> {
-    let selected = request.selected(&resolved);
     let mut turns = Vec::new();
     if spec.lending == Lending::Nothing {
         for lent in &borrowed.from {
             turns.extend(turn(context, &spec, lent).await?);
-        }
-        // The wait may have been long, and from here on nobody is left to look.
-        if spec.selection == Selection::AtStart && selected.is_unchanged().await == Some(false) {
-            return Err(selects_another(
-                "the backend or the workspace was changed while the lock was waited for",
-            ));
         }
         reentry::announce_borrowed(&mut child, &borrowed.from, &variable);
     }
@@ -62,14 +53,13 @@ pub(super) async fn run_borrowing(
     for turn in &turns {
         turn.hand_on();
     }
-    if child.view.is_some() && may_be_script(child.program.as_ref()) {
+    if child.view.is_some() {
         return Box::pin(watch(context, request, resolved, spec, &child)).await;
     }
     Err(context.exec_program(&child))
 }
 
-/// Runs the child beside us, as under a lock of its own: whether it sees what the lock was resolved from can be told only when
-/// terraform itself runs.
+/// Runs the child beside us, as under a lock of its own: what terraform works on can be told only while it starts.
 async fn watch(
     context: &Context,
     request: LockRequest<'_>,

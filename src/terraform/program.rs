@@ -159,16 +159,6 @@ pub fn is_script_of_tflock(program: &Path) -> bool {
     })
 }
 
-/// Whether a program is a script, or anything else that is no binary of this system: it may set what decides on the lock before
-/// it runs terraform. One that cannot be read is taken for one.
-#[must_use]
-pub fn may_be_script(program: &Path) -> bool {
-    const ELF: [u8; 4] = *b"\x7fELF";
-    let mut start = [0; 4];
-    let read = File::open(program).and_then(|mut file| file.read_exact(&mut start));
-    read.is_err() || start != ELF
-}
-
 fn is_path(name: &OsStr) -> bool {
     name.as_encoded_bytes().contains(&b'/')
 }

@@ -8,6 +8,7 @@ mod proxies;
 mod refused;
 mod roles;
 mod single_sign_on;
+mod slow_sts;
 mod sts;
 mod sts_trouble;
 mod web_identity;

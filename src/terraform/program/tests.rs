@@ -141,24 +141,3 @@ fn only_a_script_that_calls_tflock_is_taken_for_one() {
         assert_eq!(is_script_of_tflock(&script), calls, "{text}");
     }
 }
-
-#[test]
-fn only_a_binary_is_surely_no_script() {
-    let directory = tempfile::tempdir().unwrap();
-    let written = |text: &[u8]| {
-        let program = directory.path().join("program");
-        std::fs::write(&program, text).unwrap();
-        program
-    };
-    assert!(!may_be_script(&std::env::current_exe().unwrap()));
-    assert!(!may_be_script(&written(b"\x7fELF\x02\x01\x01")));
-    for text in [
-        &b"#!/bin/sh\nexec terraform \"$@\"\n"[..],
-        b"exec terraform",
-        b"#!",
-        b"",
-    ] {
-        assert!(may_be_script(&written(text)), "{text:?}");
-    }
-    assert!(may_be_script(&directory.path().join("missing")));
-}

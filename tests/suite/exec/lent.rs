@@ -174,7 +174,7 @@ fn a_workspace_that_is_selected_while_a_turn_is_waited_for_is_not_worked_on() {
     run.with_stdout("second 78\n");
     let error = scene.workspace.read("error");
     let expected =
-        "error: the backend or the workspace was changed while the lock was waited for\n";
+        "error: the backend or the workspace was changed while the lock was being taken\n";
     assert!(error.contains(expected), "{error}");
     assert_eq!(scene.fake.calls().len(), 1);
 }

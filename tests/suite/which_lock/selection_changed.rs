@@ -1,11 +1,13 @@
 //! A workspace that is selected by somebody else in the very moment in which terraform reads it.
 
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::backend::{LOCK_ID, LockMode, Remote};
+use crate::support::beside::beside;
 use crate::support::configuration::{Configuration, STARTED};
 use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::process::Finished;
@@ -133,19 +135,27 @@ fn select(workspace: &Workspace, name: &str) {
 
 #[test]
 fn a_workspace_that_is_selected_once_terraform_has_read_it_is_nobodys_business() {
-    let remote = Remote::start();
-    let workspace = two_workspaces(&remote);
-    std::fs::remove_file(workspace.file(".terraform/environment")).unwrap();
-    for (from, to) in [("default", "stg"), ("stg", "default")] {
-        let run = workspace.tflock(["apply", "-auto-approve"]).start();
-        workspace.wait_until_started();
-        std::thread::sleep(Duration::from_millis(500));
-        select(&workspace, to);
-        workspace.let_go();
-        let finished = run.wait().succeeded();
-        assert_eq!(finished.stderr, "", "from {from}: {finished}");
-        workspace.take_back();
-    }
+    let apply = ["apply", "-auto-approve"];
+    let inside = ["exec", "terraform", "apply", "-auto-approve"];
+    thread::scope(|scope| {
+        for words in [&apply[..], &inside] {
+            beside(scope, move || {
+                let remote = Remote::start();
+                let workspace = two_workspaces(&remote);
+                std::fs::remove_file(workspace.file(".terraform/environment")).unwrap();
+                for (from, to) in [("default", "stg"), ("stg", "default")] {
+                    let run = workspace.tflock([]).args(words).start();
+                    workspace.wait_until_started();
+                    thread::sleep(Duration::from_millis(500));
+                    select(&workspace, to);
+                    workspace.let_go();
+                    let finished = run.wait().succeeded();
+                    assert_eq!(finished.stderr, "", "{words:?}, from {from}: {finished}");
+                    workspace.take_back();
+                }
+            });
+        }
+    });
 }
 
 #[test]
@@ -161,7 +171,7 @@ fn a_workspace_that_is_selected_while_a_version_manager_downloads_is_not_worked_
     let run = workspace.tflock(["apply", "-auto-approve"]);
     let run = run.first_on_path(downloads.directory()).start();
     wait_for_file(workspace.file("downloading"));
-    std::thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(3));
     select(&workspace, "stg");
     workspace.write("downloaded", "");
     let finished = run.wait().ended_with(76);
