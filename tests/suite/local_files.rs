@@ -8,7 +8,7 @@ mod no_place;
 pub mod refused_calls;
 #[cfg(target_os = "linux")]
 mod torn_writes;
-mod users;
+pub mod users;
 
 use std::fs;
 use std::path::PathBuf;

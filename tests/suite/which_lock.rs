@@ -12,4 +12,5 @@ mod plan_file;
 mod selection_changed;
 mod still_asked_for;
 mod terraforms_own;
+mod two_paths;
 mod without_aws;
