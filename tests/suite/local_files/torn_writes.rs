@@ -1,13 +1,14 @@
 //! Processes that die in the middle of a write: the kernel ends them at a given size of a file (`RLIMIT_FSIZE`).
 
+use std::fs;
 use std::os::unix::process::CommandExt;
-use std::{fs, io};
 
-use nix::libc;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::record;
+use crate::support::limits::{Resource, limit};
 use crate::support::lock_table::kill_witness;
 use crate::support::waiting::wait_for_file;
 use crate::support::workspace::Workspace;
@@ -22,9 +23,12 @@ fn a_record_that_is_half_written_when_its_writer_dies_is_no_lock() {
     for size in SIZES {
         let mut run = workspace.tflock(["exec", "--", "true"]);
         // The process itself, before it becomes tflock.
-        let limit = move || limit_file_size(0, size);
-        // SAFETY: between fork and exec it makes one system call and allocates nothing.
-        unsafe { run.command().pre_exec(limit) };
+        let limited = move || {
+            limit(Pid::from_raw(0), Resource::FileSize, size);
+            Ok(())
+        };
+        // SAFETY: between fork and exec it makes two system calls and allocates nothing.
+        unsafe { run.command().pre_exec(limited) };
         run.run().died_of(Signal::SIGXFSZ);
         assert_eq!(record(&workspace), None, "torn after {size} bytes");
         workspace.tflock(["exec", "--", "true"]).run().succeeded();
@@ -48,32 +52,10 @@ fn a_renewal_that_is_half_written_when_its_writer_dies_leaves_the_record_whole()
     wait_for_file(workspace.file("started"));
     // Else it gives back the lock.
     kill_witness(workspace.read("started").trim().parse().unwrap());
-    limit_file_size(run.pid().as_raw(), 100).unwrap();
+    limit(run.pid(), Resource::FileSize, 100);
     run.wait().died_of(Signal::SIGXFSZ);
     let left = fs::read_to_string(record(&workspace).unwrap()).unwrap();
     let whole: Value = serde_json::from_str(&left).unwrap();
     assert_eq!(whole["ExpireAfterSeconds"], 3);
     workspace.tflock(["exec", "--", "true"]).run().succeeded();
-}
-
-/// Lets that process (0: the calling one) die of a write beyond so many bytes.
-fn limit_file_size(pid: libc::pid_t, bytes: u64) -> io::Result<()> {
-    let limit = libc::rlimit {
-        rlim_cur: bytes,
-        rlim_max: bytes,
-    };
-    // SAFETY: a system call that reads the limit and writes nothing.
-    let set = unsafe {
-        libc::prlimit(
-            pid,
-            libc::RLIMIT_FSIZE,
-            &raw const limit,
-            std::ptr::null_mut(),
-        )
-    };
-    if set == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }

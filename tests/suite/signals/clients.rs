@@ -10,6 +10,7 @@ use super::processes::wait_for_end;
 use crate::support::backend::{LOCK_ID, LockMode, Remote};
 use crate::support::configuration::Configuration;
 use crate::support::fake_terraform::{FakeTerraform, Script};
+use crate::support::limits::{Resource, limit};
 use crate::support::process::Running;
 use crate::support::proxy::Proxy;
 use crate::support::scene::Scene;
@@ -97,9 +98,9 @@ fn the_lock_of_a_client_that_is_killed_with_its_tflock_is_kept_and_named() {
 }
 
 /// A real apply below a wrapper that ends at an interrupt, while the program behind it, under another name, still saves: that
-/// this is waited for, in a tflock that is called by those words.
+/// this is waited for, in a tflock that is called by those words and cannot have more than so many files open meanwhile.
 #[track_caller]
-fn waits_for_what_is_behind_a_wrapper(called_by: &str) {
+fn waits_for_what_is_behind_a_wrapper(called_by: &str, descriptors: Option<u64>) {
     let remote = Remote::start();
     let s3 = Proxy::before(remote.s3.url());
     let backend = remote.backend(LockMode::DynamodbTable).s3_url(s3.url());
@@ -117,8 +118,9 @@ fn waits_for_what_is_behind_a_wrapper(called_by: &str) {
         env!("CARGO_BIN_EXE_tflock")
     );
     let run = workspace.invocation("sh").args(["-c", &words]);
-    let run = run.first_on_path(wrapper.directory()).start();
+    let mut run = run.first_on_path(wrapper.directory()).start();
     workspace.wait_until_started();
+    let usual = descriptors.map(|few| limit(run.pid(), Resource::Descriptors, few));
     let gate = s3.on("PUT *").hold();
     let pid = wrapper.only_call().pid;
     run.signal(Signal::SIGINT);
@@ -126,8 +128,11 @@ fn waits_for_what_is_behind_a_wrapper(called_by: &str) {
     wait_until("the end of the wrapper", || {
         kill(Pid::from_raw(pid), None).is_err()
     });
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    run.wait_for_output("waiting for leftover processes before releasing the lock: ");
     assert_eq!(remote.locks(), [LOCK_ID], "while it saves");
+    if let Some(usual) = usual {
+        limit(run.pid(), Resource::Descriptors, usual);
+    }
     gate.open();
     let finished = run.wait().ended_with(130);
     assert_eq!(remote.locks(), Vec::<String>::new(), "{finished}");
@@ -135,7 +140,7 @@ fn waits_for_what_is_behind_a_wrapper(called_by: &str) {
 
 #[test]
 fn a_terraform_under_another_name_is_waited_for_when_its_wrapper_has_ended() {
-    waits_for_what_is_behind_a_wrapper("");
+    waits_for_what_is_behind_a_wrapper("", None);
 }
 
 /// Root of a namespace of one's own can hide `/proc` from a run.
@@ -143,5 +148,11 @@ fn a_terraform_under_another_name_is_waited_for_when_its_wrapper_has_ended() {
 fn so_it_is_where_processes_cannot_be_looked_at() {
     waits_for_what_is_behind_a_wrapper(
         "unshare -m sh -c 'mount -t tmpfs none /proc && exec \"$@\"' sh",
+        None,
     );
+}
+
+#[test]
+fn so_it_is_where_no_descriptor_is_left_to_look_with() {
+    waits_for_what_is_behind_a_wrapper("", Some(0));
 }

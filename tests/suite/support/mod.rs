@@ -18,6 +18,7 @@ pub mod http;
 pub mod http_state;
 pub mod initialised;
 pub mod installed;
+pub mod limits;
 pub mod lock_table;
 pub mod mid_run;
 pub mod odd_server;

@@ -3,19 +3,21 @@
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use crate::support::backend::LockMode;
-use crate::support::configuration::{GO, STARTED};
+use crate::support::configuration::{Configuration, GO, STARTED};
 use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::lock_table::{
     LOCK, LockTable, kill_if_ours, kill_with_terraform, kill_witness,
 };
 use crate::support::mid_run::stopping_script;
 use crate::support::process::{Invocation, Running};
+use crate::support::processes::wait_for_end;
 use crate::support::scene::Scene;
 use crate::support::waiting::wait_until;
 use crate::support::words::without_changing_parts;
-use crate::support::workspace::Workspace;
+use crate::support::workspace::{Workspace, terraform_program};
 
 const TAKEN_OVER: &str = "tflock: took over a dead lock\n\
                           \x20 held by  <who> (apply, since <time>)\n\
@@ -160,6 +162,49 @@ fn a_lock_is_not_taken_over_while_the_child_of_its_killed_holder_lives() {
     let words = without_changing_parts(&next.stderr);
     assert!(words.ends_with(TAKEN_OVER), "{next}");
     assert_eq!(scene.table.locks(), Vec::<String>::new());
+}
+
+/// The real terraform with nothing in its environment that tells of its run, and with or without the place in the run that it
+/// has inherited.
+#[test]
+fn a_terraform_with_a_cleared_environment_keeps_its_killed_run_from_being_taken_for_dead() {
+    for first in ["", "for n in 3 4 5 6 7 8 9; do eval \"exec $n>&-\"; done"] {
+        let scene = LockTable::new();
+        let slow = Configuration::without_backend().waiting_resource("slow");
+        scene.workspace.configure(&slow);
+        let real = terraform_program();
+        let cleared = Script::new()
+            .step(first)
+            .step(&format!(
+                "exec env -i PATH=\"$PATH\" {} \"$@\"",
+                real.display()
+            ))
+            .install(scene.workspace.home().join("cleared"));
+        let apply = || {
+            let run = scene.workspace.tflock(["apply", "-auto-approve"]);
+            run.first_on_path(cleared.directory())
+        };
+        let holder = apply().start_with(Stdio::null(), Stdio::null());
+        scene.workspace.wait_until_started();
+        let terraform = Pid::from_raw(cleared.only_call().pid);
+        kill_witness(terraform.as_raw());
+        holder.signal(Signal::SIGKILL);
+        holder.wait().died_of(Signal::SIGKILL);
+        let id = scene.held_id();
+        let status = scene.tflock(["status", "--exit-code"]).run();
+        status.ended_with(75);
+        scene.tflock(["--wait", "1s", "plan"]).run().ended_with(75);
+        assert_eq!(
+            (scene.held_id(), scene.fake.calls()),
+            (id, vec![]),
+            "{first}"
+        );
+        scene.workspace.let_go();
+        wait_for_end(terraform);
+        let next = apply().run().succeeded().with_stdout("0 added");
+        let words = without_changing_parts(&next.stderr);
+        assert!(words.contains(TAKEN_OVER), "{next}");
+    }
 }
 
 #[test]
