@@ -247,8 +247,6 @@ fn start(
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
@@ -287,8 +285,14 @@ mod tests {
     fn a_script_whose_interpreter_is_missing_is_not_executable() {
         let directory = tempfile::tempdir().unwrap();
         let script = directory.path().join("script");
-        fs::write(&script, "#!/no/such/interpreter\n").unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: what this one has open for writing cannot be executed, nor what another test's child
+        // has inherited from it.
+        let mut shell = process::Command::new("sh");
+        shell.args([
+            "-c",
+            "echo '#!/no/such/interpreter' >\"$0\" && chmod +x \"$0\"",
+        ]);
+        assert!(shell.arg(&script).status().unwrap().success());
         let error = failure(&Command::new(script));
         assert!(
             matches!(error, SpawnError::NotExecutable { .. }),

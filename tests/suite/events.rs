@@ -1,10 +1,10 @@
 //! `--on-event`: a program is told what happens, and nothing waits for it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
+use crate::support::installed::install_program;
 use crate::support::lock_table::{LOCK, LockTable};
 use crate::support::mid_run::look_during;
 use crate::support::waiting::wait_until;
@@ -12,8 +12,9 @@ use crate::support::waiting::wait_until;
 /// A program that writes down what it is told.
 fn program(scene: &LockTable, script: &str) -> String {
     let path = scene.workspace.home().join("hook");
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a file");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("an executable");
+    let source = path.with_extension("sh");
+    fs::write(&source, format!("#!/bin/sh\n{script}\n")).expect("a file");
+    install_program(&source, &path);
     path.display().to_string()
 }
 

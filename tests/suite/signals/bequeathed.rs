@@ -1,7 +1,7 @@
 //! What becomes of the lock when tflock alone is killed: the witness waits until nobody works under it, and gives it back.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::processes::{wait_for_witness, witnesses_in};
 use crate::support::backend::LockMode;
 use crate::support::configuration::{GO, STARTED};
 use crate::support::fake_terraform::{FakeTerraform, Script};
+use crate::support::installed::install_program;
 use crate::support::lock_table::{LOCK, LockTable};
 use crate::support::process::{Finished, Invocation, Running, Status};
 use crate::support::proxy::{Fault, Proxy};
@@ -237,7 +238,7 @@ fn neither_a_deleted_program_nor_closed_streams_keep_the_lock() {
     let scene = LockTable::new();
     let fake = saving(&scene.workspace);
     let program: PathBuf = scene.workspace.home().join("tflock-copy");
-    fs::copy(env!("CARGO_BIN_EXE_tflock"), &program).expect("a copy");
+    install_program(Path::new(env!("CARGO_BIN_EXE_tflock")), &program);
     let shell = scene
         .workspace
         .invocation("/bin/sh")

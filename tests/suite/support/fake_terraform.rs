@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::sys::signal::Signal;
+
+use super::installed::install_program;
 
 /// What the script does, built step by step.
 #[derive(Debug, Clone, Default)]
@@ -140,15 +141,7 @@ impl Script {
         }
         let source = directory.join("terraform.sh");
         fs::write(&source, text).expect("the script is written");
-        // Copied by another process: a file that this one ever had open for writing can be refused by exec
-        // ("text file busy"), because a process that another test starts inherits the descriptor for a moment.
-        let status = Command::new("install")
-            .args(["-m", "755"])
-            .arg(&source)
-            .arg(directory.join("terraform"))
-            .status()
-            .expect("`install` is there");
-        assert!(status.success(), "cannot install the script: {status}");
+        install_program(&source, &directory.join("terraform"));
         FakeTerraform {
             directory: directory.to_owned(),
         }

@@ -1,7 +1,9 @@
-//! Programs that some tests need and that a machine may lack.
+//! Programs for tests: those that a machine may lack, and those that a test makes.
 
 use std::env;
 use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::Command;
 
 /// Whether `name`, which not every machine has, is installed. CI installs it and fails without it; elsewhere its test is
 /// passed over, and says so.
@@ -19,4 +21,18 @@ pub fn is_installed(name: &str) -> bool {
     let told = format!("NOT TESTED with {name}, which is missing: `apt-get install {name}`\n");
     let _ = io::stderr().write_all(told.as_bytes());
     false
+}
+
+/// Copies a file to where it can be run. By another process: a file that this one ever had open for writing can be refused by
+/// exec ("text file busy"), because a process that another test starts inherits the descriptor for a moment.
+#[track_caller]
+pub fn install_program(from: &Path, to: &Path) {
+    let mut install = Command::new("install");
+    let status = install.args(["-m", "755"]).arg(from).arg(to).status();
+    let status = status.expect("`install` is there");
+    assert!(
+        status.success(),
+        "cannot install {}: {status}",
+        to.display()
+    );
 }
