@@ -129,14 +129,7 @@ impl Job {
         if signals.has_recorded(Kind::Continue) || signal == Number::SIGSTOP {
             return;
         }
-        // An orphaned job cannot be suspended. Continuing a child at once that wants the terminal would only make it
-        // ask again.
-        let pause = if for_terminal {
-            TERMINAL_RETRY
-        } else {
-            SECOND_LOOK
-        };
-        self.continue_at = Some(Instant::now() + pause);
+        self.continue_at = Some(Instant::now() + pause_after(signal));
     }
 
     /// Returns once the terminal is gone, if that affects the child.
@@ -159,9 +152,29 @@ impl Job {
     }
 }
 
+/// How long to leave a child stopped that this signal has stopped, and that we could not follow: an orphaned job cannot be
+/// suspended. Continuing a child at once that wants the terminal would only make it ask again.
+fn pause_after(stop: Number) -> Duration {
+    match stop {
+        Number::SIGTTIN | Number::SIGTTOU => TERMINAL_RETRY,
+        _ => SECOND_LOOK,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_whose_stop_cannot_be_followed_goes_on_soon_unless_it_wants_the_terminal() {
+        for (stop, milliseconds) in [
+            (Number::SIGTSTP, 300),
+            (Number::SIGTTIN, 1_000),
+            (Number::SIGTTOU, 1_000),
+        ] {
+            assert_eq!(pause_after(stop), Duration::from_millis(milliseconds));
+        }
+    }
 
     #[test]
     fn a_child_that_was_suspended_goes_on_three_seconds_later_or_when_it_is_hurried() {

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{
@@ -17,6 +18,8 @@ use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::group;
 
 /// When to put the child in the foreground.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +116,7 @@ impl Terminal {
     /// Puts our own group back in the foreground, if the child's group or an extinct one is there.
     pub(super) fn take_back_from(&mut self, child: Pid) {
         if let Ok(front) = tcgetpgrp(&self.device)
-            && (front == child || (self.given && killpg(front, None).is_err()))
+            && (front == child || (self.given && has_died_out(front)))
         {
             // Fails if the terminal is gone; then there is nothing to take back.
             let _ = tcsetpgrp(&self.device, self.own);
@@ -167,6 +170,13 @@ impl Drop for Terminal {
         // SAFETY: this is the action that was there before, installed by code that knew what it did.
         let _ = unsafe { sigaction(Signal::SIGTTOU, &self.background_output) };
     }
+}
+
+/// Whether nobody lives in a group. A zombie does not, though it can still be signalled; another user's process does, though
+/// it cannot.
+fn has_died_out(group: Pid) -> bool {
+    killpg(group, None) == Err(Errno::ESRCH)
+        || group::living(group, &[]).is_ok_and(|living| living.is_empty())
 }
 
 fn is_hung_up(device: &OwnedFd) -> bool {

@@ -75,6 +75,23 @@ fn a_suspended_child_that_is_asked_to_stop_goes_on_at_once() {
 }
 
 #[test]
+fn a_process_s_request_waits_a_fifth_of_a_second_for_a_copy_that_the_child_got_itself() {
+    with_run(NOTES_REQUESTS, |run, directory| {
+        let before = Instant::now();
+        run.act(Place::Tflock, TERMINATE);
+        let settling = Duration::from_millis(200);
+        let due = run.request.due().expect("a time");
+        assert!((before + settling..=Instant::now() + settling).contains(&due));
+        run.act(Place::Child, TERMINATE);
+        assert_eq!(run.request.due(), None);
+        // Whatever it was sent before, it notes this one last.
+        run.job.send(Number::SIGINT);
+        let requests = directory.join("requests");
+        wait_until(|| fs::read_to_string(&requests).is_ok_and(|text| text == "asked\n"));
+    });
+}
+
+#[test]
 fn the_witness_goes_on_with_the_limit_after_a_stop() {
     with_run(NOTES_REQUESTS, |run, directory| {
         run.set_limit(Some(Duration::from_millis(300)));

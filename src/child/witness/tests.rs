@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 
 use super::*;
+use crate::system::process::Stat;
 
 /// A child that leads a group and notes each request to stop, and its witness.
 struct Scene {
@@ -130,4 +131,21 @@ fn a_limit_that_passes_is_one_request_however_often_it_is_set() {
     scene.witness().last_words();
     scene.witness().last_words();
     assert_eq!(scene.requests(), "asked\n");
+}
+
+#[test]
+fn a_witness_that_is_stopped_is_heard_for_half_a_second_and_no_longer() {
+    let mut scene = Scene::new(NOTES_REQUESTS);
+    // It answers when it is ready.
+    assert_eq!(scene.witness().last_words(), []);
+    let witness = scene.witness().id;
+    kill(witness, Number::SIGSTOP).unwrap();
+    let id = witness.as_raw().unsigned_abs();
+    wait_until(|| Stat::read(id).is_ok_and(|stat| stat.state == 'T'));
+    let began = Instant::now();
+    assert_eq!(scene.witness().last_words(), []);
+    let took = began.elapsed();
+    // What is polled for is cut to milliseconds.
+    let [least, most] = [490, 900].map(Duration::from_millis);
+    assert!((least..most).contains(&took), "{took:?}");
 }

@@ -1,13 +1,14 @@
 //! What the child of a locking command is told and what its lock costs, with a scripted terraform, so that every
 //! request to the table is tflock's own.
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::backend::{LOCK_ID, LockMode, Remote};
 use crate::support::configuration::Configuration;
 use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::mid_run::{look_during, stopping_script};
-use crate::support::process::{Finished, Invocation};
+use crate::support::process::{Finished, Invocation, Status};
 use crate::support::proxy::Proxy;
 use crate::support::workspace::Workspace;
 
@@ -199,4 +200,20 @@ fn input_reaches_the_child_byte_for_byte() {
     let finished = scene.tflock("apply", &fake).stdin(input.clone()).run();
     assert_eq!(finished.stdout.len(), input.len());
     assert_eq!((finished.stdout, finished.stderr), (input, String::new()));
+}
+
+#[test]
+fn whether_a_broken_pipe_ends_the_child_is_as_it_was_for_tflock() {
+    for (first, status) in [
+        ("", Status::Signal(Signal::SIGPIPE)),
+        ("trap '' PIPE; ", Status::Code(7)),
+    ] {
+        let workspace = Workspace::new();
+        let fake = Script::new().step("kill -PIPE $$").exit(7);
+        let fake = fake.install(workspace.home().join("fake"));
+        let line = format!("{first}exec {} apply", env!("CARGO_BIN_EXE_tflock"));
+        let run = workspace.invocation("sh").args(["-c", &line]);
+        let finished = run.first_on_path(fake.directory()).run();
+        assert_eq!(finished.status, status, "{finished}");
+    }
 }

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 
 use super::apply::{Apply, Requests, line_of, requests};
 use super::console::{Console, wait_for_foreground};
-use super::processes::{group_of, is_stopped, parent_of, wait_for_end};
+use super::processes::{group_of, is_stopped, living_in, parent_of, wait_for_end};
 use super::shell::{Kind, Shell};
 use crate::support::installed::is_installed;
 use crate::support::scene::local_locks;
@@ -246,4 +246,23 @@ fn a_terraform_behind_that_somebody_stopped_does_not_take_its_pipeline_with_it()
     shell.terminal.wait_for_output("asked to stop by SIGTERM");
     kill(terraform, Signal::SIGCONT).expect("a living process");
     apply.stopped_once(&shell.finish(0));
+}
+
+#[test]
+fn a_terminal_that_was_left_to_a_group_that_has_died_out_is_taken_back() {
+    let workspace = Workspace::new();
+    // Its job has the terminal when it is stopped, and has ended.
+    let shell = "echo $$ >pid; mv pid started; set -m; sh -c \"kill -STOP \\$PPID\"; :";
+    let tflock = env!("CARGO_BIN_EXE_tflock");
+    let console = Console::start(&workspace, &format!("{tflock} exec -- bash -c '{shell}'"));
+    workspace.wait_until_started();
+    let shell = workspace.read("started").trim().parse();
+    let shell = Pid::from_raw(shell.expect("a PID"));
+    wait_until("a shell that is stopped behind its dead job", || {
+        let front = console.terminal.foreground_group();
+        front.is_some_and(|front| front != shell && living_in(front).is_empty())
+            && is_stopped(shell)
+    });
+    kill(shell, Signal::SIGKILL).expect("a living process");
+    console.finish(137);
 }
