@@ -159,27 +159,16 @@ fn in_a_directory_that_cannot_be_written_it_is_seen_as_well() {
 fn six_mixed_runs_on_one_state_all_succeed() {
     let configuration = Configuration::without_backend().resource("one", "1");
     let workspace = Workspace::with(&configuration);
-    let slow = Duration::from_mins(2);
     let ours = || {
         let run = workspace.tflock(["--wait", "100s", "apply", "-auto-approve"]);
-        run.within(slow).start()
+        run.within(Duration::from_mins(2)).start()
     };
-    let plain = || {
-        let run = workspace.terraform(["apply", "-auto-approve", "-lock-timeout=100s"]);
-        run.within(slow).start()
-    };
-    let runs: Vec<(Running, Running)> = (0..3).map(|_| (ours(), plain())).collect();
-    for (ours, mut waiting) in runs {
+    let waiting = ["apply", "-auto-approve", "-lock-timeout=100s"];
+    let plain = || workspace.terraform(waiting).within(Duration::from_mins(2));
+    let runs: Vec<(Running, Running)> = (0..3).map(|_| (ours(), plain().start())).collect();
+    for (ours, plain) in runs {
         ours.wait().succeeded();
-        loop {
-            let finished = waiting.wait();
-            // It gives up if its holder ends between its try and its look at who that is.
-            if !finished.stderr.contains("lock.info: no such file") {
-                finished.succeeded();
-                break;
-            }
-            waiting = plain();
-        }
+        workspace.outwait(plain, waiting).succeeded();
     }
 }
 

@@ -145,15 +145,23 @@ impl Workspace {
         self.invocation(terraform_program()).args(arguments)
     }
 
-    /// The end of such a terraform that waits for a lock. It fails where the lock is given back between its refused write and its
-    /// look at who has it, and is then started once more.
+    /// The end of such a terraform that waits for a lock. It gives up where the lock is given back between its refused try and
+    /// its look at who has it, whatever its patience, and is started again then.
     #[track_caller]
-    pub fn outwait<const N: usize>(&self, waiting: Running, arguments: [&str; N]) -> Finished {
-        let finished = waiting.wait();
-        if finished.stderr.contains("unexpected end of JSON input") {
-            return self.terraform(arguments).run();
+    pub fn outwait<const N: usize>(&self, mut waiting: Running, arguments: [&str; N]) -> Finished {
+        // What it finds in the place of a holder: in a table, in a bucket, beside a local state.
+        const GONE: [&str; 3] = [
+            "unexpected end of JSON input",
+            "NoSuchKey",
+            "lock.info: no such file",
+        ];
+        loop {
+            let finished = waiting.wait();
+            if !GONE.iter().any(|words| finished.stderr.contains(words)) {
+                return finished;
+            }
+            waiting = self.terraform(arguments).start();
         }
-        finished
     }
 
     /// Leaves the directory as `terraform init` does; see [`initialised`].

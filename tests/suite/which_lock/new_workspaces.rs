@@ -138,12 +138,13 @@ fn comes_while_a_new_workspace_is_filled(mode: LockMode) {
         .with_stderr("Operation: OperationTypeApply");
     let mut ours = second.tflock(APPLY).start();
     ours.wait_for_output("is locked, waiting for it");
-    let plain = third.terraform(APPLY).arg("-lock-timeout=60s");
-    let plain = plain.start();
+    let [apply, approve, color] = APPLY;
+    let waiting = [apply, approve, color, "-lock-timeout=60s"];
+    let plain = third.terraform(waiting).start();
     first.let_go();
     running.wait().succeeded().with_stdout("1 added");
     ours.wait().succeeded().with_stdout("0 added");
-    let plain = third.outwait(plain, APPLY);
+    let plain = third.outwait(plain, waiting);
     plain.succeeded().with_stdout("0 added");
     assert_eq!(remote.locks(), Vec::<String>::new());
 }
