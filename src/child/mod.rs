@@ -36,7 +36,7 @@ pub use event::{Event, Reached, StartError};
 pub use group::Process;
 pub use outlasting::outlast;
 pub use output::Output;
-pub use policy::{Action, History, Phase, Place, REPEAT_AFTER, decide};
+pub use policy::{Action, History, Phase, REPEAT_AFTER, Recipient, decide};
 pub use replace::replace_by;
 pub use run::Run;
 pub use sighting::Worker;

@@ -25,7 +25,7 @@ pub enum Phase {
 
 /// Who received the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Recipient {
     /// tflock itself.
     Tflock,
     /// The child's process group, and so the child; reported by the witness in that group.
@@ -74,9 +74,9 @@ pub enum Action {
     Reap,
 }
 
-/// Decides what to do about `signal`, received at `place` in `phase`, given the child's `history`.
+/// Decides what to do about `signal`, received by `recipient` in `phase`, given the child's `history`.
 #[must_use]
-pub fn decide(phase: Phase, place: Place, signal: Signal, history: History) -> Action {
+pub fn decide(phase: Phase, recipient: Recipient, signal: Signal, history: History) -> Action {
     let Signal { kind, origin } = signal;
     if origin == Origin::Tflock {
         // Signals that tflock sends to a whole group come back to it, or are reported by the witness.
@@ -88,9 +88,9 @@ pub fn decide(phase: Phase, place: Place, signal: Signal, history: History) -> A
     }
     match (phase, kind) {
         (_, Kind::Child) => Action::Reap,
-        (Phase::Running, _) => match place {
-            Place::Tflock => running(kind, origin, history),
-            Place::Child => witnessed(kind, history),
+        (Phase::Running, _) => match recipient {
+            Recipient::Tflock => running(kind, origin, history),
+            Recipient::Child => witnessed(kind, history),
         },
         (_, Kind::Suspend) => Action::SuspendSelf,
         (_, Kind::Continue) => Action::Ignore,
@@ -136,7 +136,7 @@ mod tests {
         Phase::Running,
         Phase::Releasing,
     ];
-    const PLACES: [Place; 2] = [Place::Tflock, Place::Child];
+    const RECIPIENTS: [Recipient; 2] = [Recipient::Tflock, Recipient::Child];
     const ORIGINS: [Origin; 3] = [Origin::Terminal, Origin::Process(4711), Origin::Tflock];
     const SOON: History = History::Asked(Duration::from_secs(1));
     const LATE: History = History::Asked(Duration::from_millis(1001));
@@ -145,7 +145,7 @@ mod tests {
     /// The table of `docs/signals.md`, written a second time in a different way than the code.
     fn expected(
         phase: Phase,
-        place: Place,
+        recipient: Recipient,
         kind: Kind,
         origin: Origin,
         history: History,
@@ -168,7 +168,7 @@ mod tests {
                 _ => Action::Ignore,
             };
         }
-        if place == Place::Child {
+        if recipient == Recipient::Child {
             return match kind {
                 Kind::Interrupt | Kind::Terminate => Action::NoteAsked,
                 Kind::HangUp if history == History::NotAsked => Action::AskAfterSettling,
@@ -198,14 +198,14 @@ mod tests {
         }
     }
 
-    fn every_case() -> impl Iterator<Item = (Phase, Place, Signal, History)> {
+    fn every_case() -> impl Iterator<Item = (Phase, Recipient, Signal, History)> {
         PHASES.into_iter().flat_map(|phase| {
-            PLACES.into_iter().flat_map(move |place| {
+            RECIPIENTS.into_iter().flat_map(move |recipient| {
                 Kind::ALL.into_iter().flat_map(move |kind| {
                     ORIGINS.into_iter().flat_map(move |origin| {
-                        HISTORIES
-                            .into_iter()
-                            .map(move |history| (phase, place, Signal { kind, origin }, history))
+                        HISTORIES.into_iter().map(move |history| {
+                            (phase, recipient, Signal { kind, origin }, history)
+                        })
                     })
                 })
             })
@@ -214,26 +214,26 @@ mod tests {
 
     #[test]
     fn every_decision_is_as_documented() {
-        for (phase, place, signal, history) in every_case() {
+        for (phase, recipient, signal, history) in every_case() {
             assert_eq!(
-                decide(phase, place, signal, history),
-                expected(phase, place, signal.kind, signal.origin, history),
-                "{phase:?} {place:?} {signal:?} {history:?}"
+                decide(phase, recipient, signal, history),
+                expected(phase, recipient, signal.kind, signal.origin, history),
+                "{phase:?} {recipient:?} {signal:?} {history:?}"
             );
         }
     }
 
     #[test]
     fn no_process_can_cause_a_second_request() {
-        for (phase, place, signal, history) in every_case() {
+        for (phase, recipient, signal, history) in every_case() {
             if matches!(signal.origin, Origin::Process(_)) && history != History::NotAsked {
-                let action = decide(phase, place, signal, history);
+                let action = decide(phase, recipient, signal, history);
                 assert!(
                     !matches!(
                         action,
                         Action::Ask | Action::AskAfterSettling | Action::AskAgain
                     ),
-                    "{phase:?} {place:?} {signal:?} {history:?} leads to {action:?}"
+                    "{phase:?} {recipient:?} {signal:?} {history:?} leads to {action:?}"
                 );
             }
         }
@@ -242,14 +242,14 @@ mod tests {
     #[test]
     fn only_a_key_press_after_more_than_a_second_asks_again() {
         let again: Vec<_> = every_case()
-            .filter(|&(phase, place, signal, history)| {
-                decide(phase, place, signal, history) == Action::AskAgain
+            .filter(|&(phase, recipient, signal, history)| {
+                decide(phase, recipient, signal, history) == Action::AskAgain
             })
             .collect();
         let pressed = |kind| {
             (
                 Phase::Running,
-                Place::Tflock,
+                Recipient::Tflock,
                 Signal {
                     kind,
                     origin: Origin::Terminal,

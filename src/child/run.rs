@@ -19,7 +19,7 @@ use super::event::{Event, Reached, StartError};
 use super::group::{self, Found, Left, Leftovers, Process};
 use super::job::Job;
 use super::output::{self, Output};
-use super::policy::{Action, Phase, Place, decide};
+use super::policy::{Action, Phase, Recipient, decide};
 use super::request::{Request, SETTLING};
 use super::sighting::{News, Watch, Worker};
 use super::spawn::{Command, WaitFor, spawn};
@@ -227,12 +227,12 @@ impl<'signals> Run<'signals> {
                 return Event::Ended(ending);
             }
             match self.wake().await {
-                Wake::Got(signal) => self.act(Place::Tflock, signal),
-                Wake::Witnessed(Some(signal)) => self.act(Place::Child, signal),
+                Wake::Got(signal) => self.act(Recipient::Tflock, signal),
+                Wake::Witnessed(Some(signal)) => self.act(Recipient::Child, signal),
                 Wake::Witnessed(None) => self.dismiss_witness(),
                 Wake::HungUp => {
                     self.act(
-                        Place::Tflock,
+                        Recipient::Tflock,
                         Signal {
                             kind: Kind::HangUp,
                             origin: Origin::Terminal,
@@ -292,9 +292,9 @@ impl<'signals> Run<'signals> {
             .min()
     }
 
-    fn act(&mut self, place: Place, signal: Signal) {
+    fn act(&mut self, recipient: Recipient, signal: Signal) {
         let now = Instant::now();
-        match decide(Phase::Running, place, signal, self.request.history(now)) {
+        match decide(Phase::Running, recipient, signal, self.request.history(now)) {
             Action::Ask => {
                 self.ask();
                 self.events.push_back(Event::StopRequested {
@@ -338,7 +338,7 @@ impl<'signals> Run<'signals> {
             | Action::SuspendSelf
             | Action::FinishFirst => {}
         }
-        if signal.origin == Origin::Terminal && place == Place::Tflock {
+        if signal.origin == Origin::Terminal && recipient == Recipient::Tflock {
             // Keys come to us if a shell has put this job in front without telling it (bash's `fg` on a running job).
             self.job.offer_terminal();
         }
@@ -453,7 +453,7 @@ impl<'signals> Run<'signals> {
             && let Some(witness) = &mut self.witness
         {
             for signal in witness.last_words() {
-                self.act(Place::Child, signal);
+                self.act(Recipient::Child, signal);
             }
         }
         if let Some(witness) = &self.witness {

@@ -17,7 +17,7 @@ use signal_hook::low_level::siginfo::Cause;
 use tokio::net::UnixStream;
 
 use super::inherited::Inherited;
-use super::policy::{Action, History, Phase, Place, decide};
+use super::policy::{Action, History, Phase, Recipient, decide};
 use super::signal::{Kind, Origin, Signal};
 use super::terminal;
 
@@ -131,7 +131,7 @@ impl Signals {
 }
 
 fn wants_end(phase: Phase, signal: Signal) -> bool {
-    match decide(phase, Place::Tflock, signal, History::NotAsked) {
+    match decide(phase, Recipient::Tflock, signal, History::NotAsked) {
         Action::SuspendSelf => {
             terminal::suspend_self();
             false

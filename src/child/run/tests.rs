@@ -63,7 +63,7 @@ fn stop(run: &mut Run<'_>) {
 fn a_suspended_child_that_is_asked_to_stop_goes_on_at_once() {
     let ways: [fn(&mut Run<'_>); 2] = [
         |run| run.interrupt(),
-        |run| run.act(Place::Child, TERMINATE),
+        |run| run.act(Recipient::Child, TERMINATE),
     ];
     for ask in ways {
         with_run(NOTES_REQUESTS, |run, _| {
@@ -78,11 +78,11 @@ fn a_suspended_child_that_is_asked_to_stop_goes_on_at_once() {
 fn a_process_s_request_waits_a_fifth_of_a_second_for_a_copy_that_the_child_got_itself() {
     with_run(NOTES_REQUESTS, |run, directory| {
         let before = Instant::now();
-        run.act(Place::Tflock, TERMINATE);
+        run.act(Recipient::Tflock, TERMINATE);
         let settling = Duration::from_millis(200);
         let due = run.request.due().expect("a time");
         assert!((before + settling..=Instant::now() + settling).contains(&due));
-        run.act(Place::Child, TERMINATE);
+        run.act(Recipient::Child, TERMINATE);
         assert_eq!(run.request.due(), None);
         // Whatever it was sent before, it notes this one last.
         run.job.send(Number::SIGINT);
