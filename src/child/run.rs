@@ -20,9 +20,9 @@ use super::group::{self, Found, Left, Leftovers, Process};
 use super::job::Job;
 use super::output::{self, Output};
 use super::policy::{Action, Phase, Recipient, decide};
-use super::request::{Request, SETTLING};
 use super::sighting::{News, Watch, Worker};
 use super::spawn::{Command, WaitFor, spawn};
+use super::stop_request::{SETTLING, StopRequest};
 use super::terminal::{HandOver, Terminal};
 use super::witness::{Duty, Witness};
 use super::{Ending, Kind, Origin, Signal, Signals};
@@ -64,7 +64,7 @@ pub struct Run<'signals> {
     witness: Option<Witness>,
     output: Output,
     state: State,
-    request: Request,
+    stop_request: StopRequest,
     /// Whether we have asked it to stop.
     was_asked: bool,
     /// When somebody else has to ask the child to stop.
@@ -134,7 +134,7 @@ impl<'signals> Run<'signals> {
             witness,
             output,
             state: State::Running,
-            request: Request::None,
+            stop_request: StopRequest::None,
             was_asked: false,
             limit: None,
             events: VecDeque::new(),
@@ -186,7 +186,7 @@ impl<'signals> Run<'signals> {
 
     /// Asks the child to stop, because the lock was lost: the one request, unless it was made already.
     pub fn interrupt(&mut self) {
-        if !matches!(self.request, Request::Made { .. }) {
+        if !matches!(self.stop_request, StopRequest::Made { .. }) {
             self.ask();
         }
     }
@@ -286,7 +286,7 @@ impl<'signals> Run<'signals> {
             .sighting
             .due()
             .filter(|_| matches!(self.state, State::Running));
-        [state, self.request.due(), self.job.continue_at, look]
+        [state, self.stop_request.due(), self.job.continue_at, look]
             .into_iter()
             .flatten()
             .min()
@@ -294,7 +294,12 @@ impl<'signals> Run<'signals> {
 
     fn act(&mut self, recipient: Recipient, signal: Signal) {
         let now = Instant::now();
-        match decide(Phase::Running, recipient, signal, self.request.history(now)) {
+        match decide(
+            Phase::Running,
+            recipient,
+            signal,
+            self.stop_request.history(now),
+        ) {
             Action::Ask => {
                 self.ask();
                 self.events.push_back(Event::StopRequested {
@@ -303,7 +308,7 @@ impl<'signals> Run<'signals> {
                 });
             }
             Action::AskAfterSettling => {
-                self.request = Request::Settling {
+                self.stop_request = StopRequest::Settling {
                     signal,
                     until: now + SETTLING,
                 }
@@ -313,7 +318,7 @@ impl<'signals> Run<'signals> {
                 self.events.push_back(Event::StopRepeated(signal));
             }
             Action::NoteAsked => {
-                if !matches!(self.request, Request::Made { .. }) {
+                if !matches!(self.stop_request, StopRequest::Made { .. }) {
                     self.events.push_back(Event::StopRequested {
                         signal,
                         reached: Reached::Directly,
@@ -322,7 +327,7 @@ impl<'signals> Run<'signals> {
                         self.job.share_key(signal.kind.to_nix());
                     }
                 }
-                self.request = Request::Made { at: now };
+                self.stop_request = StopRequest::Made { at: now };
                 self.job.hurry();
             }
             Action::AlreadyAsked => self.events.push_back(Event::AlreadyStopping(signal)),
@@ -353,12 +358,12 @@ impl<'signals> Run<'signals> {
         }
         // Stopped it would not hear it.
         self.job.hurry();
-        self.request = Request::Made { at: Instant::now() };
+        self.stop_request = StopRequest::Made { at: Instant::now() };
     }
 
     fn look_at_time(&mut self) {
         let now = Instant::now();
-        if let Request::Settling { signal, until } = self.request
+        if let StopRequest::Settling { signal, until } = self.stop_request
             && until <= now
         {
             self.ask();
@@ -460,7 +465,7 @@ impl<'signals> Run<'signals> {
             witness.note_end();
         }
         self.job.end(left);
-        self.request = Request::Made { at: Instant::now() };
+        self.stop_request = StopRequest::Made { at: Instant::now() };
         self.output.child_ended();
         self.state = State::Draining {
             ending,

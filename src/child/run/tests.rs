@@ -80,10 +80,10 @@ fn a_process_s_request_waits_a_fifth_of_a_second_for_a_copy_that_the_child_got_i
         let before = Instant::now();
         run.act(Recipient::Tflock, TERMINATE);
         let settling = Duration::from_millis(200);
-        let due = run.request.due().expect("a time");
+        let due = run.stop_request.due().expect("a time");
         assert!((before + settling..=Instant::now() + settling).contains(&due));
         run.act(Recipient::Child, TERMINATE);
-        assert_eq!(run.request.due(), None);
+        assert_eq!(run.stop_request.due(), None);
         // Whatever it was sent before, it notes this one last.
         run.job.send(Number::SIGINT);
         let requests = directory.join("requests");

@@ -14,13 +14,13 @@ pub(super) const SETTLING: Duration = Duration::from_millis(200);
 
 /// See [`History`], with times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Request {
+pub(super) enum StopRequest {
     None,
     Settling { signal: Signal, until: Instant },
     Made { at: Instant },
 }
 
-impl Request {
+impl StopRequest {
     pub(super) fn history(self, now: Instant) -> History {
         match self {
             Self::None => History::NotAsked,
