@@ -21,10 +21,10 @@ pub async fn read(store: &dyn Store, host: &dyn Host) -> Result<Option<Stored>, 
 ///
 /// # Errors
 /// As [`read`].
-pub async fn patiently<T, Answer: Future<Output = Result<T, StoreError>>>(
+pub async fn patiently<T, Request: Future<Output = Result<T, StoreError>>>(
     store: &dyn Store,
     host: &dyn Host,
-    request: impl Fn() -> Answer,
+    request: impl Fn() -> Request,
 ) -> Result<T, StoreError> {
     let mut backoff = Backoff::default();
     loop {

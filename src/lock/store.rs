@@ -78,8 +78,8 @@ pub enum Swap {
     Refused(Option<Stored>),
 }
 
-/// The future of a request.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + 'a>>;
+/// A request under way.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + 'a>>;
 
 /// Whether holders renew their record in this store, and whether a swap compares the heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,11 +117,11 @@ pub enum Refusal {
 /// One lock in a store.
 pub trait Store {
     /// Reads the current record.
-    fn read(&self) -> Answer<'_, Option<Stored>>;
+    fn read(&self) -> StoreFuture<'_, Option<Stored>>;
 
     /// What stands there now, if it was `seen` last. A store that can tell by less than a whole read that nothing has
     /// changed returns that.
-    fn look<'a>(&'a self, seen: &'a Stored) -> Answer<'a, Option<Stored>> {
+    fn look<'a>(&'a self, seen: &'a Stored) -> StoreFuture<'a, Option<Stored>> {
         let _ = seen;
         self.read()
     }
@@ -131,7 +131,7 @@ pub trait Store {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap>;
+    ) -> StoreFuture<'a, Swap>;
 
     /// Whether a write that was abandoned without an answer may have been carried out; false if it had not found a
     /// connection yet, or only read.
@@ -166,7 +166,7 @@ pub trait Store {
 
     /// One page of everything that is kept where this lock is: in its table, its bucket or its directory, beginning `after`
     /// the page that named it. Outside of the protocol: it may be minutes old in parts, and nothing is changed by it.
-    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+    fn list<'a>(&'a self, after: Option<&'a str>) -> StoreFuture<'a, Page> {
         let _ = after;
         Box::pin(async {
             let stored = self.read().await?;

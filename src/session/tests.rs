@@ -21,7 +21,7 @@ use crate::cli;
 use crate::lock::host::{Instant, Machine, ProcessFate};
 use crate::lock::record::{HolderProcess, Record};
 use crate::lock::store::memory::{Fault, MemoryStore};
-use crate::lock::store::{Answer, Heartbeats, Identity, StoreErrorKind, Stored, Swap};
+use crate::lock::store::{Heartbeats, Identity, StoreErrorKind, StoreFuture, Stored, Swap};
 use crate::resolve::InitLocked;
 
 /// This machine, but that time goes by a hundred times faster, and that its wall clock panics once there is that file.
@@ -74,7 +74,7 @@ enum When {
 }
 
 impl Store for Watched {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         self.store.read()
     }
 
@@ -82,7 +82,7 @@ impl Store for Watched {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             if new.is_none() {
                 self.released.set(Some(if self.last_word.exists() {

@@ -14,7 +14,7 @@ use crate::lock::host::Host as _;
 use crate::lock::record::Record;
 use crate::lock::store::companion::{Companion, Purpose};
 use crate::lock::store::{
-    Answer, Heartbeats, Identity, Refusal, Store, StoreError, StoreErrorKind, Stored, Swap,
+    Heartbeats, Identity, Refusal, Store, StoreError, StoreErrorKind, StoreFuture, Stored, Swap,
 };
 use crate::simulation::{SimulatedHost, Simulation};
 
@@ -131,7 +131,7 @@ impl Client {
 }
 
 impl Store for Client {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(async {
             match self.ask(Request::Read).await? {
                 Swap::Done(stored) | Swap::Refused(stored) => Ok(stored),
@@ -143,7 +143,7 @@ impl Store for Client {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             if let (Rules::S3That(_), Some(old), Some(new)) = (self.rules(), expected, new)
                 && !new.is_same_lock_as(&old.record)

@@ -13,7 +13,7 @@ use crate::lock::host::Host as _;
 use crate::lock::record::Record;
 use crate::lock::store::companion::{Companion, Purpose};
 use crate::lock::store::memory::MemoryStore;
-use crate::lock::store::{Answer, Heartbeats, Identity, Refusal, Store, Stored, Swap};
+use crate::lock::store::{Heartbeats, Identity, Refusal, Store, StoreFuture, Stored, Swap};
 
 /// A store at the other end of a wire.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ impl Distant {
 }
 
 impl Store for Distant {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(self.travel(self.store.read()))
     }
 
@@ -44,7 +44,7 @@ impl Store for Distant {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             let swap = self.travel(self.store.swap(expected, new)).await?;
             match (swap, self.refusal) {

@@ -16,7 +16,7 @@ use crate::lock::host::{Host, Instant, ProcessFate};
 use crate::lock::queue::Tickets;
 use crate::lock::record::{HolderProcess, LockId, LockInfo, Record};
 use crate::lock::store::companion::{Companion, Purpose};
-use crate::lock::store::{Answer, Heartbeats, Identity, Refusal, Store, Stored, Swap};
+use crate::lock::store::{Heartbeats, Identity, Refusal, Store, StoreFuture, Stored, Swap};
 use crate::simulation::SimulatedHost;
 
 /// What is broken.
@@ -127,7 +127,7 @@ impl BrokenStore {
 }
 
 impl Store for BrokenStore {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         if self.mutation == Mutation::NothingWithdrawn {
             // Nobody reads but to withdraw.
             return Box::pin(async { Ok(None) });
@@ -139,7 +139,7 @@ impl Store for BrokenStore {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         let uncompared = match self.mutation {
             Mutation::DeleteUncompared => expected.is_some() && new.is_none(),
             Mutation::PutUncompared => expected.is_some() && new.is_some(),

@@ -14,7 +14,7 @@ use super::server::Rules;
 use crate::lock::queue::{Ticket, Tickets};
 use crate::lock::record::{LockId, Record};
 use crate::lock::store::{
-    Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
+    Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, StoreFuture, Stored, Swap,
 };
 use crate::simulation::Simulation;
 
@@ -130,7 +130,7 @@ impl Queue {
 }
 
 impl Store for Queue {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(async {
             self.request().await?;
             Ok(self.current())
@@ -141,7 +141,7 @@ impl Store for Queue {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             self.request().await?;
             let revision = |stored: &Stored| stored.revision.clone();

@@ -4,7 +4,7 @@ use super::*;
 use crate::lock::own::OwnRecords;
 use crate::lock::record::Record;
 use crate::lock::store::memory::{Fault, MemoryStore};
-use crate::lock::store::{Answer, Heartbeats, Identity, Store, Swap};
+use crate::lock::store::{Heartbeats, Identity, Store, StoreFuture, Swap};
 use crate::simulation::{SimulatedHost, Simulation};
 
 /// A lock that is held in an object without heartbeats and in an item with them.
@@ -89,7 +89,7 @@ impl Far {
 }
 
 impl Store for Far {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(async {
             self.host.sleep(Self::ROUND_TRIP).await;
             self.store.read().await
@@ -100,7 +100,7 @@ impl Store for Far {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             self.host.sleep(Self::ROUND_TRIP).await;
             self.store.swap(expected, new).await

@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use super::companion::{Companion, Purpose};
 use super::{
-    Answer, Heartbeats, Identity, Page, Refusal, Revision, SET_UP, Store, StoreError,
-    StoreErrorKind, Stored, Swap,
+    Heartbeats, Identity, Page, Refusal, Revision, SET_UP, Store, StoreError, StoreErrorKind,
+    StoreFuture, Stored, Swap,
 };
 use crate::lock::record::{LockInfo, Record};
 
@@ -102,7 +102,7 @@ impl BesideForeigners {
 }
 
 impl Store for BesideForeigners {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(self.current())
     }
 
@@ -110,7 +110,7 @@ impl Store for BesideForeigners {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             let before = expected.map(|stored| &stored.revision);
             match new {
@@ -151,7 +151,7 @@ impl Store for BesideForeigners {
         self.ours.companion(purpose)
     }
 
-    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+    fn list<'a>(&'a self, after: Option<&'a str>) -> StoreFuture<'a, Page> {
         self.ours.list(after)
     }
 

@@ -27,7 +27,9 @@ pub use self::creation::{Creation, TAGS};
 use self::item::{Item, LOCK_ID, foreign, item, stored};
 use super::aws::{self, AwsAccess, Connection, Wire};
 use super::companion::{Companion, Purpose};
-use super::{Answer, Heartbeats, Identity, Page, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::{
+    Heartbeats, Identity, Page, Store, StoreError, StoreErrorKind, StoreFuture, Stored, Swap,
+};
 use crate::lock::record::Record;
 
 /// One item of a table.
@@ -259,7 +261,7 @@ fn creation_of(table: &str) -> String {
 }
 
 impl Store for DynamoDbStore {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(self.get())
     }
 
@@ -267,7 +269,7 @@ impl Store for DynamoDbStore {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             self.wire.begin();
             match (expected, new) {
@@ -315,7 +317,7 @@ impl Store for DynamoDbStore {
         ))))
     }
 
-    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+    fn list<'a>(&'a self, after: Option<&'a str>) -> StoreFuture<'a, Page> {
         Box::pin(self.scan(after))
     }
 }

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use self::trouble::Trouble;
 use super::off_thread::Renamed;
 use super::{
-    Answer, Heartbeats, Identity, Page, Revision, SET_UP, Store, StoreError, Stored, Swap,
+    Heartbeats, Identity, Page, Revision, SET_UP, Store, StoreError, StoreFuture, Stored, Swap,
 };
 use crate::lock::host::hex;
 use crate::lock::record::{ATTRIBUTES, Lease, Record};
@@ -237,7 +237,7 @@ impl Renamed for LocalStore {
 }
 
 impl Store for LocalStore {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(async {
             self.read_file()
                 .map_err(|trouble| self.error("reading", &trouble))
@@ -248,7 +248,7 @@ impl Store for LocalStore {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             self.swap_files(expected, new).await.map_err(|trouble| {
                 let action = if new.is_some() { "writing" } else { "removing" };
@@ -283,7 +283,7 @@ impl Store for LocalStore {
         Self::KIND
     }
 
-    fn list<'a>(&'a self, _: Option<&'a str>) -> Answer<'a, Page> {
+    fn list<'a>(&'a self, _: Option<&'a str>) -> StoreFuture<'a, Page> {
         Box::pin(async {
             self.list_files()
                 .map_err(|trouble| self.error("listing", &trouble))

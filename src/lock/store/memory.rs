@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::companion::{Companion, Purpose};
 use super::{
-    Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
+    Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, StoreFuture, Stored, Swap,
 };
 use crate::lock::record::Record;
 
@@ -154,7 +154,7 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(self.request("read", Self::current))
     }
 
@@ -162,7 +162,7 @@ impl Store for MemoryStore {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             let fault = self.faults.borrow().front().copied();
             self.request("swap", |store| {

@@ -9,7 +9,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::companion::{Companion, Purpose};
-use super::{Answer, Heartbeats, Identity, Page, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::{
+    Heartbeats, Identity, Page, Store, StoreError, StoreErrorKind, StoreFuture, Stored, Swap,
+};
 use crate::lock::record::Record;
 
 /// How long one request may take, including up to five seconds of waiting for another process.
@@ -71,7 +73,7 @@ impl<S: Renamed + Clone + Send + 'static> OffThread<S> {
 }
 
 impl<S: Renamed + Clone + Send + 'static> Store for OffThread<S> {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(self.carry_out("reading", |store, runtime| runtime.block_on(store.read())))
     }
 
@@ -79,7 +81,7 @@ impl<S: Renamed + Clone + Send + 'static> Store for OffThread<S> {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         let action = if new.is_some() { "writing" } else { "removing" };
         let (expected, new) = (expected.cloned(), new.cloned());
         Box::pin(self.carry_out(action, move |store, runtime| {
@@ -112,7 +114,7 @@ impl<S: Renamed + Clone + Send + 'static> Store for OffThread<S> {
         Some(Companion::new(Rc::new(Self::new(beside))))
     }
 
-    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+    fn list<'a>(&'a self, after: Option<&'a str>) -> StoreFuture<'a, Page> {
         let after = after.map(str::to_owned);
         Box::pin(self.carry_out("listing", move |store, runtime| {
             runtime.block_on(store.list(after.as_deref()))
@@ -145,11 +147,15 @@ mod tests {
     }
 
     impl Store for Hung {
-        fn read(&self) -> Answer<'_, Option<Stored>> {
+        fn read(&self) -> StoreFuture<'_, Option<Stored>> {
             Box::pin(async { hang() })
         }
 
-        fn swap<'a>(&'a self, _: Option<&'a Stored>, _: Option<&'a Record>) -> Answer<'a, Swap> {
+        fn swap<'a>(
+            &'a self,
+            _: Option<&'a Stored>,
+            _: Option<&'a Record>,
+        ) -> StoreFuture<'a, Swap> {
             Box::pin(async { hang() })
         }
 

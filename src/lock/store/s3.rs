@@ -31,7 +31,7 @@ pub use self::state_content::StateContent;
 pub use self::state_object::StateObject;
 use super::aws::{AwsAccess, Connection, Wire};
 use super::companion::{Companion, Purpose};
-use super::{Answer, Heartbeats, Identity, Page, Refusal, Revision, Store, Stored, Swap};
+use super::{Heartbeats, Identity, Page, Refusal, Revision, Store, StoreFuture, Stored, Swap};
 use crate::lock::record::Record;
 
 /// A lock object in a bucket.
@@ -88,11 +88,11 @@ fn without_checksums(access: &AwsAccess) -> Client {
 }
 
 impl Store for S3Store {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         Box::pin(self.get())
     }
 
-    fn look<'a>(&'a self, seen: &'a Stored) -> Answer<'a, Option<Stored>> {
+    fn look<'a>(&'a self, seen: &'a Stored) -> StoreFuture<'a, Option<Stored>> {
         Box::pin(async move {
             match &seen.revision {
                 Revision::EntityTag(tag) if self.has_tag(tag).await? => Ok(Some(seen.clone())),
@@ -105,7 +105,7 @@ impl Store for S3Store {
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
-    ) -> Answer<'a, Swap> {
+    ) -> StoreFuture<'a, Swap> {
         Box::pin(self.compare_and_swap(expected, new))
     }
 
@@ -147,7 +147,7 @@ impl Store for S3Store {
         Some(Companion::new(Rc::new(beside)))
     }
 
-    fn list<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+    fn list<'a>(&'a self, after: Option<&'a str>) -> StoreFuture<'a, Page> {
         Box::pin(self.list_objects(after))
     }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::dynamodb::DynamoDbStore;
 use super::s3::StateObject;
 use super::{
-    Answer, Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, Stored, Swap,
+    Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, StoreFuture, Stored, Swap,
 };
 use crate::lock::record::Record;
 
@@ -128,7 +128,7 @@ fn digest_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 impl Store for LockedState {
-    fn read(&self) -> Answer<'_, Option<Stored>> {
+    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
         match self {
             Self::Digest(item) => item.read(),
             Self::Object(object) => Box::pin(object.version()),
@@ -137,7 +137,7 @@ impl Store for LockedState {
     }
 
     /// Refused: the state is terraform's.
-    fn swap<'a>(&'a self, _: Option<&'a Stored>, _: Option<&'a Record>) -> Answer<'a, Swap> {
+    fn swap<'a>(&'a self, _: Option<&'a Stored>, _: Option<&'a Record>) -> StoreFuture<'a, Swap> {
         Box::pin(async { Ok(Swap::Refused(self.read().await?)) })
     }
 
