@@ -47,7 +47,7 @@ use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::acquire::{Claim, Patience, PatienceSaid};
+use crate::lock::acquire::{Claim, Patience, PatienceSource};
 use crate::lock::held_locks::{HeldLocks, Released};
 use crate::lock::history::Recorder;
 use crate::lock::host::{Host, Instant};
@@ -96,8 +96,8 @@ pub struct RunSpec {
     pub selection: Selection,
     /// Whether others may run under the lock meanwhile.
     pub lending: Lending,
-    /// To whom `patience` was said.
-    pub patience_said: PatienceSaid,
+    /// Where `patience` comes from.
+    pub patience_source: PatienceSource,
 }
 
 /// Whether a run lends its lock to what it starts.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::lock::acquire::PatienceSaid;
+use crate::lock::acquire::PatienceSource;
 use crate::text::quoted_words;
 
 /// The typed words, without the options that a hint sets itself: which lock, and how long to wait.
@@ -39,13 +39,13 @@ impl Typed {
         first.unwrap_or_default()
     }
 
-    /// Whether `--wait` was typed for this run.
+    /// Where the value of `--wait` comes from.
     #[must_use]
-    pub fn patience_said(&self) -> PatienceSaid {
+    pub fn patience_source(&self) -> PatienceSource {
         if self.has_wait {
-            PatienceSaid::ToThisRun
+            PatienceSource::CommandLine
         } else {
-            PatienceSaid::InGeneral
+            PatienceSource::Inherited
         }
     }
 

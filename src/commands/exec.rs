@@ -79,7 +79,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         success_codes: &[0],
         selection: Selection::ItsOwn,
         lending: Lending::OneAtATime,
-        patience_said: context.typed.patience_said(),
+        patience_source: context.typed.patience_source(),
         longer_wait: context.typed_waiting_longer(),
     };
     Ok(run_under_lock(context, request, resolved, spec, &child).await?)

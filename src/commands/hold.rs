@@ -44,7 +44,7 @@ async fn hold(context: &Context, arguments: &HoldArguments) -> anyhow::Result<Ou
         success_codes: &[0],
         selection: Selection::AtStart,
         lending: Lending::Nothing,
-        patience_said: context.typed.patience_said(),
+        patience_source: context.typed.patience_source(),
         longer_wait: context.typed_waiting_longer(),
     };
     let taken = take_hold(context, request, resolved, spec, Hold::until(end)).await?;

@@ -14,7 +14,7 @@ use crate::context::{Context, block_on};
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::acquire::{Patience, PatienceSaid};
+use crate::lock::acquire::{Patience, PatienceSource};
 use crate::lock::liveness::HEARTBEAT_INTERVAL;
 use crate::resolve::{self, ChildLocking, LockRequest, ResolvedLock};
 use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
@@ -154,9 +154,9 @@ async fn locked(
         success_codes: command.success_codes,
         selection: Selection::AtStart,
         lending: Lending::Nothing,
-        patience_said: match command.lock_timeout {
-            Some(_) => PatienceSaid::ToThisRun,
-            None => context.typed.patience_said(),
+        patience_source: match command.lock_timeout {
+            Some(_) => PatienceSource::CommandLine,
+            None => context.typed.patience_source(),
         },
     };
     // For the command lines in hints.

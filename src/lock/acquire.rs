@@ -54,13 +54,13 @@ impl Patience {
     }
 }
 
-/// Who was told how long to wait.
+/// Where the patience of a run comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatienceSaid {
-    /// This run, on its command line.
-    ToThisRun,
-    /// Every run, by the environment or by default.
-    InGeneral,
+pub enum PatienceSource {
+    /// The command line of this run.
+    CommandLine,
+    /// The environment or the default, which all runs share.
+    Inherited,
 }
 
 /// A lock that somebody else holds, as it was seen last.

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::acquire::{Patience, PatienceSaid};
+use crate::lock::acquire::{Patience, PatienceSource};
 use crate::resolve::{LockRequest, ResolvedLock};
 use crate::system::process::Named;
 use crate::system::run_file::lent::{Asked, Turn};
@@ -112,9 +112,9 @@ async fn turn(context: &Context, spec: &RunSpec, lent: &Lent) -> Result<Option<T
 /// other locks.
 fn patience(spec: &RunSpec, lent: &Lent) -> Patience {
     let is_handed_on = variable("TFLOCK_WAIT").is_none_or(|wait| *wait == *lent.wait);
-    match spec.patience_said {
-        PatienceSaid::InGeneral if is_handed_on => Patience::For(Duration::ZERO),
-        PatienceSaid::InGeneral | PatienceSaid::ToThisRun => spec.patience,
+    match spec.patience_source {
+        PatienceSource::Inherited if is_handed_on => Patience::For(Duration::ZERO),
+        PatienceSource::Inherited | PatienceSource::CommandLine => spec.patience,
     }
 }
 

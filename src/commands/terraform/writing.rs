@@ -51,7 +51,7 @@ pub(super) async fn locked(
         success_codes: &[0],
         selection: Selection::Named,
         lending: Lending::Nothing,
-        patience_said: context.typed.patience_said(),
+        patience_source: context.typed.patience_source(),
     };
     run_under_lock(context, request, resolved, spec, &child)
         .await
