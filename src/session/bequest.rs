@@ -34,7 +34,7 @@ use crate::lock::record::{LockId, Record, go_time};
 use crate::lock::store::{Identity, Store, StoreError};
 use crate::resolve::{self, LockRequest, ResolvedLock, StateRef};
 use crate::shim;
-use crate::system::run_file::lent::{self, Asked, Loan, Turn};
+use crate::system::run_file::lent::{self, Loan, Turn, TurnAttempt};
 use crate::system::run_file::{self, Place, Sighting};
 use crate::terraform::command::{Classified, classify};
 use crate::ui::{Prompts, Ui, Verbosity};
@@ -229,10 +229,10 @@ async fn take_back(will: &Will) -> Result<Option<Turn>, Failure> {
         return Ok(None);
     };
     loop {
-        match Turn::ask(loan) {
-            Ok(Asked::Got(turn)) => return Ok(Some(turn)),
-            Ok(Asked::Ended) => return Ok(None),
-            Ok(Asked::Taken(_)) => tokio::time::sleep(LOOK_EVERY).await,
+        match Turn::try_take(loan) {
+            Ok(TurnAttempt::Got(turn)) => return Ok(Some(turn)),
+            Ok(TurnAttempt::LoanEnded) => return Ok(None),
+            Ok(TurnAttempt::InUse(_)) => tokio::time::sleep(LOOK_EVERY).await,
             Err(error) => {
                 return Err(Failure::new(
                     exit_code::NOT_RELEASED,

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::lock::acquire::{Patience, PatienceSource};
 use crate::resolve::{LockRequest, ResolvedLock};
 use crate::system::process::Named;
-use crate::system::run_file::lent::{Asked, Turn};
+use crate::system::run_file::lent::{Turn, TurnAttempt};
 use crate::terraform::duration::format_duration;
 
 /// How often a turn that somebody has is asked for again.
@@ -88,10 +88,10 @@ async fn turn(context: &Context, spec: &RunSpec, lent: &Lent) -> Result<Option<T
     let asked = Instant::now();
     let mut is_told = false;
     loop {
-        let who = match Turn::ask(&lent.turn) {
-            Ok(Asked::Got(turn)) => return Ok(Some(turn)),
-            Ok(Asked::Taken(who)) => who,
-            Ok(Asked::Ended) => return Err(not_lent(&lent.turn, "it is not there")),
+        let who = match Turn::try_take(&lent.turn) {
+            Ok(TurnAttempt::Got(turn)) => return Ok(Some(turn)),
+            Ok(TurnAttempt::InUse(who)) => who,
+            Ok(TurnAttempt::LoanEnded) => return Err(not_lent(&lent.turn, "it is not there")),
             Err(error) => return Err(not_lent(&lent.turn, &error.to_string())),
         };
         let waited = asked.elapsed();

@@ -120,15 +120,15 @@ impl Place {
 #[derive(Debug)]
 pub struct Turn(File);
 
-/// The result of asking for the turn.
+/// The result of an attempt to take the turn.
 #[derive(Debug)]
-pub enum Asked {
+pub enum TurnAttempt {
     /// We have it.
     Got(Turn),
     /// These processes have it, as far as we can see.
-    Taken(Vec<process::Named>),
+    InUse(Vec<process::Named>),
     /// The loan has ended.
-    Ended,
+    LoanEnded,
 }
 
 impl Turn {
@@ -136,17 +136,17 @@ impl Turn {
     ///
     /// # Errors
     /// The system refuses, or the file belongs to another user.
-    pub fn ask(loan: &Path) -> io::Result<Asked> {
+    pub fn try_take(loan: &Path) -> io::Result<TurnAttempt> {
         let Some(file) = open(loan)? else {
-            return Ok(Asked::Ended);
+            return Ok(TurnAttempt::LoanEnded);
         };
         if !free(file.try_lock())? {
-            return Ok(Asked::Taken(process::users_of(&file)));
+            return Ok(TurnAttempt::InUse(process::users_of(&file)));
         }
         Ok(if is_still_at(&file, loan) {
-            Asked::Got(Self(file))
+            TurnAttempt::Got(Self(file))
         } else {
-            Asked::Ended
+            TurnAttempt::LoanEnded
         })
     }
 
@@ -210,10 +210,10 @@ mod tests {
     #[test]
     fn one_borrower_has_the_turn_and_the_lender_waits_for_it() {
         let (_above, loan) = loan();
-        let Asked::Got(turn) = Turn::ask(loan.path()).unwrap() else {
+        let TurnAttempt::Got(turn) = Turn::try_take(loan.path()).unwrap() else {
             panic!("nobody had it");
         };
-        let Asked::Taken(who) = Turn::ask(loan.path()).unwrap() else {
+        let TurnAttempt::InUse(who) = Turn::try_take(loan.path()).unwrap() else {
             panic!("it was taken");
         };
         assert!(who.is_empty(), "only this process has it open: {who:?}");
@@ -223,10 +223,13 @@ mod tests {
         while !loan.take_back().unwrap() {
             std::thread::yield_now();
         }
-        assert!(matches!(Turn::ask(loan.path()), Ok(Asked::Taken(_))));
+        assert!(matches!(
+            Turn::try_take(loan.path()),
+            Ok(TurnAttempt::InUse(_))
+        ));
         let path = loan.path().to_owned();
         loan.remove();
-        assert!(matches!(Turn::ask(&path), Ok(Asked::Ended)));
+        assert!(matches!(Turn::try_take(&path), Ok(TurnAttempt::LoanEnded)));
     }
 
     #[test]
@@ -256,7 +259,7 @@ mod tests {
         let (above, loan) = loan();
         let link = above.path().join("link");
         std::os::unix::fs::symlink(loan.path(), &link).unwrap();
-        assert!(Turn::ask(&link).is_err());
+        assert!(Turn::try_take(&link).is_err());
         assert!(Place::take(&link).is_err());
     }
 }
