@@ -55,11 +55,11 @@ pub enum ChildLocking {
 
 /// What to do if this machine has no directory for the lock, or may not use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WithoutPlace {
+pub enum MissingDirectory {
     /// Refuse to run: the user asked for this lock.
-    Refused,
-    /// Warn and go on: terraform locks for itself.
-    GoesOn,
+    Refuse,
+    /// Warn and run without it: terraform takes its own lock.
+    RunWithoutLock,
 }
 
 /// The lock that a run takes.
@@ -71,7 +71,7 @@ pub struct ResolvedLock {
     /// Whether the child also locks for itself.
     pub child_locking: ChildLocking,
     /// What to do if this machine has no directory for it.
-    pub without_place: WithoutPlace,
+    pub missing_directory: MissingDirectory,
     /// A notice for the user about what this lock does not protect against.
     pub notice: Option<String>,
     /// terraform's own lock, if that is the one that counts and tflock does not support it.
@@ -151,7 +151,7 @@ pub async fn find_for(request: LockRequest<'_>, state: StateRef) -> Result<Resol
     };
     let mut parts = request.beside_terraforms_own(parts, &state)?;
     let compared = request.compared(&mut parts, &state, s3.as_ref())?;
-    let mut resolved = ResolvedLock::of(parts, state, s3.as_ref(), request.without_place())?;
+    let mut resolved = ResolvedLock::of(parts, state, s3.as_ref(), request.missing_directory())?;
     resolved.compared = compared;
     if request.options.lock_id.is_none() && request.has_encrypted_plan() {
         resolved.child_locking = ChildLocking::Alone;
@@ -195,7 +195,7 @@ impl ResolvedLock {
         parts: Vec<LockPart>,
         state: StateRef,
         s3: Option<&S3Backend>,
-        without_place: WithoutPlace,
+        missing_directory: MissingDirectory,
     ) -> Result<Self, Failure> {
         let taken_by_terraform = s3.map_or(0, |s3| {
             usize::from(s3.dynamodb_table.is_some()) + usize::from(s3.use_lockfile)
@@ -216,7 +216,7 @@ impl ResolvedLock {
             } else {
                 ChildLocking::TurnedOff
             },
-            without_place,
+            missing_directory,
             notice: None,
             unspoken: None,
             terraform_version: state.version,

@@ -55,8 +55,8 @@ use crate::lock::own::Own;
 use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::{Heartbeats, Store};
 use crate::resolve::{
-    ChildLocking, ComparedState, InitLock, LockRequest, ResolvedLock, Selected, StateRef,
-    Whereabouts, WithoutPlace,
+    ChildLocking, ComparedState, InitLock, LockRequest, MissingDirectory, ResolvedLock, Selected,
+    StateRef, Whereabouts,
 };
 use crate::shim;
 use crate::system::run_file::lent::Loan;
@@ -254,7 +254,7 @@ struct Session<'a> {
     /// The state, if it is compared and not locked, and what it was before.
     compared: Option<ComparedState>,
     before: RefCell<Option<Before>>,
-    without_place: WithoutPlace,
+    missing_directory: MissingDirectory,
     claim: Claim,
     /// The trace that this run leaves on its machine.
     run_file: RefCell<Option<RunFile>>,
@@ -326,7 +326,7 @@ impl<'a> Session<'a> {
             init_lock: resolved.init_lock,
             compared: resolved.compared,
             before: RefCell::default(),
-            without_place: resolved.without_place,
+            missing_directory: resolved.missing_directory,
             hands_on_patience: false,
             success_codes: spec.success_codes,
             selection: spec.selection,

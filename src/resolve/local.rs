@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::state::StateRef;
-use super::{LockPart, LockRequest, WithoutPlace};
+use super::{LockPart, LockRequest, MissingDirectory};
 use crate::cli::StoreChoice;
 use crate::environment::non_empty;
 use crate::failure::Failure;
@@ -59,17 +59,17 @@ impl LockRequest<'_> {
         })
     }
 
-    /// Refuses to go on if the user asked for this lock, or for its directory.
-    pub(super) fn without_place(&self) -> WithoutPlace {
+    /// Refuses to run without the lock if the user asked for it, or for its directory.
+    pub(super) fn missing_directory(&self) -> MissingDirectory {
         let options = self.options;
         let is_asked_for = self.command.is_none()
             || options.store == StoreChoice::Local
             || options.lock_id.is_some()
             || self.variable(LOCAL_DIRECTORY).is_some();
         if is_asked_for {
-            WithoutPlace::Refused
+            MissingDirectory::Refuse
         } else {
-            WithoutPlace::GoesOn
+            MissingDirectory::RunWithoutLock
         }
     }
 

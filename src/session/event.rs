@@ -33,8 +33,8 @@ pub(super) enum SessionEvent<'a> {
         /// The holder whose lock was taken over.
         replaced: Option<&'a Observed>,
     },
-    /// This machine has no place for the lock, and the run does without.
-    WithoutPlace(&'a StoreError),
+    /// This machine has no directory for the lock, so the run goes without it.
+    RunsWithoutLock(&'a StoreError),
     /// The credentials do not reach as far as the turn for a new workspace.
     WithoutTurn(&'a AcquireError),
     /// The workspace has no state: terraform creates it and takes its own lock for that.

@@ -49,7 +49,7 @@ impl Reporter<'_> {
                 }
                 ui.detail(|| format!("holding `{}` with the lock ID {id}", store.key()));
             }
-            SessionEvent::WithoutPlace(error) => ui.warning(&format!(
+            SessionEvent::RunsWithoutLock(error) => ui.warning(&format!(
                 "running without a lock of tflock's own, terraform only takes its own: {error}"
             )),
             SessionEvent::WithoutTurn(error) => {

@@ -68,7 +68,7 @@ impl Session<'_> {
                 }
                 Ok(Standby::Stopped) => return Taking::Stopped,
                 Err(error) if self.can_do_without(store.as_ref(), error.kind) => {
-                    self.tell(SessionEvent::WithoutPlace(&error));
+                    self.tell(SessionEvent::RunsWithoutLock(&error));
                     left.push(None);
                 }
                 Err(error) => return Taking::Unreadable(error),

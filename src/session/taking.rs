@@ -18,7 +18,7 @@ use crate::lock::queue::{self, Ticket};
 use crate::lock::store::local::LocalStore;
 use crate::lock::store::s3::StateObject;
 use crate::lock::store::{Store, StoreError, StoreErrorKind};
-use crate::resolve::{ComparedState, WithoutPlace};
+use crate::resolve::{ComparedState, MissingDirectory};
 use crate::ui::waiting::Waiting;
 
 /// How long after a request to end another one means that it is to be at once; and how long nothing is said of what is still
@@ -143,7 +143,7 @@ impl Session<'_> {
                 },
                 Ok(Acquisition::Stopped) => Taking::Stopped,
                 Err(error) if self.can_do_without(store.as_ref(), error.error.kind) => {
-                    self.tell(SessionEvent::WithoutPlace(&error.error));
+                    self.tell(SessionEvent::RunsWithoutLock(&error.error));
                     continue;
                 }
                 Err(error) => Taking::Failed { index, error },
@@ -174,7 +174,7 @@ impl Session<'_> {
             kind,
             StoreErrorKind::AccessDenied | StoreErrorKind::Unsuitable
         );
-        self.without_place == WithoutPlace::GoesOn
+        self.missing_directory == MissingDirectory::RunWithoutLock
             && store.kind() == LocalStore::KIND
             && has_no_place
     }

@@ -230,7 +230,7 @@ impl Scene {
             begun: host.now(),
             host,
             stores: vec![watched("lock", &self.store)],
-            without_place: WithoutPlace::Refused,
+            missing_directory: MissingDirectory::Refuse,
             success_codes: play.success_codes,
             selected: None,
             compared: None,

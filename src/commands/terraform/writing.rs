@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::lock::host::Machine;
 use crate::lock::read::read;
-use crate::resolve::{self, ChildLocking, LockRequest, ResolvedLock, WithoutPlace};
+use crate::resolve::{self, ChildLocking, LockRequest, MissingDirectory, ResolvedLock};
 use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
 use crate::terraform::command::StateWriter;
 use crate::ui::Prompts;
@@ -34,7 +34,7 @@ pub(super) async fn locked(
     if !is_the_one_that_counts(context, &resolved).await {
         return Ok(None);
     }
-    resolved.without_place = WithoutPlace::GoesOn;
+    resolved.missing_directory = MissingDirectory::RunWithoutLock;
     let child = |_: ChildLocking| {
         let mut child = Command::new(program);
         child.environment = context.variables_of(program);
