@@ -1,8 +1,8 @@
-//! Taking the lock: one conditional write while it is free, and patient repetition while it is held.
+//! Takes the lock: one conditional write if it is free, else retries until it is, or patience runs out.
 //!
-//! A write whose answer was lost may have been carried out. Each attempt is therefore kept until its answer has come
-//! ([`super::own`]): a refusal that brings one of them back is the lost answer, and whoever gives up first makes sure that
-//! nothing of its own stays behind.
+//! A write whose reply was lost may have succeeded. So each attempt is kept until its outcome is known
+//! ([`super::own`]): a refusal that returns one of them means that the earlier write succeeded, and a run that gives up
+//! first removes whatever its attempts may have left.
 
 mod claim;
 pub mod standby;
@@ -26,14 +26,14 @@ use super::queue::{Leaving, Line, Standing};
 use super::record::{LockId, Record};
 use super::store::{Store, StoreError, StoreErrorKind, Stored, Swap};
 
-/// How long a store may fail before an acquisition gives up on it.
+/// How long a store may fail before an acquisition gives up.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long it is tried to withdraw an attempt that may have been carried out.
+/// How long to try to withdraw an attempt that may have succeeded.
 const WITHDRAWAL_PATIENCE: Duration = Duration::from_secs(5);
-/// How much of that an attempt under way gets to be answered when a stop is asked for: a healthy store answers in
-/// milliseconds, and an attempt that is dropped may be carried out after the look for it.
-const LAST_WORD: Duration = Duration::from_secs(1);
-/// When an own record was written that no attempt of this acquisition wrote: nobody knows.
+/// How much of that a pending attempt gets to finish after a stop request: a healthy store answers in milliseconds, and
+/// an abandoned attempt may be carried out after we looked for its record.
+const LEEWAY: Duration = Duration::from_secs(1);
+/// When a record of ours was written if no attempt of this acquisition wrote it: unknown.
 const LONG_AGO: Instant = Instant(Duration::ZERO);
 
 /// How long to wait for a held lock.
@@ -63,53 +63,53 @@ pub enum PatienceSource {
     Inherited,
 }
 
-/// A lock that somebody else holds, as it was seen last.
+/// A lock that someone else holds, as last seen.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The record.
     pub stored: Stored,
-    /// What can be said about its holder.
+    /// What is known about its holder.
     pub assessment: Assessment,
     /// How long this run has waited.
     pub waited: Duration,
-    /// Where it stands among those who wait; `None` if it has no place there.
+    /// Where this run is in the queue; `None` if it has no place in it.
     pub standing: Option<Standing>,
 }
 
-/// What an acquisition tells while it goes on.
+/// What an acquisition reports on its way.
 #[derive(Debug)]
 pub enum Progress<'a> {
-    /// Somebody holds the lock.
+    /// Someone else holds the lock.
     HeldBy(&'a Observed),
     /// A request failed and will be repeated.
     Retrying(&'a StoreError),
 }
 
-/// What is to be done next, in the word of whoever was told.
+/// The caller's answer to [`Progress`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// To go on as the protocol does by itself.
+    /// Go on as the protocol does by itself.
     Wait,
-    /// To take the place of exactly the record that was told of: a person says that its holder is dead.
+    /// Replace exactly the record that was reported: a person says that its holder is dead.
     TakeOver,
 }
 
 /// How an acquisition ended.
 pub enum Acquisition {
-    /// The lock is held; `replaced` is the record that it took the place of.
+    /// We hold the lock.
     Held {
         /// The lock.
         held: HeldLock,
-        /// Whose lock was taken over, and by what right.
+        /// Whose lock was taken over, and why that was allowed.
         replaced: Option<Observed>,
-        /// What takes this run out of the queue, if it stands there. Nothing depends on it.
+        /// Takes this run out of the queue, if it has a ticket there. Nothing depends on it.
         leaving: Option<Leaving>,
     },
     /// Patience ran out.
     TimedOut(Box<Observed>),
-    /// The hold that was to be worked under is gone.
+    /// The hold to run under is gone.
     HoldGone,
-    /// A stop was asked for; nothing of ours is left in the store.
+    /// A stop was requested; nothing of ours is left in the store.
     Stopped,
 }
 
@@ -120,18 +120,18 @@ pub struct AcquireError {
     /// The last failure.
     #[source]
     pub error: StoreError,
-    /// The ID of a lock that may have been left behind, because no answer came.
+    /// The ID of a lock that may have been left behind: the store never answered.
     pub maybe_left: Option<LockId>,
 }
 
-/// Takes the lock of `store`, waiting for its holder as long as `patience` says, in the order of the lock's queue.
+/// Takes the lock of `store` in the order of its queue, waiting for its holder for as long as `patience` allows.
 ///
-/// `stop` turning true ends the wait and any attempt under way, which is undone; that takes six seconds at the most.
-/// `progress` is asked again after each look and must not block.
+/// `stop` turning true ends the wait and withdraws a pending attempt, within six seconds. `progress` is called after each
+/// look at the lock and must not block.
 ///
 /// # Errors
-/// What the store refuses for good, at once; what may pass, after ten seconds of it, silence included. Then up to five
-/// more are spent on withdrawing an attempt that may have been carried out.
+/// Permanent errors at once; transient ones, silence included, after ten seconds. Withdrawing an attempt that may have
+/// succeeded takes up to five seconds more.
 pub async fn acquire(
     store: Rc<dyn Store>,
     host: Rc<dyn Host>,
@@ -212,7 +212,7 @@ async fn attempt(
             confirmed,
         )
     };
-    // Since when a record that this acquisition has sent may stand there without our knowing.
+    // Since when a record of ours may be in the store without our knowing.
     let mut unanswered: Option<Instant> = None;
     let mut backoff = Backoff::default();
     let mut vanishing = Backoff::default();
@@ -229,7 +229,7 @@ async fn attempt(
             if !store.may_have_arrived() {
                 own.hears_of(&record);
             }
-            return withdrawal.after_stop(WITHDRAWAL_PATIENCE - LAST_WORD).await;
+            return withdrawal.after_stop(WITHDRAWAL_PATIENCE - LEEWAY).await;
         };
         let refused = match answer {
             Ok(Swap::Done(Some(stored))) => {
@@ -255,18 +255,18 @@ async fn attempt(
             }
         };
         backoff = Backoff::default();
-        // This attempt as well: the network may have repeated it, and an answer to the copy tells nothing of the first.
+        // Includes this attempt: the network may have duplicated it, and a reply to the copy says nothing of the original.
         let is_own = matches!(&refused, Some(stored) if own.have(&stored.record));
         own.hears_of(&record);
         let own_since = unanswered;
-        // Whatever else stands there now: one of ours that is still under way has not come before this.
+        // Whatever is there now, no pending attempt of ours was applied before this one was sent.
         unanswered = unanswered.map(|_| asked);
         if !is_own && claim.misses_its_hold(refused.as_ref()) {
             withdrawal.carry_out(WITHDRAWAL_PATIENCE).await?;
             return Ok(Attempted::HoldGone);
         }
         let Some(stored) = refused else {
-            // It was freed between our write and the look at what was in its way.
+            // The lock was freed between our write and the read that followed.
             replacing = None;
             let Some(pause) = vanishing.pause(host.as_ref(), OUTAGE_PATIENCE) else {
                 let error = refuses_without_reason(store.as_ref());
@@ -277,7 +277,7 @@ async fn attempt(
         };
         vanishing = Backoff::default();
         if is_own {
-            // Others may have seen it since the first attempt that could have written it.
+            // Others may have seen it ever since the first attempt that could have written it.
             let held = held(stored, own_since.unwrap_or(LONG_AGO));
             return Ok(Attempted::held(held, replacing));
         }
@@ -301,7 +301,7 @@ async fn attempt(
     }
 }
 
-/// One attempt to put `record` into its place.
+/// One attempt to write `record`.
 async fn request(
     store: &dyn Store,
     claim: &Claim,
@@ -310,20 +310,20 @@ async fn request(
 ) -> Result<Swap, StoreError> {
     let expected = replacing.map(|one| &one.seen.stored);
     if claim.under.is_some() && expected.is_none() {
-        // A lock that is free is not the hold that was named.
+        // A free lock is not the hold that was named.
         let found = store.read().await.map_err(StoreError::before_writing)?;
         return Ok(Swap::Refused(found));
     }
     store.swap(expected, Some(record)).await
 }
 
-/// What is to be said of a store that lets nothing be written although there is nothing.
+/// The error for a store that refuses every write although it has no record.
 fn refuses_without_reason(store: &dyn Store) -> StoreError {
     StoreError {
         action: "taking the lock",
         place: store.place(),
         kind: StoreErrorKind::Unsuitable,
-        message: "every write is refused, and yet there is no lock".to_owned(),
+        message: "every write is refused although there is no lock".to_owned(),
         remedy: None,
     }
 }
@@ -336,7 +336,7 @@ async fn sleep_or_stop(host: &dyn Host, pause: Duration, stop: &mut watch::Recei
     }
 }
 
-/// The outcome of an attempt; `None` if a stop was asked for and it did not come soon after.
+/// The outcome of `attempt`; `None` if a stop was requested and it did not finish soon after.
 async fn unless_stopped<T>(
     host: &dyn Host,
     attempt: impl Future<Output = T>,
@@ -351,18 +351,18 @@ async fn unless_stopped<T>(
     tokio::select! {
         biased;
         outcome = attempt => Some(outcome),
-        () = host.sleep(LAST_WORD) => None,
+        () = host.sleep(LEEWAY) => None,
     }
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
-        // Nobody is left who could ask for a stop.
+        // The sender is gone, so no stop can come.
         std::future::pending::<()>().await;
     }
 }
 
-/// The end of an acquisition that got no lock: whatever its attempts may have left is removed.
+/// Cleans up after an acquisition that got no lock.
 struct Withdrawal<'a> {
     id: &'a LockId,
     own: &'a OwnRecords,
@@ -380,7 +380,7 @@ impl<'a> Withdrawal<'a> {
         }
     }
 
-    /// Removes the record of an attempt whose answer never came, if it was carried out after all.
+    /// Removes the record of an attempt whose reply was lost, if it succeeded after all.
     async fn carry_out(&self, patience: Duration) -> Result<(), AcquireError> {
         if self.own.are_gone() {
             return Ok(());
@@ -404,13 +404,13 @@ impl<'a> Withdrawal<'a> {
         }
     }
 
-    /// The same where a stop was asked for.
+    /// Does so after a stop request.
     async fn after_stop(&self, patience: Duration) -> Result<Attempted, AcquireError> {
         self.carry_out(patience).await?;
         Ok(Attempted::Stopped)
     }
 
-    /// The same where it was `error` that ended the acquisition.
+    /// Does so after `error` has ended the acquisition.
     async fn after(&self, error: StoreError) -> AcquireError {
         let withdrawn = self.carry_out(WITHDRAWAL_PATIENCE).await;
         AcquireError {
@@ -431,7 +431,7 @@ async fn remove_own(store: &dyn Store, own: &OwnRecords) -> Result<(), StoreErro
             break;
         }
     }
-    // What was held, and could not be given back, is not there any more.
+    // A lock that an earlier release left behind is gone, too.
     own.holds_no_more();
     Ok(())
 }

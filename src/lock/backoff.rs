@@ -1,5 +1,4 @@
-//! Patience with a failing store: how long one attempt may take, how long to pause after a failure, and when to give
-//! up.
+//! Retries against a failing store: how long an attempt may take, how long to pause after a failure, when to give up.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,10 +10,10 @@ use super::store::{Store, StoreError, StoreErrorKind};
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest pause after a failure.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-/// The minimum for an attempt even if the patience is almost over: a healthy store needs less.
+/// The least time for an attempt, even when patience has almost run out: a healthy store needs less.
 pub(super) const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 
-/// Failures in a row.
+/// Consecutive failures.
 #[derive(Default)]
 pub(super) struct Backoff {
     since: Option<Instant>,
@@ -23,11 +22,11 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Makes one attempt, limited to seven tenths of `patience` or what is left of it: a silently dead connection then
-    /// leaves time for another.
+    /// Makes one attempt, limited to seven tenths of `patience` or what is left of it: if the connection is silently dead,
+    /// there is time for another attempt.
     ///
     /// # Errors
-    /// The store's failure, or that there was no answer; the earlier failure if it says more and nothing was sent.
+    /// The store's error, or that it did not answer; the previous error if that says more and nothing was sent since.
     pub(super) async fn attempt<T>(
         &mut self,
         host: &dyn Host,
@@ -53,7 +52,7 @@ impl Backoff {
         }
     }
 
-    /// The pause before the next attempt; `None` once the outage has lasted for `patience`.
+    /// The pause before the next attempt; `None` once the outage has lasted `patience`.
     pub(super) fn pause(&mut self, host: &dyn Host, patience: Duration) -> Option<Duration> {
         let now = host.now();
         let since = *self.since.get_or_insert(now);
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_comes_late_still_gets_the_time_that_a_healthy_store_needs() {
+    fn a_late_attempt_still_gets_the_time_that_a_healthy_store_needs() {
         let simulation = Simulation::default();
         let host = simulation.machine().tflock();
         let store = MemoryStore::default();

@@ -1,4 +1,4 @@
-//! Removing a lock that somebody else holds, on a person's word: exactly the record that they were shown.
+//! Removes a lock that someone else holds, on a person's request: exactly the record that they were shown.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use super::backoff::Backoff;
 use super::host::Host;
 use super::store::{Heartbeats, Store, StoreError, Stored, Swap};
 
-/// How long a removal is tried before it is reported as failed.
+/// How long to retry a removal before reporting it as failed.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What came of a removal.
+/// The outcome of a removal.
 #[derive(Debug, PartialEq)]
 pub enum Removal {
     /// The record that was shown is gone.
     Removed,
-    /// Something else stood there by then (`None`: nothing), and was left alone.
+    /// Another record was there by then and was left alone (`None`: nothing was there).
     Changed(Option<Stored>),
 }
 
-/// Removes `shown` if it still stands there; a hold that its run worked under comes back.
+/// Removes `shown` if it is still the current record. A hold that its run used is restored.
 ///
-/// A heartbeat between the look and the removal counts as a change: whoever still writes is alive.
+/// A heartbeat since then counts as a change: a holder that still writes is alive.
 ///
 /// # Errors
-/// The store's last failure, after fifteen seconds of what may pass.
+/// Permanent errors at once, transient ones after fifteen seconds.
 pub async fn remove(
     store: &dyn Store,
     host: &dyn Host,
@@ -35,7 +35,7 @@ pub async fn remove(
         let request = remove_unless_renewed(store, shown);
         match backoff.attempt(host, PATIENCE, store, request).await {
             Ok(Swap::Done(_)) => return Ok(Removal::Removed),
-            // Our first request may have done it; whoever stands there by now came after.
+            // An earlier request of ours may have removed it; the current record came later.
             Ok(Swap::Refused(other)) if unanswered && !is_same_lock(shown, other.as_ref()) => {
                 return Ok(Removal::Removed);
             }
@@ -51,7 +51,7 @@ pub async fn remove(
     }
 }
 
-/// Where a swap does not compare heartbeats, we do: whoever still writes is alive.
+/// Compares heartbeats where the store's swap does not: a holder that still writes is alive.
 async fn remove_unless_renewed(store: &dyn Store, shown: &Stored) -> Result<Swap, StoreError> {
     let has_heartbeats = shown
         .record
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_swap_compares_no_heartbeats_they_are_compared_before() {
+    fn heartbeats_are_compared_first_where_a_swap_does_not_compare_them() {
         let without = |record: &mut Record| record.lease.as_mut().unwrap().heartbeat = None;
         let scene = Scene::with(Heartbeats::NotCompared, beating);
         assert_eq!(scene.remove().unwrap(), Removal::Removed);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_there_without_an_info_after_a_lost_reply_may_be_what_was_shown() {
+    fn after_a_lost_reply_a_record_without_an_info_may_be_the_one_that_was_shown() {
         let anonymous = |record: &mut Record| record.info = None;
         for (shown_without, there_without) in [(true, true), (true, false), (false, true)] {
             let scene = Scene::with(Heartbeats::Compared, |record| {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_gone_already_is_said_to_have_changed() {
+    fn a_record_that_is_already_gone_counts_as_changed() {
         let scene = Scene::new();
         scene.store.overwrite(None);
         assert_eq!(scene.remove().unwrap(), Removal::Changed(None));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_whose_reply_was_lost_is_told_from_the_next_holder_even_if_that_has_the_same_id() {
+    fn after_a_lost_reply_the_next_holder_is_recognised_even_if_it_has_the_same_id() {
         let scene = Scene::new();
         scene.store.inject([Fault::ReplyLost]);
         let mut info = scene.shown.record.lock_info().unwrap();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_after_a_request_that_was_lost_is_a_change() {
+    fn a_heartbeat_after_a_lost_request_counts_as_a_change() {
         let scene = Scene::new();
         scene.store.inject([Fault::RequestLost]);
         let renewed = scene.shown.record.renewed(scene.host.wall());
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_is_tried_for_fifteen_seconds() {
+    fn a_removal_is_retried_for_fifteen_seconds() {
         let scene = Scene::new();
         scene.store.inject(vec![Fault::RequestLost; 100]);
         assert_eq!(
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_that_is_forbidden_fails_at_once() {
+    fn a_forbidden_removal_fails_at_once() {
         let scene = Scene::new();
         let forbidden = Fault::Refused(StoreErrorKind::AccessDenied);
         scene.store.inject([forbidden]);

@@ -1,4 +1,4 @@
-//! What a run wants the lock for, and whose place it may take.
+//! What a run wants the lock for, and which records it may replace.
 
 use super::{Decision, Observed, Patience};
 use crate::lock::hold::{Passage, passage};
@@ -9,21 +9,21 @@ use crate::lock::queue::Ticket;
 use crate::lock::record::{Lease, LockId, LockInfo, Record, go_time};
 use crate::lock::store::{Heartbeats, Revision, Stored};
 
-/// What the lock is wanted for: the record but for the moment it is taken.
+/// The record that a run wants to write, except for its times.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// terraform's part; `created` is filled in with each attempt.
     pub info: LockInfo,
     /// tflock's part; heartbeats are filled in with each attempt.
     pub lease: Lease,
-    /// The hold to work under, and nothing else; one of this user on this machine need not be named.
+    /// The only hold to run under. A hold of this user on this machine need not be named.
     pub under: Option<LockId>,
-    /// What was sent for it so far, and is its own wherever it is found. Another run has another, whatever else is equal.
+    /// The records that this run has sent so far, so that it recognises them. No two runs share them, however alike they are.
     pub own: Own,
 }
 
 impl Claim {
-    /// The ticket of a wait that begins now.
+    /// The queue ticket of a wait that begins now.
     pub(super) fn ticket(&self, host: &dyn Host, patience: Patience) -> Ticket {
         let since = host.wall();
         let until = match patience {
@@ -43,7 +43,7 @@ impl Claim {
         }
     }
 
-    /// The record of an attempt that is made now.
+    /// The record of an attempt made now.
     pub(super) fn record(
         &self,
         replacing: Option<&Replacing>,
@@ -53,7 +53,7 @@ impl Claim {
         let now = go_time(host.wall());
         let mut info = self.info.clone();
         let mut lease = self.lease.clone();
-        // Nothing runs under a hold of its own that could send a heartbeat.
+        // No process stands behind a hold, so nothing could send heartbeats.
         match heartbeats.interval().filter(|_| lease.hold.is_none()) {
             Some(usual) => {
                 lease.heartbeat = Some(0);
@@ -71,14 +71,14 @@ impl Claim {
         }
     }
 
-    /// What this run may do about the record `seen`; `decision` is a person's word on it.
+    /// What this run may do about the record `seen`, given a person's `decision`.
     pub(super) fn passage<'a>(
         &self,
         seen: &'a Observed,
         decision: Decision,
         host: &dyn Host,
     ) -> Passage<'a> {
-        // Nobody dies who holds a lock without a process: of a hold a person's word means nothing.
+        // A hold has no process that could be dead, so a person's word does not release it.
         let is_told = decision == Decision::TakeOver && !seen.stored.record.is_hold();
         let is_replaceable = is_told || seen.assessment.replacement != Replacement::No;
         passage(&seen.stored.record, is_replaceable, |hold| {
@@ -86,13 +86,13 @@ impl Claim {
         })
     }
 
-    /// The hold that this run may work under, if `record` is that or of another run under it.
+    /// The hold that this run may use, if `record` is that hold or belongs to another run under it.
     pub(super) fn usable_hold(&self, record: &Record, host: &dyn Host) -> Option<LockId> {
         let hold = record.hold().filter(|hold| self.may_use(hold, host))?;
         hold.lock_id()
     }
 
-    /// Whether it may work under that hold; one hold is never taken under another.
+    /// Whether this run may use that hold. A hold is never taken under another.
     fn may_use(&self, hold: &Record, host: &dyn Host) -> bool {
         let id = hold.lock_id();
         let may = match &self.under {
@@ -102,7 +102,7 @@ impl Claim {
         self.lease.hold.is_none() && may
     }
 
-    /// Whether what was `found` shows that the hold that it is to work under is gone.
+    /// Whether `found` shows that the hold that was named is gone.
     pub(super) fn misses_its_hold(&self, found: Option<&Stored>) -> bool {
         let Some(named) = &self.under else {
             return false;
@@ -110,14 +110,14 @@ impl Claim {
         let Some(found) = found else {
             return true;
         };
-        // A kernel lock is beside the hold, not in its place.
+        // A kernel lock exists beside the hold and does not replace it.
         let is_beside = matches!(found.revision, Revision::KernelLock { .. });
         let hold = found.record.hold().and_then(Record::lock_id);
         !is_beside && hold.as_ref() != Some(named)
     }
 }
 
-/// A record whose place is to be taken, and the hold to be taken over with it.
+/// A record to replace, and the hold to run under afterwards.
 #[derive(Clone, Debug)]
 pub(super) struct Replacing {
     pub(super) seen: Observed,
@@ -125,7 +125,7 @@ pub(super) struct Replacing {
 }
 
 impl Replacing {
-    /// The holder whose lock was taken over; nobody's where the run has only begun to work under a hold.
+    /// The holder whose lock was taken over; `None` if the run just starts under a hold.
     pub(super) fn taken_over(self) -> Option<Observed> {
         let is_hold = self.under.is_some() && self.seen.stored.record.is_hold();
         (!is_hold).then_some(self.seen)

@@ -1,6 +1,6 @@
-//! Waiting for a lock to be free, without taking it.
+//! Waits until a lock is free, without taking it.
 //!
-//! Whoever only waits stands in no queue and keeps nobody from the lock.
+//! Such a wait has no place in the queue and never delays another run.
 
 use std::time::Duration;
 
@@ -16,27 +16,27 @@ use crate::lock::store::{Store, StoreError};
 
 /// The first pause between two looks.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause: twenty that wait make less than ten requests a second.
+/// The longest pause: twenty waiting runs make less than ten requests a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// How a wait ended.
 #[derive(Debug)]
 pub enum Standby {
-    /// Nobody holds the lock.
+    /// The run could take the lock now.
     Free {
-        /// What is left of a holder that is proven dead, or whose promise is over; the hold that the run may work under.
+        /// The record that it would replace: of a holder that is proven dead or has expired, or the hold that the run may
+        /// use.
         left: Option<Record>,
     },
-    /// The hold that was to be worked under is gone.
+    /// The hold to run under is gone.
     HoldGone,
     /// Patience ran out.
     TimedOut(Box<Observed>),
-    /// A stop was asked for.
+    /// A stop was requested.
     Stopped,
 }
 
-/// Waits until the lock is free, or a run of `claim` could take the place of what is there at once. `seen` is told of each look
-/// that finds another holder.
+/// Waits until a run with `claim` could take the lock at once. `seen` is called each time another holder is found.
 ///
 /// # Errors
 /// As [`read`].
@@ -98,7 +98,7 @@ mod tests {
     }
 
     impl Scene {
-        /// A lock whose holder has made that promise.
+        /// A lock whose holder promised to expire after `promise`.
         fn held(promise: Option<Duration>) -> Self {
             let simulation = Simulation::default();
             let holder = simulation.machine().tflock();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_wait_writes_nothing() {
+    fn a_wait_that_ends_writes_nothing() {
         let scene = Scene::held(None);
         let freed = Duration::from_secs(20);
         let release = async {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn twenty_that_wait_for_a_minute_make_less_than_ten_requests_a_second() {
+    fn twenty_runs_that_wait_for_a_minute_make_less_than_ten_requests_a_second() {
         let scene = Scene::held(None);
         let minute = Duration::from_mins(1);
         for _ in 0..20 {

@@ -1,5 +1,4 @@
-//! The pause between two attempts: until it is this run's turn, as far as the queue tells, with a look now and then at
-//! who holds the lock.
+//! The wait between two attempts: until the queue says that it is this run's turn, with an occasional look at the holder.
 
 use std::time::Duration;
 
@@ -17,10 +16,10 @@ use crate::lock::own::OwnRecords;
 use crate::lock::queue::Line;
 use crate::lock::store::{Refusal, Store, Stored};
 
-/// How long one look may take before an attempt is made instead, which tells what is wrong.
+/// How long one look may take. Then an attempt is made instead, whose error says what is wrong.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// How long the queue may be asked at a time; it ends by itself before.
+/// How long one visit to the queue may take. It has shorter limits of its own.
 const QUEUE: Duration = Duration::from_secs(10);
 
 /// The wait of one acquisition.
@@ -63,7 +62,7 @@ impl<'a> Turn<'a> {
         self.patience.left_after(self.host.now().since(self.began))
     }
 
-    /// What can be said of a lock that was seen held, in the answer to a request sent at `asked`.
+    /// Assesses a holder that the reply to a request sent at `asked` has shown.
     pub(super) fn observe(&mut self, stored: Stored, asked: Instant) -> Observed {
         let assessment = self.observer.look_back(self.host, &stored, asked);
         let mut seen = Observed {
@@ -84,13 +83,13 @@ impl<'a> Turn<'a> {
         seen
     }
 
-    /// Whether this run may do something about a lock that was seen held.
+    /// Whether this run may act on that record instead of waiting.
     fn is_open(&self, seen: &Observed) -> bool {
         let passage = self.claim.passage(seen, Decision::Wait, self.host);
         passage != Passage::None
     }
 
-    /// How to get past a lock that was seen held; `decision` is a person's word on it. `None`: by waiting.
+    /// How to get past that record, given a person's `decision`. `None`: by waiting.
     pub(super) async fn past(
         &self,
         seen: &Observed,
@@ -103,12 +102,15 @@ impl<'a> Turn<'a> {
                 seen: seen.clone(),
                 under: under.cloned(),
             }))),
-            Passage::Restore => self.put_back(seen, stop).await.then_some(Past::HoldIsBack),
+            Passage::Restore => {
+                let is_answered = self.restore_hold(seen, stop).await;
+                is_answered.then_some(Past::HoldRestored)
+            }
         }
     }
 
-    /// Puts back the hold of another, whose run is gone. Whether the store has answered: the next look tells what is there.
-    async fn put_back(&self, seen: &Observed, stop: &mut watch::Receiver<bool>) -> bool {
+    /// Restores the hold of a dead run that is not ours to use. True if the store answered: the next look shows the result.
+    async fn restore_hold(&self, seen: &Observed, stop: &mut watch::Receiver<bool>) -> bool {
         let hold = seen.stored.record.returns_to();
         let request = self.store.swap(Some(&seen.stored), hold);
         let mut once = Backoff::default();
@@ -116,7 +118,7 @@ impl<'a> Turn<'a> {
         matches!(unless_stopped(self.host, attempt, stop).await, Some(Ok(_)))
     }
 
-    /// Looks at the queue if that is due.
+    /// Visits the queue if that is due.
     pub(super) async fn take_place(
         &mut self,
         seen: &mut Observed,
@@ -132,8 +134,8 @@ impl<'a> Turn<'a> {
         seen.standing = self.line.standing();
     }
 
-    /// Ends when it is time for another attempt: by turn, at the end of the patience, or because something has to be
-    /// found out. Returns what is to be replaced by it.
+    /// Waits until the next attempt is due: it is this run's turn, patience ends, or only an attempt can tell more.
+    /// Returns the record that the attempt replaces.
     pub(super) async fn comes(
         &mut self,
         stop: &mut watch::Receiver<bool>,
@@ -144,7 +146,7 @@ impl<'a> Turn<'a> {
             let (pause, left) = (self.line.pause(gone), self.patience_left());
             sleep_or_stop(self.host, pause.min(left), stop).await;
             self.paused_until = self.host.now();
-            // With the last of its patience a run asks whoever comes first: nobody wants to give up on a free lock.
+            // A last attempt before giving up ignores the order: giving up on a free lock helps nobody.
             if *stop.borrow() || left <= pause || !self.looks_first() {
                 return None;
             }
@@ -189,8 +191,7 @@ impl<'a> Turn<'a> {
             || self.line.standing().is_some() && self.store.refusal() == Refusal::AsksAgain
     }
 
-    /// Whether this run may take what is open. Those before it may have gone, or one of them may have had the lock
-    /// between two looks.
+    /// Whether this run may take the open lock. Runs before it may have left, or may have had the lock between two looks.
     async fn may_go(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
         if self.line.lets_others_go_first() {
             let left = self.patience_left().min(QUEUE);
@@ -205,12 +206,12 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// What was done about a lock that was seen held, before the next attempt.
+/// How the next attempt gets past a record.
 pub(super) enum Past {
-    /// Nothing: the attempt takes its place.
+    /// By replacing it.
     Replacing(Box<Replacing>),
-    /// The hold that it returns to was put back.
-    HoldIsBack,
+    /// Its hold was restored.
+    HoldRestored,
 }
 
 impl Past {
@@ -218,7 +219,7 @@ impl Past {
     pub(super) fn replacing(self) -> Option<Replacing> {
         match self {
             Self::Replacing(replacing) => Some(*replacing),
-            Self::HoldIsBack => None,
+            Self::HoldRestored => None,
         }
     }
 }
