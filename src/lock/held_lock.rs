@@ -1,9 +1,9 @@
-//! A lock that is held: renewing it, looking after it, and giving it back.
+//! A lock that we hold: renews, checks and releases it.
 //!
-//! Every write compares the exact record last seen. A refusal that brings a record of our own back ([`super::own`]) is an
-//! earlier write whose answer was lost: it is adopted, and the write is made anew.
+//! Every write compares the exact record last seen. If a refusal returns a record of our own ([`super::own`]), the reply
+//! to an earlier write was lost: that record is adopted and the write repeated.
 //!
-//! Every ten seconds the lock is confirmed, by a heartbeat if one is due and else by a look.
+//! Every ten seconds the lock is confirmed, by a heartbeat if one is due, else by a read.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,12 +17,12 @@ use super::own::OwnRecords;
 use super::record::{LockId, ProcessIdentity, Record};
 use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
 
-/// How long a release is tried before it is reported as failed.
+/// How long to retry a release before reporting it as failed.
 pub const RELEASE_PATIENCE: Duration = Duration::from_mins(1);
-/// How many times a heartbeat or a look can fail and be tried again before the next one would be due.
+/// How many times a confirmation can fail and be retried before the next one would be due.
 const ATTEMPTS: u32 = 5;
-/// How long a request may go unanswered before it is given up for another, where time may have passed unnoticed: its
-/// connection may have died meanwhile.
+/// How old an unanswered request may be to be waited for after time has passed unnoticed. The connection of an older one
+/// may have died meanwhile, so it is abandoned for a new request.
 const SOON_ANSWERED: Duration = Duration::from_secs(1);
 
 /// A lock of ours.
@@ -32,42 +32,42 @@ pub struct HeldLock {
     id: LockId,
     own: OwnRecords,
     current: Stored,
-    /// When the last request that showed the lock to be ours was sent.
+    /// When we sent the last request whose reply showed that the lock is ours.
     confirmed: Instant,
-    /// When the last heartbeat that is known to have been written was sent.
+    /// When we sent the last heartbeat that is known to have been written.
     beaten: Instant,
-    /// When the lock is to be confirmed again.
+    /// When the next confirmation is due.
     next: Instant,
-    /// Where heartbeats are rarer than that: when one is to be written again.
+    /// When the next heartbeat is due, where heartbeats are less frequent than confirmations.
     next_beat: Instant,
-    /// What was known of the lock before this is in doubt.
+    /// Confirmations before this time no longer count.
     doubted: Instant,
     child: Option<ProcessIdentity>,
-    under_way: Option<Request>,
+    under_way: Option<Confirmation>,
 }
 
-/// A heartbeat or a look that is under way.
-struct Request {
+/// A heartbeat or a read that is under way.
+struct Confirmation {
     asked: Instant,
     is_beat: bool,
     answer: Pin<Box<dyn Future<Output = Result<Swap, StoreError>>>>,
 }
 
-/// What came of a renewal.
+/// The outcome of a renewal.
 #[derive(Debug, PartialEq)]
 pub enum Renewal {
     /// The lock is still ours.
     Renewed,
-    /// It is not: this stands in its place.
+    /// The lock is no longer ours; this is the current record.
     Lost(Option<Stored>),
 }
 
-/// What came of a release.
+/// The outcome of a release.
 #[derive(Debug, PartialEq)]
 pub enum Release {
-    /// Given back.
+    /// The lock is released.
     Released,
-    /// It was no longer ours; what stands there was left alone.
+    /// The lock was no longer ours; the current record was left alone.
     Lost(Option<Stored>),
 }
 
@@ -100,32 +100,32 @@ impl HeldLock {
         held
     }
 
-    /// The ID that the lock bears in the store.
+    /// The lock's ID in the store.
     #[must_use]
     pub fn id(&self) -> &LockId {
         &self.id
     }
 
-    /// When it was taken, as its record says.
+    /// When it was taken, according to its record.
     #[must_use]
     pub fn created(&self) -> String {
         let info = self.current.record.lock_info();
         info.map(|info| info.created).unwrap_or_default()
     }
 
-    /// Its record, as it was last seen.
+    /// Its record, as last seen.
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.current.record
     }
 
-    /// What is its run's own in its place.
+    /// The records of its run in this store.
     #[must_use]
     pub fn own(&self) -> &OwnRecords {
         &self.own
     }
 
-    /// Where it is held.
+    /// The store that it is held in.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         self.store.as_ref()
@@ -137,47 +137,48 @@ impl HeldLock {
         self.confirmed
     }
 
-    /// Notes the program that runs under the lock; the next renewal writes it.
+    /// Sets the program that runs under the lock; the next heartbeat records it.
     pub fn set_child(&mut self, child: Option<ProcessIdentity>) {
         self.child = child;
     }
 
-    /// When the lock is to be confirmed again.
+    /// When the next confirmation is due.
     #[must_use]
     pub fn next_renewal(&self) -> Instant {
         self.next
     }
 
-    /// When whoever works under the lock must have been asked to stop, if it has not been renewed by then: two thirds
-    /// of the promise after the last heartbeat. `None` without a promise.
+    /// The deadline for asking the child to stop if the lock is not renewed before: two thirds of the promise after the last
+    /// heartbeat. `None` without a promise.
     #[must_use]
     pub fn must_stop_at(&self) -> Option<Instant> {
         Some(Instant(self.beaten.0 + self.promise()? * 2 / 3))
     }
 
-    /// Whether nothing that comes after [`HeldLock::must_stop_at`] can save the lock. Where a swap compares heartbeats, a
-    /// late one keeps others out. Where it does not, somebody may have seen our silence, and their write is on its way.
+    /// Whether a heartbeat after [`HeldLock::must_stop_at`] is too late to keep the lock. Where a swap compares heartbeats,
+    /// a late one still keeps others out. Where it does not, another run may already have seen the silence and sent its
+    /// write.
     #[must_use]
     pub fn must_stop_for_good(&self) -> bool {
         self.store.heartbeats() != Heartbeats::Compared
     }
 
-    /// When whoever works under the lock must have been asked to stop by somebody else, if we have not been able to: three
-    /// quarters of the promise after the last heartbeat. `None` without a promise.
+    /// The deadline for someone else to ask the child to stop if we could not: three quarters of the promise after the last
+    /// heartbeat. `None` without a promise.
     #[must_use]
     pub fn must_be_stopped_at(&self) -> Option<Instant> {
         Some(Instant(self.beaten.0 + self.promise()? * 3 / 4))
     }
 
-    /// Whether we have been silent for longer than we promised.
+    /// Whether the lock has expired: we have been silent for longer than we promised.
     #[must_use]
     pub fn is_promise_over(&self) -> bool {
         let silence = self.host.now().since(self.beaten);
         self.promise().is_some_and(|promise| silence >= promise)
     }
 
-    /// Asks for a confirmation at once, because time may have passed unnoticed. One that is under way comes to its end
-    /// first, if that is soon.
+    /// Makes a confirmation due at once, because time may have passed unnoticed. A pending one is finished first if it is
+    /// recent.
     pub fn renew_now(&mut self) {
         let now = self.host.now();
         self.doubted = now;
@@ -189,23 +190,23 @@ impl HeldLock {
         }
     }
 
-    /// Whether a renewal is under way, to be brought to its end by [`HeldLock::renew`].
+    /// Whether a renewal is pending, which [`HeldLock::renew`] will finish.
     #[must_use]
     pub fn is_renewing(&self) -> bool {
         self.under_way.is_some()
     }
 
-    /// Waits no longer for the answer to a renewal; the next write finds out what became of it.
+    /// Abandons a pending renewal; the next write finds out whether it succeeded.
     pub fn give_up_renewal(&mut self) {
         self.under_way = None;
     }
 
-    /// Writes a heartbeat if one is due, else looks whether the lock is still ours.
+    /// Writes a heartbeat if one is due, else checks that the lock is still ours.
     ///
-    /// If it is dropped half-way the request stays under way, and the next call goes on waiting for its answer.
+    /// If the future is dropped, its request stays pending, and the next call goes on waiting for the reply.
     ///
     /// # Errors
-    /// The store's failure. The lock may still be ours; the next renewal is due soon.
+    /// The store's error. The lock may still be ours; the next renewal is due soon.
     pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
         let mut adopted = Adoptions::default();
         loop {
@@ -222,13 +223,13 @@ impl HeldLock {
         }
     }
 
-    /// The answer to the request that is under way, or to a new one, and when it was sent.
+    /// The reply to the pending request, or to a new one, and when that was sent.
     async fn ask(&mut self) -> (Instant, bool, Result<Swap, StoreError>) {
         if self.under_way.is_none() {
             self.under_way = Some(self.request());
         }
         let answer = match &mut self.under_way {
-            // It stays in its place meanwhile, so that it outlives this call.
+            // It is not taken out before it is answered, so that it outlives this call.
             Some(request) => (
                 request.asked,
                 request.is_beat,
@@ -240,7 +241,7 @@ impl HeldLock {
         answer
     }
 
-    fn request(&mut self) -> Request {
+    fn request(&mut self) -> Confirmation {
         let asked = self.host.now();
         let is_beat = self.is_beat_due(asked);
         self.begin(asked, is_beat);
@@ -255,7 +256,7 @@ impl HeldLock {
                     _ => Swap::Refused(found),
                 })
             };
-            return Request {
+            return Confirmation {
                 asked,
                 is_beat,
                 answer: Box::pin(look),
@@ -270,7 +271,7 @@ impl HeldLock {
             holder.child = self.child;
         }
         let write = async move { store.swap(Some(&expected), Some(&record)).await };
-        Request {
+        Confirmation {
             asked,
             is_beat,
             answer: Box::pin(write),
@@ -285,7 +286,7 @@ impl HeldLock {
         }
     }
 
-    /// Due again before the answer is known, so that a failure does not turn into a storm.
+    /// Schedules a retry before the reply is known, so that failures do not cause a storm of requests.
     fn begin(&mut self, asked: Instant, is_beat: bool) {
         self.next = Instant(asked.0 + self.interval() / ATTEMPTS);
         if is_beat {
@@ -315,10 +316,10 @@ impl HeldLock {
         self.current = stored;
     }
 
-    /// Gives the lock back, repeating through what may pass; `retrying` hears of each failure.
+    /// Releases the lock, retrying transient errors; `retrying` is called for each.
     ///
     /// # Errors
-    /// The last failure, once `patience` has run out or at once if it will not pass.
+    /// Permanent errors at once, transient ones after `patience`.
     pub async fn release(
         &mut self,
         patience: Duration,
@@ -352,7 +353,7 @@ impl HeldLock {
                 Ok(Swap::Refused(other)) => return Ok(Release::Lost(other)),
                 Err(error) => {
                     unanswered |= error.kind.may_have_been_applied();
-                    // A person may log in again meanwhile.
+                    // The user may log in again meanwhile.
                     let may_pass = error.kind.is_transient() || error.kind.is_about_credentials();
                     match backoff.pause(self.host.as_ref(), patience) {
                         Some(pause) if may_pass => {
@@ -373,7 +374,7 @@ impl HeldLock {
         }
     }
 
-    /// So that nobody takes us for dead while the release goes on failing.
+    /// Keeps the lock alive while the release keeps failing.
     async fn renew_if_due(&mut self) -> Option<Renewal> {
         if self.next > self.host.now() {
             return None;
@@ -407,8 +408,8 @@ impl HeldLock {
     }
 }
 
-/// How often a record of our own was found in the place of the one last seen. Once or twice is a lost answer; a
-/// store that never takes the comparison would go on for ever.
+/// Counts how often a record of our own was found instead of the one last seen. Once or twice means a lost reply; a store
+/// whose comparison never succeeds would go on for ever.
 #[derive(Default)]
 struct Adoptions(u32);
 
@@ -424,8 +425,7 @@ impl Adoptions {
             action: "comparing the record",
             place: store.place(),
             kind: StoreErrorKind::Unsuitable,
-            message: "the record is ours, and yet every write that compares it is refused"
-                .to_owned(),
+            message: "the record is ours, but every write that compares it is refused".to_owned(),
             remedy: None,
         })
     }

@@ -1,7 +1,7 @@
-//! Who held a lock before, what they did, and how it ended: the last fifty, in a companion document beside the lock.
+//! The history of a lock: who held it, what they did, and how it ended. The last fifty entries are kept in a companion.
 //!
-//! It is written beside the release and never in its way. Nothing depends on it: whatever cannot be read or written is left
-//! out.
+//! It is written in parallel to the release and never delays it. Nothing depends on it: what cannot be read or written is
+//! left out.
 
 mod recorder;
 
@@ -25,34 +25,34 @@ pub struct Entry {
     /// `<os user>@<host name>`.
     #[serde(default)]
     pub who: String,
-    /// The command as a person would say it; plain terraform's operation.
+    /// The command as a person would say it; for plain terraform, its operation.
     #[serde(default)]
     pub command: String,
-    /// `--reason`; plain terraform's `Info`.
+    /// `--reason`; for plain terraform, its `Info`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// Where the CI run can be seen.
+    /// The address of the CI run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub run_url: Option<String>,
     /// The commit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub commit: Option<String>,
-    /// Since when, by the holder's clock: RFC 3339 in UTC.
+    /// When it was taken, by the holder's clock: RFC 3339 in UTC.
     #[serde(default)]
     pub from: String,
-    /// Until when, by the clock of whoever wrote the end.
+    /// When it ended, by the clock of the run that recorded the end.
     #[serde(default)]
     pub until: String,
-    /// terraform's exit code; `None` where it has none, or nobody saw it.
+    /// terraform's exit code; `None` if it has none or is unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub exit_code: Option<u8>,
-    /// How it ended: a word of [`HowEnded`], or a newer tflock's.
+    /// How it ended: a word of [`HowEnded`], or of a newer tflock.
     #[serde(default)]
     pub ended: String,
     /// Who ended it, if not the holder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<String>,
-    /// What a newer tflock added.
+    /// Fields of a newer tflock.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -60,24 +60,24 @@ pub struct Entry {
 /// How a holder's lock ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HowEnded {
-    /// Given back by its holder.
+    /// Its holder released it.
     Released,
-    /// tflock was killed, and its witness gave it back.
+    /// tflock was killed, and its witness released the lock.
     Killed,
-    /// Its run was dead, and somebody gave it back.
+    /// Its run was dead, and someone released the lock.
     Died,
-    /// Its place was taken: it was dead or had expired.
+    /// Another run took it over: the holder was dead or had expired.
     TakenOver,
     /// A person removed it.
     ForceUnlocked,
-    /// It was gone, or another's, before its holder gave it back.
+    /// It was gone, or another run's, before its holder released it.
     Lost,
-    /// It could not be given back.
+    /// It could not be released.
     NotReleased,
 }
 
 impl HowEnded {
-    /// Its word.
+    /// As it stands in the document.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl HowEnded {
         }
     }
 
-    /// Whether it says more than what the holder itself can know.
+    /// Whether someone other than the holder recorded it.
     fn is_by_others(word: &str) -> bool {
         [Self::TakenOver, Self::ForceUnlocked, Self::Died]
             .iter()
@@ -100,7 +100,7 @@ impl HowEnded {
 }
 
 impl Entry {
-    /// The holder of `record`, whose lock ended at that time and in that way; `None` for what has no lock ID.
+    /// The entry for the holder of `record`, whose lock ended then and in that way; `None` without a lock ID.
     #[must_use]
     pub fn of(record: &Record, until: String, ended: HowEnded) -> Option<Self> {
         let id = record.lock_id()?;
@@ -113,7 +113,7 @@ impl Entry {
             who: info.who,
             command: command.unwrap_or(info.operation),
             reason: match lease {
-                // The address of the CI run is in `Info` too.
+                // `Info` then has the address of the CI run as well.
                 Some(lease) if lease.reason.is_some() || lease.run_url.is_some() => {
                     lease.reason.clone()
                 }
@@ -137,7 +137,7 @@ impl Entry {
         self
     }
 
-    /// What is known of one holder from two sides: whoever removed a lock knows more of its end than the run that missed it.
+    /// Joins two entries for one holder: a run that removed the lock knows more of its end than the run that lost it.
     fn joined(self, newer: Self) -> Self {
         let stays = HowEnded::is_by_others(&self.ended) && !HowEnded::is_by_others(&newer.ended);
         let exit_code = newer.exit_code.or(self.exit_code);
@@ -149,26 +149,26 @@ impl Entry {
     }
 }
 
-/// The holders of a lock, the last one at the end.
+/// The holders of a lock, the latest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct History {
     /// The holders.
     #[serde(default)]
     pub entries: Vec<Entry>,
-    /// What a newer tflock added.
+    /// Fields of a newer tflock.
     #[serde(flatten)]
     other: Map<String, Value>,
 }
 
 impl History {
-    /// The history in a document; `None` where it is none.
+    /// Parses a document; `None` if it is not a history.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// Adds a holder, or what more is known of one; the oldest go.
+    /// Adds a holder, or what else is known of one, and drops the oldest entries.
     pub fn add(&mut self, entry: Entry) {
         let place = self.entries.iter().position(|known| known.id == entry.id);
         match place {

@@ -1,30 +1,30 @@
-//! Holds: a lock that stays although nothing runs, until somebody gives it back.
+//! Holds: locks that stay although nothing runs, until someone releases them.
 //!
-//! A hold is a record like any other, without a heartbeat. A run of its owner takes its place by compare-and-swap and keeps the
-//! hold inside of its own record: that is what the lock **returns to** when the run gives it back, whoever does so (the run, its
-//! witness, a run that has proven its death, a person). A lock that nobody holds returns to nothing. So nothing else needs to
-//! know of holds.
+//! A hold is a record like any other, without a heartbeat. A run of its owner replaces it by compare-and-swap and keeps it
+//! inside its own record. Whoever releases that run's lock (the run, its witness, a run that has proven its death, a
+//! person) restores the hold: the lock **returns to** it. Without a hold, the lock becomes free. So nothing else needs to
+//! know about holds.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::record::{Record, go_time, parsed_time};
 
-/// terraform's word for what a hold was taken for, and tflock's.
+/// The `Operation` of a hold in terraform's lock info, and its command in ours.
 pub const OPERATION: &str = "hold";
 
-/// The most that two wall clocks may differ where one of them ends a hold.
+/// How much two wall clocks may differ when one of them ends a hold.
 const CLOCK_MARGIN: TimeDelta = TimeDelta::minutes(5);
 
-/// What makes a record a hold, or that of a run under one.
+/// Marks a record as a hold, or as that of a run under one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Hold {
     /// When the hold ends by itself, by its owner's clock; `None` if it does not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<String>,
-    /// How many runs have worked under it. So no two records of one hold are equal, and a request that was meant for an earlier
-    /// one and arrives late changes nothing.
+    /// How many runs have used it. This makes all records of one hold different, so that a late request that was meant for an
+    /// earlier one changes nothing.
     #[serde(default)]
     pub runs: u64,
     /// The hold itself, in the record of a run under it; `None` in its own.
@@ -33,7 +33,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// A hold that ends by itself at that time, if at all.
+    /// A hold that ends by itself at `end`; `None`: it does not.
     #[must_use]
     pub fn until(end: Option<DateTime<Utc>>) -> Self {
         Self {
@@ -44,21 +44,21 @@ impl Hold {
 }
 
 impl Record {
-    /// Whether nothing runs: it is a hold, and no run works under it.
+    /// Whether this is a hold that no run uses.
     #[must_use]
     pub fn is_hold(&self) -> bool {
         let hold = self.lease.as_ref().and_then(|lease| lease.hold.as_ref());
         hold.is_some_and(|hold| hold.under.is_none())
     }
 
-    /// What the lock becomes when its run gives it back; `None`: free.
+    /// The record that a release of this one restores; `None`: the lock becomes free.
     #[must_use]
     pub fn returns_to(&self) -> Option<&Self> {
         let hold = self.lease.as_ref()?.hold.as_ref()?;
         hold.under.as_deref()
     }
 
-    /// The hold: this, or what the lock returns to.
+    /// The hold: this record, or the one that the lock returns to.
     #[must_use]
     pub fn hold(&self) -> Option<&Self> {
         if self.is_hold() {
@@ -67,13 +67,13 @@ impl Record {
         self.returns_to()
     }
 
-    /// When the hold ends by itself, as its record says.
+    /// When the hold ends by itself, according to its record.
     #[must_use]
     pub fn held_until(&self) -> Option<DateTime<Utc>> {
         parsed_time(self.lease.as_ref()?.hold.as_ref()?.until.as_deref()?)
     }
 
-    /// Whether its time as a hold is over for everybody, at the time `wall` of an observer.
+    /// Whether the hold has ended, at the observer's wall time `wall`, with a margin for clocks that differ.
     #[must_use]
     pub fn is_over(&self, wall: DateTime<Utc>) -> bool {
         let end = self.held_until();
@@ -81,7 +81,7 @@ impl Record {
         end.is_some_and(|end| end <= wall)
     }
 
-    /// The same as a run's under `hold`, which the lock will return to.
+    /// Makes this the record of a run under `hold`, which the lock will return to.
     #[must_use]
     pub fn under(mut self, hold: &Self) -> Self {
         if let Some(lease) = &mut self.lease {
@@ -102,19 +102,19 @@ impl Record {
     }
 }
 
-/// What a run may do about a record that stands in its way.
+/// What a run may do about the current record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Passage<'a> {
-    /// Nothing but wait.
+    /// Only wait.
     None,
-    /// To take its place, under this hold if there is one.
+    /// Replace it, under this hold if there is one.
     Take(Option<&'a Record>),
-    /// To put back the hold of another, whose run is gone, and wait for that.
+    /// Restore another owner's hold, whose run is dead, and wait for that.
     Restore,
 }
 
-/// What may be done about the record `seen`, for a run that may work under the holds that `may_use` says. `is_replaceable` if its
-/// holder is proven dead, has expired, or a person says so.
+/// What a run may do about the record `seen`. `may_use` says which holds it may run under; `is_replaceable`, whether the
+/// holder is proven dead, has expired, or a person has said so.
 pub fn passage(
     seen: &Record,
     is_replaceable: bool,

@@ -7,7 +7,7 @@ use crate::lock::store::StoreErrorKind;
 use crate::lock::store::memory::{Fault, MemoryStore};
 use crate::simulation::{SimulatedHost, Simulation};
 
-/// A lock that was just taken.
+/// A lock that has just been taken.
 struct Scene {
     simulation: Simulation,
     host: SimulatedHost,
@@ -63,7 +63,7 @@ impl Scene {
         self.simulation.run(self.host.sleep(pause));
     }
 
-    /// Puts another's lock into the place, as a force-unlock and a new run would.
+    /// Replaces the lock by another run's, as after a force-unlock.
     fn rob(&self) -> Stored {
         let robber = self.simulation.machine().tflock().claim(None);
         self.store
@@ -75,13 +75,13 @@ impl Scene {
         self.store.current().unwrap().record.lease.unwrap()
     }
 
-    /// How long it is until the next renewal.
+    /// The time until the next renewal.
     fn due_in(&self) -> Duration {
         self.held.next_renewal().since(self.host.now())
     }
 }
 
-/// The moment in so many seconds.
+/// The time in so many seconds.
 fn at(scene: &Scene, seconds: u64) -> Instant {
     Instant(scene.host.now().0 + Duration::from_secs(seconds))
 }
@@ -91,7 +91,7 @@ fn lies_within(value: Duration, longest: Duration) -> bool {
 }
 
 #[test]
-fn a_renewal_counts_on_and_says_when() {
+fn a_renewal_increments_the_heartbeat_and_records_its_time() {
     let mut scene = Scene::new();
     scene.pass(8);
     assert_eq!(scene.renew().unwrap(), Renewal::Renewed);
@@ -102,7 +102,7 @@ fn a_renewal_counts_on_and_says_when() {
 }
 
 #[test]
-fn a_renewal_changes_nothing_of_terraform_s_own_part() {
+fn a_renewal_leaves_terraform_s_own_part_unchanged() {
     let mut scene = Scene::new();
     let before = scene.store.current().unwrap().record.info;
     scene.renew().unwrap();
@@ -110,7 +110,7 @@ fn a_renewal_changes_nothing_of_terraform_s_own_part() {
 }
 
 #[test]
-fn the_child_is_written_with_the_next_renewal() {
+fn the_next_renewal_records_the_child() {
     let mut scene = Scene::new();
     let child = ProcessIdentity {
         pid: 4711,
@@ -141,7 +141,7 @@ fn a_promise_is_renewed_three_times_before_it_runs_out() {
 }
 
 #[test]
-fn a_lock_without_heartbeats_is_looked_at_every_ten_seconds() {
+fn a_lock_without_heartbeats_is_checked_every_ten_seconds() {
     let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::None), None);
     let before = scene.store.current();
     for _ in 0..20 {
@@ -156,7 +156,7 @@ fn a_lock_without_heartbeats_is_looked_at_every_ten_seconds() {
 }
 
 #[test]
-fn an_object_is_looked_at_every_ten_seconds_and_written_once_a_minute() {
+fn an_object_is_checked_every_ten_seconds_and_written_once_a_minute() {
     let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::NotCompared), None);
     let (mut written, mut minutes) = (Vec::new(), 0);
     while minutes < 5 {
@@ -183,7 +183,7 @@ fn an_object_with_a_promise_is_written_three_times_before_it_runs_out() {
     assert_eq!(
         scene.held.must_stop_at(),
         Some(at(&scene, 11)),
-        "a look renews nothing"
+        "a check renews nothing"
     );
     scene.pass(1);
     scene.renew().unwrap();
@@ -192,7 +192,7 @@ fn an_object_with_a_promise_is_written_three_times_before_it_runs_out() {
 }
 
 #[test]
-fn an_object_that_cannot_be_written_is_still_looked_at() {
+fn an_object_that_cannot_be_written_is_still_checked() {
     let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::NotCompared), None);
     scene.pass(60);
     scene
@@ -208,7 +208,7 @@ fn an_object_that_cannot_be_written_is_still_looked_at() {
 }
 
 #[test]
-fn an_object_s_renewal_whose_reply_was_lost_is_found_by_the_next_look_and_released() {
+fn an_object_s_renewal_whose_reply_was_lost_is_found_by_the_next_check_and_released() {
     let mut scene = Scene::in_store(MemoryStore::new(Heartbeats::NotCompared), None);
     scene.pass(60);
     scene.store.inject([Fault::ReplyLost]);
@@ -257,9 +257,9 @@ fn a_renewal_whose_reply_was_lost_is_adopted_by_the_next() {
 }
 
 #[test]
-fn a_renewal_that_was_dropped_half_way_is_found_out_by_the_next() {
+fn a_renewal_that_was_dropped_half_way_is_adopted_by_the_next() {
     let mut scene = Scene::new();
-    // What a dropped future leaves behind: a write that was carried out and never heard of.
+    // What a dropped future leaves behind: a write that succeeded without our knowing.
     let renewed = scene.store.current().unwrap().record;
     scene
         .store
@@ -286,7 +286,7 @@ fn a_store_that_always_refuses_our_own_record_is_not_asked_for_ever() {
 }
 
 #[test]
-fn a_lock_that_somebody_removed_is_lost_at_the_next_renewal() {
+fn a_lock_that_someone_removed_is_lost_at_the_next_renewal() {
     let mut scene = Scene::new();
     scene.store.overwrite(None);
     assert_eq!(scene.renew().unwrap(), Renewal::Lost(None));
@@ -294,7 +294,7 @@ fn a_lock_that_somebody_removed_is_lost_at_the_next_renewal() {
 }
 
 #[test]
-fn a_lock_that_somebody_else_has_is_lost_and_left_alone() {
+fn a_lock_that_another_run_holds_is_lost_and_left_alone() {
     let mut scene = Scene::new();
     let robber = scene.rob();
     assert_eq!(scene.renew().unwrap(), Renewal::Lost(Some(robber.clone())));
@@ -314,14 +314,14 @@ fn a_release_is_one_request() {
 }
 
 #[test]
-fn a_lock_that_is_gone_at_its_release_was_lost() {
+fn a_lock_that_is_gone_at_its_release_counts_as_lost() {
     let mut scene = Scene::new();
     scene.store.overwrite(None);
     assert_eq!(scene.release().unwrap(), Release::Lost(None));
 }
 
 #[test]
-fn a_release_goes_on_through_half_a_minute_of_throttling_and_tells_each_failure() {
+fn a_release_retries_through_half_a_minute_of_throttling_and_reports_each_failure() {
     let mut scene = Scene::new();
     // Pauses of 0.1, 0.2, 0.4, 0.8, 1.6 and then 2 seconds each, all a little shorter.
     let throttled = Fault::Refused(StoreErrorKind::Throttled);
@@ -332,14 +332,14 @@ fn a_release_goes_on_through_half_a_minute_of_throttling_and_tells_each_failure(
         told += 1;
     });
     assert_eq!(scene.simulation.run(release).unwrap(), Release::Released);
-    // The others met the renewals in between.
+    // The renewals in between took the other faults.
     assert!((12..20).contains(&told), "{told}");
     assert_eq!(scene.store.current(), None);
     assert!(scene.simulation.elapsed() > Duration::from_secs(20));
 }
 
 #[test]
-fn a_release_whose_credentials_cannot_be_had_for_a_moment_goes_on() {
+fn a_release_survives_a_moment_without_credentials() {
     let mut scene = Scene::new();
     let no_credentials = Fault::Refused(StoreErrorKind::NotCarriedOut);
     scene.store.inject([no_credentials, no_credentials]);
@@ -347,7 +347,7 @@ fn a_release_whose_credentials_cannot_be_had_for_a_moment_goes_on() {
 }
 
 #[test]
-fn a_release_whose_credentials_are_refused_waits_for_others() {
+fn a_release_whose_credentials_are_refused_waits_for_new_ones() {
     for kind in [
         StoreErrorKind::CredentialsRejected,
         StoreErrorKind::CredentialsMissing,
@@ -387,7 +387,7 @@ fn a_release_whose_reply_was_lost_leaves_the_next_holder_alone() {
 }
 
 #[test]
-fn a_throttled_release_that_then_finds_nothing_lost_the_lock() {
+fn a_throttled_release_that_then_finds_no_record_has_lost_the_lock() {
     let mut scene = Scene::new();
     let throttled = Fault::Refused(StoreErrorKind::Throttled);
     scene.store.inject([throttled]);
@@ -402,7 +402,7 @@ fn a_throttled_release_that_then_finds_nothing_lost_the_lock() {
 }
 
 #[test]
-fn a_release_after_a_renewal_whose_reply_was_lost_deletes_what_that_wrote() {
+fn a_release_after_a_renewal_whose_reply_was_lost_deletes_the_renewed_record() {
     let mut scene = Scene::new();
     scene.store.inject([Fault::ReplyLost]);
     scene.renew().unwrap_err();
@@ -411,7 +411,7 @@ fn a_release_after_a_renewal_whose_reply_was_lost_deletes_what_that_wrote() {
 }
 
 #[test]
-fn a_release_that_is_forbidden_fails_at_once_and_the_lock_stays() {
+fn a_forbidden_release_fails_at_once_and_the_lock_stays() {
     let mut scene = Scene::new();
     scene
         .store
@@ -423,7 +423,7 @@ fn a_release_that_is_forbidden_fails_at_once_and_the_lock_stays() {
 }
 
 #[test]
-fn a_release_is_tried_for_a_minute_and_no_longer() {
+fn a_release_is_retried_for_a_minute_and_no_longer() {
     let mut scene = Scene::new();
     scene.store.inject(vec![Fault::RequestLost; 1000]);
     let error = scene.release().unwrap_err();

@@ -32,7 +32,7 @@ fn the_last_fifty_are_kept() {
 }
 
 #[test]
-fn whoever_removed_a_lock_knows_more_of_its_end_than_its_run_whoever_writes_first() {
+fn the_entry_of_a_run_that_removed_a_lock_beats_that_of_its_holder_in_either_order() {
     let removed = Entry {
         by: Some("ben@desk".into()),
         ..entry("a", HowEnded::ForceUnlocked)
@@ -62,7 +62,7 @@ fn whoever_removed_a_lock_knows_more_of_its_end_than_its_run_whoever_writes_firs
 }
 
 #[test]
-fn a_history_keeps_what_a_newer_tflock_added_and_is_no_other_document() {
+fn a_history_keeps_fields_of_a_newer_tflock_and_no_other_document_is_taken_for_one() {
     let text = r#"{"Entries":[{"ID":"a","Who":"","Command":"","From":"","Until":"","Ended":"melted","Colour":"red"}],"Version":7}"#;
     let history = History::parse(text).unwrap();
     assert_eq!(history.to_text().as_deref(), Some(text));
@@ -91,7 +91,7 @@ fn kept(simulation: &Simulation, store: &MemoryStore) -> Vec<Entry> {
 }
 
 #[test]
-fn a_crowd_loses_no_entry() {
+fn no_entry_is_lost_when_many_runs_write_at_once() {
     let (simulation, store, recorders) = crowd(20);
     let adds = recorders.iter().enumerate().map(|(number, (_, recorder))| {
         Box::pin(recorder.add(entry(&number.to_string(), HowEnded::Released)))
@@ -109,7 +109,7 @@ fn a_crowd_loses_no_entry() {
 }
 
 #[test]
-fn lost_answers_neither_lose_an_entry_nor_write_it_twice() {
+fn lost_replies_neither_lose_an_entry_nor_write_it_twice() {
     for faults in [
         [Fault::ReplyLost, Fault::ReplyLost],
         [Fault::RequestLost, Fault::ReplyLost],
@@ -126,7 +126,7 @@ fn lost_answers_neither_lose_an_entry_nor_write_it_twice() {
 }
 
 #[test]
-fn an_entry_after_a_look_takes_one_request_and_what_is_forbidden_is_left() {
+fn an_entry_after_a_look_takes_one_request_and_a_forbidden_one_is_dropped() {
     let (simulation, store, recorders) = crowd(1);
     let beside = store.beside(Purpose::History).unwrap();
     simulation.run(async {
@@ -141,7 +141,7 @@ fn an_entry_after_a_look_takes_one_request_and_what_is_forbidden_is_left() {
 }
 
 #[test]
-fn a_history_that_does_not_answer_keeps_a_command_for_a_second() {
+fn a_history_that_does_not_answer_delays_a_command_by_one_second() {
     let (simulation, store, recorders) = crowd(1);
     store
         .beside(Purpose::History)
@@ -154,7 +154,7 @@ fn a_history_that_does_not_answer_keeps_a_command_for_a_second() {
 }
 
 #[test]
-fn what_is_no_history_is_not_overwritten() {
+fn a_document_that_is_not_a_history_is_not_overwritten() {
     let (simulation, store, recorders) = crowd(1);
     let beside = store.beside(Purpose::History).unwrap();
     let foreign = Record {

@@ -39,7 +39,7 @@ impl Run {
 }
 
 impl Scene {
-    /// A lock that is on hold.
+    /// A lock with a hold on it.
     fn new() -> Self {
         Self::holding(None)
     }
@@ -70,7 +70,7 @@ impl Scene {
         Run::of(self.simulation.machine().tflock(), None)
     }
 
-    /// Takes the lock, if it can be had by then.
+    /// Takes the lock, if that succeeds within `patience`.
     fn take(&self, run: &Run, patience: Duration) -> Option<HeldLock> {
         self.simulation.run(self.taking(run, patience))
     }
@@ -139,7 +139,7 @@ impl Scene {
 const MINUTE: Duration = Duration::from_mins(1);
 
 #[test]
-fn a_hold_keeps_everybody_else_out_and_is_never_stale() {
+fn a_hold_keeps_everyone_else_out_and_is_never_stale() {
     let scene = Scene::new();
     assert!(scene.take(&scene.stranger(), 5 * MINUTE).is_none());
     scene.is_on_hold(0);
@@ -152,7 +152,7 @@ fn a_hold_keeps_everybody_else_out_and_is_never_stale() {
 }
 
 #[test]
-fn a_run_of_its_owner_works_under_it_and_gives_the_lock_back_to_it() {
+fn a_run_of_its_owner_uses_the_hold_and_restores_it() {
     let scene = Scene::new();
     for runs in 0..3 {
         scene.is_on_hold(runs);
@@ -170,7 +170,7 @@ fn a_run_of_its_owner_works_under_it_and_gives_the_lock_back_to_it() {
 }
 
 #[test]
-fn two_runs_under_one_hold_come_one_after_the_other() {
+fn two_runs_under_one_hold_take_turns() {
     let scene = Scene::new();
     let (first, second) = (scene.owner(), scene.owner());
     let mut held = scene.take(&first, Duration::ZERO).unwrap();
@@ -182,8 +182,8 @@ fn two_runs_under_one_hold_come_one_after_the_other() {
 }
 
 #[test]
-fn lost_answers_leave_neither_two_holders_nor_a_lock_without_its_hold() {
-    // Each of: the look at the lock, the step into its place, the release, the next look.
+fn lost_replies_leave_neither_two_holders_nor_a_lock_without_its_hold() {
+    // In turn: the look at the lock, the write that replaces the hold, the release, the next look.
     let (lost, silent) = (
         [Fault::ReplyLost, Fault::RequestLost],
         [Fault::Silence, Fault::SilenceAfter],
@@ -213,7 +213,7 @@ fn lost_answers_leave_neither_two_holders_nor_a_lock_without_its_hold() {
 }
 
 #[test]
-fn an_attempt_that_is_given_up_leaves_the_hold() {
+fn an_abandoned_attempt_leaves_the_hold() {
     let scene = Scene::new();
     let run = scene.owner();
     let lost = [Fault::None, Fault::ReplyLost];
@@ -228,7 +228,7 @@ fn an_attempt_that_is_given_up_leaves_the_hold() {
 }
 
 #[test]
-fn a_hold_that_was_named_and_is_gone_is_not_waited_for_nor_replaced_by_a_lock() {
+fn a_run_whose_named_hold_is_gone_neither_waits_nor_takes_the_lock() {
     let is_taken: [fn(&Scene); 2] = [
         |_| {},
         |scene| drop(scene.take(&scene.stranger(), Duration::ZERO)),
@@ -249,7 +249,7 @@ fn a_hold_that_was_named_and_is_gone_is_not_waited_for_nor_replaced_by_a_lock() 
 }
 
 #[test]
-fn a_run_that_waits_under_a_hold_hears_of_its_end() {
+fn a_run_that_waits_under_a_hold_notices_its_end() {
     let scene = Scene::new();
     let mut held = scene.take(&scene.owner(), Duration::ZERO).unwrap();
     let (second, host) = (scene.owner(), scene.simulation.machine().tflock());
@@ -267,7 +267,7 @@ fn a_run_that_waits_under_a_hold_hears_of_its_end() {
 }
 
 #[test]
-fn a_run_under_a_hold_waits_for_others_under_it_and_not_for_those_that_it_keeps_out() {
+fn a_run_under_a_hold_waits_for_others_under_it_and_not_for_the_runs_it_keeps_out() {
     let scene = Scene::new();
     let (strangers, second) = ([scene.stranger(), scene.stranger()], scene.owner());
     let mut held = scene.take(&scene.owner(), Duration::ZERO).unwrap();
@@ -293,7 +293,7 @@ fn a_run_under_a_hold_waits_for_others_under_it_and_not_for_those_that_it_keeps_
         };
         let (released, (held, taken)) = tokio::join!(released, taken);
         assert!(taken.since(released) < Duration::from_millis(600));
-        // Nobody was served before them.
+        // No stranger gets the lock before.
         host.sleep(MINUTE).await;
         drop(held);
     };
@@ -301,7 +301,7 @@ fn a_run_under_a_hold_waits_for_others_under_it_and_not_for_those_that_it_keeps_
 }
 
 #[test]
-fn a_person_s_word_on_a_run_under_a_hold_puts_the_hold_back() {
+fn a_take_over_by_a_person_of_a_run_under_a_hold_restores_the_hold() {
     let scene = Scene::new();
     let _held = scene.take(&scene.owner(), Duration::ZERO).unwrap();
     let stranger = scene.stranger();
@@ -336,7 +336,7 @@ fn a_person_s_word_on_a_run_under_a_hold_puts_the_hold_back() {
 }
 
 #[test]
-fn a_hold_that_is_removed_during_a_run_is_a_lost_lock() {
+fn a_hold_that_is_removed_during_a_run_counts_as_a_lost_lock() {
     let scene = Scene::new();
     let mut held = scene.take(&scene.owner(), Duration::ZERO).unwrap();
     scene.store.overwrite(None);
@@ -349,7 +349,7 @@ fn a_hold_that_is_removed_during_a_run_is_a_lost_lock() {
 }
 
 #[test]
-fn a_person_who_removes_a_run_puts_its_hold_back_and_can_remove_that() {
+fn removing_a_run_restores_its_hold_which_can_be_removed_too() {
     for faults in [&[][..], &[Fault::ReplyLost]] {
         let scene = Scene::new();
         let _held = scene.take(&scene.owner(), Duration::ZERO).unwrap();
@@ -367,7 +367,7 @@ fn a_person_who_removes_a_run_puts_its_hold_back_and_can_remove_that() {
     }
 }
 
-/// A run under the hold that dies, and what others on its machine find.
+/// A run under the hold that has died, and another host on its machine.
 fn dead_run(scene: &Scene) -> SimulatedHost {
     let machine = scene.simulation.machine();
     let run = Run::of(machine.tflock(), Some(&scene.hold));
@@ -378,7 +378,7 @@ fn dead_run(scene: &Scene) -> SimulatedHost {
 }
 
 #[test]
-fn after_a_proven_death_the_owner_goes_on_under_the_hold() {
+fn after_a_proven_death_the_owner_uses_the_hold_again() {
     let scene = Scene::new();
     let neighbour = dead_run(&scene);
     let next = Run::of(neighbour, Some(&scene.hold));
@@ -389,7 +389,7 @@ fn after_a_proven_death_the_owner_goes_on_under_the_hold() {
 }
 
 #[test]
-fn after_a_proven_death_a_stranger_puts_the_hold_back_and_waits() {
+fn after_a_proven_death_a_stranger_restores_the_hold_and_waits() {
     for fault in [Fault::None, Fault::ReplyLost, Fault::RequestLost] {
         let scene = Scene::new();
         let neighbour = dead_run(&scene);
@@ -412,7 +412,7 @@ fn a_hold_that_has_ended_may_be_taken_five_minutes_later() {
 }
 
 #[test]
-fn a_hold_that_ends_during_a_run_is_not_taken_from_it() {
+fn a_hold_that_ends_during_a_run_is_not_taken_from_that_run() {
     let scene = Scene::holding(Some(MINUTE));
     let run = scene.owner();
     let mut held = scene.take(&run, Duration::ZERO).unwrap();
@@ -424,7 +424,7 @@ fn a_hold_that_ends_during_a_run_is_not_taken_from_it() {
 }
 
 #[test]
-fn nobody_takes_a_hold_under_a_hold() {
+fn a_hold_is_never_taken_under_a_hold() {
     let scene = Scene::new();
     let mut another = scene.owner();
     another.claim.lease.hold = Some(Hold::default());
@@ -433,7 +433,7 @@ fn nobody_takes_a_hold_under_a_hold() {
 }
 
 #[test]
-fn no_two_records_of_one_hold_are_equal() {
+fn all_records_of_one_hold_are_different() {
     let scene = Scene::new();
     let before = scene.current();
     let mut held = scene.take(&scene.owner(), Duration::ZERO).unwrap();
@@ -447,7 +447,7 @@ fn no_two_records_of_one_hold_are_equal() {
 }
 
 #[test]
-fn the_time_of_a_hold_that_cannot_be_read_never_ends() {
+fn a_hold_whose_end_cannot_be_read_never_ends() {
     let mut record = Scene::new().current();
     let now = Utc::now();
     for until in ["", "garbage", "+262143-01-01T00:00:00Z"] {
