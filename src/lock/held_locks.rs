@@ -1,4 +1,4 @@
-//! Keeps all places of one lock while the child runs, and gives them back.
+//! Keeps all places of one lock while the child runs, and releases them.
 
 use std::rc::Rc;
 use std::task::Poll;
@@ -10,52 +10,52 @@ use super::liveness::HEARTBEAT_INTERVAL;
 use super::record::{LockId, ProcessIdentity};
 use super::store::{StoreError, StoreErrorKind, Stored};
 
-/// How often the clock is looked at: a timer stands still while the machine is suspended, the clock does not.
+/// How often to read the clock: timers stop while the machine is suspended, the clock does not.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long nobody may have looked at the clock before the lock is looked at, because we slept.
+/// How far the clock may jump between two readings before the lock is checked, because the machine was suspended.
 const SLEPT: Duration = HEARTBEAT_INTERVAL;
 
-/// How long a last renewal may take when the time is up already, as after a suspend.
+/// How long a last renewal may take after its deadline, as after a suspend.
 const LAST_TRY: Duration = Duration::from_millis(500);
 
 /// The places of one lock.
 pub struct HeldLocks {
     places: Vec<Place>,
     host: Rc<dyn Host>,
-    /// When the clock was looked at last.
+    /// When the clock was last read.
     looked: Instant,
-    /// What was known of the lock before this is in doubt.
+    /// Confirmations before this time no longer count.
     doubted: Instant,
 }
 
 struct Place {
     held: HeldLock,
     standing: Standing,
-    /// When the renewal that is under way is given up, if it is.
+    /// When to abandon the pending renewal, if at all.
     given_up_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// Ours, as far as is known.
+    /// Ours, as far as we know.
     Ours,
-    /// Ours perhaps, but the promise to have stopped by then comes first.
+    /// Perhaps still ours, but not renewed in time: by our promise the child must stop.
     GivenUp,
-    /// Not ours any more.
+    /// No longer ours.
     Lost,
 }
 
 /// What happened to the lock while the child ran.
 #[derive(Debug)]
 pub enum News {
-    /// It is ours: a heartbeat was written, or a look has shown it.
+    /// It is still ours: a heartbeat was written, or a check succeeded.
     Renewed,
-    /// That could not be done; it is tried again soon.
+    /// It could not be renewed; the next attempt follows soon.
     NotRenewed(StoreError),
-    /// The lock is not ours any more: the child must stop.
+    /// The lock is no longer ours: the child must stop.
     Lost(Loss),
-    /// It could not be renewed, and others may soon take it over by our promise: the child must stop.
+    /// It was not renewed in time, and by our promise others may soon take it over: the child must stop.
     TimeIsUp {
         /// The lock's name.
         key: String,
@@ -67,43 +67,43 @@ pub enum News {
 pub struct Loss {
     /// The lock's name.
     pub key: String,
-    /// What stands in its place now.
+    /// The record that is there now.
     pub now: Option<Stored>,
     /// Whether others had the right to take it.
     pub promise: Promise,
 }
 
-/// What our promise to be replaceable was worth when a place was lost.
+/// Whether the lock had expired when a place was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promise {
-    /// There was none, or it held still.
+    /// It had not, or cannot expire.
     Good,
-    /// We had been silent for longer.
+    /// It had: we had been silent for too long.
     Over,
 }
 
-/// What came of a release.
+/// The outcome of a release.
 #[derive(Debug, Default)]
 pub struct Released {
     /// Places that may still be held.
     pub failed: Vec<NotReleased>,
-    /// Places that were lost without anybody noticing until now.
+    /// Places whose loss was only noticed now.
     pub lost: Vec<Loss>,
 }
 
-/// A place that could not be given back.
+/// A place that could not be released.
 #[derive(Debug)]
 pub struct NotReleased {
-    /// The last failure.
+    /// The last error.
     pub error: StoreError,
     /// The lock's name.
     pub key: String,
-    /// What names the record that is left.
+    /// The ID of the record that is left.
     pub id: LockId,
 }
 
 impl HeldLocks {
-    /// Keeps `held`, in the order in which they were taken.
+    /// Keeps the locks `held`, given in the order in which they were taken.
     #[must_use]
     pub fn new(held: Vec<HeldLock>, host: Rc<dyn Host>) -> Self {
         let places = held
@@ -122,12 +122,12 @@ impl HeldLocks {
         }
     }
 
-    /// What is held.
+    /// The locks.
     pub fn held(&self) -> impl Iterator<Item = &HeldLock> {
         self.places.iter().map(|place| &place.held)
     }
 
-    /// Takes away all but the first `count` places, to be kept apart.
+    /// Splits off all but the first `count` places.
     #[must_use]
     pub fn split_off(&mut self, count: usize) -> Self {
         Self {
@@ -138,14 +138,14 @@ impl HeldLocks {
         }
     }
 
-    /// Notes the child, so that the next heartbeat writes it.
+    /// Sets the child; the next heartbeat records it.
     pub fn set_child(&mut self, child: Option<ProcessIdentity>) {
         for place in &mut self.places {
             place.held.set_child(child);
         }
     }
 
-    /// Renews at once: time may have passed unnoticed.
+    /// Makes a renewal due at once: time may have passed unnoticed.
     pub fn renew_now(&mut self) {
         self.doubted = self.host.now();
         for place in &mut self.places {
@@ -153,7 +153,7 @@ impl HeldLocks {
         }
     }
 
-    /// Whether the lock has proven to be ours since [`HeldLocks::renew_now`] was last called.
+    /// Whether the lock has been confirmed since the last call of [`HeldLocks::renew_now`].
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.places
@@ -161,8 +161,7 @@ impl HeldLocks {
             .all(|place| place.standing == Standing::Ours && place.held.confirmed() >= self.doubted)
     }
 
-    /// After how long the child must be asked to stop by somebody else if nothing is heard of us until then. `None` without
-    /// a promise.
+    /// After how much silence of ours someone else must ask the child to stop. `None` without a promise.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         let held = self.held();
@@ -176,7 +175,7 @@ impl HeldLocks {
         self.any_is(Standing::Lost)
     }
 
-    /// Whether the child might have run without the lock, because our promise came first.
+    /// Whether the child may have run without the lock, because a renewal came too late.
     #[must_use]
     pub fn gave_up_any(&self) -> bool {
         self.any_is(Standing::GivenUp)
@@ -186,8 +185,8 @@ impl HeldLocks {
         self.places.iter().any(|place| place.standing == standing)
     }
 
-    /// Whether the lock is ours, so that something may be started under it. A place that was taken long ago, because another
-    /// was waited for, is looked at first; if somebody may have taken it over by our promise, it must be renewed.
+    /// Whether the lock is ours, so that a program may be started under it. A place that was taken long before, because we
+    /// waited for another, is checked first; if others may have taken it over by our promise, it must be renewed.
     pub async fn confirm(&mut self) -> bool {
         for place in &mut self.places {
             let now = self.host.now();
@@ -197,7 +196,7 @@ impl HeldLocks {
             }
             match place.act(self.host.as_ref()).await {
                 News::Renewed => {}
-                // It is tried again soon.
+                // The next attempt follows soon.
                 News::NotRenewed(_) if !overdue => {}
                 _ => return false,
             }
@@ -205,9 +204,8 @@ impl HeldLocks {
         true
     }
 
-    /// Does what is due next, in each place at once: none waits for another's store. Nothing is lost if the future is
-    /// dropped: a renewal that is under way goes on, and the next call waits for its answer. However often that happens,
-    /// renewals are made.
+    /// Does what is due next, in all places concurrently: none waits for another's store. The future may be dropped at any
+    /// time, however often: a pending renewal goes on, and the next call waits for its reply.
     pub async fn next(&mut self) -> News {
         loop {
             let now = self.look_at_clock();
@@ -216,7 +214,7 @@ impl HeldLocks {
                 self.places.iter_mut().partition(|place| place.is_due(now));
             let next = idle.iter().filter_map(|place| place.due()).min();
             let left = next.map_or(LOOK_EVERY, |due| due.since(now));
-            // Nobody has to be woken for whatever is waiting for its answer alone.
+            // Places that only wait for a reply need no timer.
             let only_waits = idle.is_empty() && !acting.is_empty();
             let pause = async {
                 if only_waits {
@@ -252,7 +250,7 @@ impl HeldLocks {
         now
     }
 
-    /// Gives back all that is still ours, the last first.
+    /// Releases all places that are still ours, in reverse order.
     pub async fn release(&mut self, mut retrying: impl FnMut(&StoreError)) -> Released {
         let mut released = Released::default();
         for place in self.places.iter_mut().rev() {
@@ -281,7 +279,7 @@ impl Place {
         self.held.is_renewing() || self.due().is_some_and(|due| due <= now)
     }
 
-    /// When something is to be done: a renewal, or the end of our time if renewals fail.
+    /// When the next action is due: a renewal, or the deadline if renewals fail.
     fn due(&self) -> Option<Instant> {
         let renewal = self.held.next_renewal();
         match self.standing {
@@ -291,13 +289,13 @@ impl Place {
                     .map_or(renewal, |limit| limit.min(renewal)),
             ),
             Standing::GivenUp if self.held.must_stop_for_good() => None,
-            // So that nobody takes it for dead while the child stops.
+            // Keeps the lock alive while the child stops.
             Standing::GivenUp => Some(renewal),
             Standing::Lost => None,
         }
     }
 
-    /// Renews, for as long as our promise leaves time; after a suspend, when it leaves none, for a moment.
+    /// Renews, for as long as the deadline allows; for a moment if it has passed, as after a suspend.
     async fn act(&mut self, host: &dyn Host) -> News {
         let limit = self
             .held
@@ -312,7 +310,7 @@ impl Place {
         if !self.held.is_renewing() {
             let now = host.now();
             let least = if is_final { Duration::ZERO } else { LAST_TRY };
-            // No longer than to the next heartbeat: a connection that died in silence leaves time for another.
+            // Not beyond the next heartbeat: if the connection is silently dead, there is time for another attempt.
             self.given_up_at = limit.map(|limit| {
                 let attempt = limit.since(now).min(self.held.interval()).max(least);
                 Instant(now.0 + attempt)
@@ -350,7 +348,7 @@ impl Place {
             action: "renewing the lock",
             place: self.held.store().place(),
             kind: StoreErrorKind::Unreachable,
-            message: "no answer came in time".to_owned(),
+            message: "no answer in time".to_owned(),
             remedy: None,
         }
     }

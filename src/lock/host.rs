@@ -1,7 +1,6 @@
-//! The machine that the protocol runs on: its clocks, its randomness and its processes.
+//! The machine that the protocol runs on: its clocks, randomness and processes.
 //!
-//! The protocol uses them only through [`Host`], so that a simulation can replace them. This is the only place that
-//! reads a clock.
+//! The protocol uses them only through [`Host`], so that a simulation can replace them. It reads no clock anywhere else.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -38,7 +37,7 @@ pub enum ProcessFate {
     Running,
     /// It ran on this machine, in this boot, and every process that worked under its lock has ended.
     Ended,
-    /// It ran on this machine before the last boot, or this is a copy of its machine's disk.
+    /// It ran on this machine before the last boot, unless this machine is a copy of its disk.
     Rebooted,
     /// It runs elsewhere, or its fate is unknown.
     Elsewhere,
@@ -48,30 +47,30 @@ pub enum ProcessFate {
 pub trait Host {
     /// The time, including suspend.
     fn now(&self) -> Instant;
-    /// The wall clock: for people and for `Created`. Never compare it between machines without a margin.
+    /// The wall clock, for people and for `Created`. Never compare it between machines without a margin.
     fn wall(&self) -> DateTime<Utc>;
-    /// Ends after `duration`.
+    /// Waits for `duration`.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>>;
     /// Random bytes.
     fn random(&self) -> [u8; 16];
 
-    /// Bytes that no other holder gets. They depend on clocks, process and machine too, because machines resumed from
-    /// one memory image can get the same random bytes.
+    /// Bytes that no other holder gets. They also depend on clocks, process and machine, because machines resumed from one
+    /// memory image can get the same random bytes.
     fn unique(&self) -> [u8; 16] {
         self.random()
     }
-    /// Whether `hold`, which stands in a store, was taken by this user on this machine.
+    /// Whether the hold with this record was taken by this user on this machine.
     fn owns_hold(&self, hold: &Record) -> bool {
         let _ = hold;
         false
     }
-    /// This process for the record; `None` if the system does not tell.
+    /// This process, for the record; `None` if the system does not tell.
     fn this_process(&self) -> Option<HolderProcess>;
-    /// The fate of the process that a record names and of everything it started under the lock `id`: from the traces on
-    /// this machine, never from the record alone.
+    /// The fate of the process that a record names, and of everything it started under the lock `id`. Decided by the traces
+    /// on this machine, never by the record alone.
     fn fate_of(&self, holder: &HolderProcess, id: &LockId) -> ProcessFate;
 
-    /// `duration`, randomly shortened by up to a third, so that many waiters do not move in step.
+    /// `duration`, randomly shortened by up to a third, so that many runs do not move in step.
     fn jittered(&self, duration: Duration) -> Duration {
         let [byte, ..] = self.random();
         duration.mul_f64(1.0 - f64::from(byte) / 765.0)

@@ -1,4 +1,4 @@
-//! Finds the lock of a killed run again, to release it on its behalf.
+//! Finds the lock of a killed run, to release it on its behalf.
 
 use std::rc::Rc;
 
@@ -17,10 +17,11 @@ pub enum Inherited {
     NotOurs(Option<Stored>),
 }
 
-/// Looks for the lock `id`, one of that run's own, as patiently as a release; `retrying` is called for each failure.
+/// Looks for the lock `id`, which must be one of that run's own records, as patiently as a release. `retrying` is called
+/// for each failure.
 ///
 /// # Errors
-/// The store's last failure: after a minute, or at once if it is permanent.
+/// Permanent errors at once, transient ones after a minute.
 pub async fn inherit(
     store: Rc<dyn Store>,
     host: Rc<dyn Host>,
@@ -67,7 +68,7 @@ mod tests {
     use crate::lock::store::memory::{Fault, MemoryStore};
     use crate::simulation::Simulation;
 
-    /// Releases the lock of a killed run; `change` is applied to it before.
+    /// Releases the lock of a killed run after `change` has been applied to it.
     fn release_after(
         faults: &[Fault],
         change: impl FnOnce(&MemoryStore, &Record),
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn another_s_lock_is_left_alone_even_if_it_bears_our_id() {
+    fn another_run_s_lock_is_left_alone_even_if_it_has_our_id() {
         let changes: [fn(&mut LockInfo); 2] = [
             |info| info.id = LockId("4db125df".to_owned()),
             |info| info.created = "2026-01-01T00:00:00.000000001Z".to_owned(),

@@ -1,5 +1,5 @@
-//! Every lock that is kept in one place, for people: whatever else is there (terraform's digests, the companions of locks,
-//! items that are not locks) is left out.
+//! Lists all locks of a table, bucket or directory. Everything else there is left out: terraform's digests, the companions
+//! of locks, items that are not locks.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::store::{Page, Store, StoreError};
 
 /// How long one page may fail before the listing gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What the names of a lock's companions have between the lock's name and their own word.
+/// Separates the lock's name from the companion's own in the name of a companion.
 const COMPANION: &str = "-tflock-";
 
 /// A lock that is held.
@@ -22,21 +22,21 @@ pub struct Listed {
     pub key: String,
     /// The record.
     pub record: Record,
-    /// What can be said about its holder.
+    /// What is known about its holder.
     pub assessment: Assessment,
 }
 
-/// Lists places again and again, so that more can be said of those holders that only seem silent.
+/// Lists locks repeatedly: a second look can tell more about a holder that only seems silent.
 #[derive(Debug, Default)]
 pub struct Lister {
     observers: HashMap<String, Observer>,
 }
 
 impl Lister {
-    /// All locks of the place of `store`, by name.
+    /// All locks in the container of `store`, by name.
     ///
     /// # Errors
-    /// Permanent errors at once; what may pass, after ten seconds of it.
+    /// Permanent errors at once, transient ones after ten seconds.
     pub async fn list(
         &mut self,
         store: &dyn Store,
@@ -67,7 +67,7 @@ impl Lister {
     }
 }
 
-/// Whether it is a lock, of tflock's or of terraform's.
+/// Whether this is a lock, of tflock or of plain terraform.
 fn is_lock(key: &str, record: &Record) -> bool {
     let key = key.strip_suffix(".tflock").unwrap_or(key);
     let is_companion = key.rsplit_once(COMPANION).is_some_and(|(_, word)| {
@@ -100,7 +100,7 @@ mod tests {
     use crate::simulation::Simulation;
 
     #[test]
-    fn what_is_no_lock_is_left_out() {
+    fn what_is_not_a_lock_is_left_out() {
         let host = Simulation::default().machine().tflock();
         let claim = host.claim(None);
         let lock = Record::new(&claim.info, claim.lease);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_rides_over_whatever_may_pass_and_a_second_look_knows_the_first() {
+    fn a_page_is_retried_through_transient_errors_and_a_second_look_remembers_the_first() {
         let simulation = Simulation::default();
         let host = simulation.machine().tflock();
         let store = MemoryStore::default();

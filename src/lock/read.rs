@@ -1,4 +1,4 @@
-//! Reads a lock, retrying transient errors: one throttled, lost or rejected request is no answer.
+//! Reads a lock, retrying transient errors.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub async fn read(store: &dyn Store, host: &dyn Host) -> Result<Option<Stored>, 
     patiently(store, host, || store.read()).await
 }
 
-/// Makes a request of `store` that may be repeated.
+/// Makes a request to `store` that may safely be repeated, retrying transient errors.
 ///
 /// # Errors
 /// As [`read`].
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_rides_over_whatever_may_pass() {
+    fn transient_errors_are_retried() {
         let (simulation, host, store) = scene();
         store.inject([
             Fault::Refused(StoreErrorKind::Throttled),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_hangs_is_made_again() {
+    fn a_request_that_hangs_is_repeated() {
         let (simulation, host, store) = scene();
         store.inject([Fault::Silence]);
         assert!(simulation.run(read(&store, &host)).unwrap().is_some());
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_given_up_after_ten_seconds() {
+    fn a_read_gives_up_after_ten_seconds() {
         for fault in [Fault::Silence, Fault::RequestLost] {
             let (simulation, host, store) = scene();
             store.inject(vec![fault; 1000]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_is_forbidden_fails_at_once() {
+    fn a_forbidden_read_fails_at_once() {
         let (simulation, host, store) = scene();
         store.inject([Fault::Refused(StoreErrorKind::AccessDenied)]);
         let error = simulation.run(read(&store, &host)).unwrap_err();

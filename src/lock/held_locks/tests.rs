@@ -47,7 +47,7 @@ impl Scene {
         HeldLocks::new(held.collect(), self.host.shared())
     }
 
-    /// Keeps the lock on the machine, for so long.
+    /// Keeps the locks on their machine for that long.
     fn keep(&self, mut locks: HeldLocks, seconds: u64) -> Vec<News> {
         let until = self.host.clone();
         let keeping = async move {
@@ -65,10 +65,10 @@ impl Scene {
         self.simulation.run(async { news.await.unwrap() })
     }
 
-    /// Suspends the machine after a second, for so long.
+    /// Suspends the machine for that long, after a second.
     fn suspend_for(&self, seconds: u64) {
         let (simulation, machine) = (self.simulation.clone(), self.host.machine().clone());
-        // It goes on by itself.
+        // The task is detached.
         let _ = self.simulation.spawn(async move {
             simulation.sleep(Duration::from_secs(1)).await;
             machine.suspend();
@@ -128,7 +128,7 @@ impl Store for Far {
     }
 }
 
-/// What comes of ten minutes in which something else is seen to every 60 ms; `also` is done each time.
+/// The news of ten minutes in which another event interrupts `next` every 60 ms; `also` is called each time.
 fn flooded(store: MemoryStore, mut also: impl FnMut(&mut HeldLocks) + 'static) -> Vec<News> {
     let scene = Scene::new();
     let claim = scene.host.claim(None);
@@ -175,7 +175,7 @@ fn renewals_go_on_through_a_flood_of_events() {
 }
 
 #[test]
-fn a_lock_that_is_doubted_all_the_time_is_confirmed_all_the_time() {
+fn a_lock_that_is_doubted_all_the_time_is_confirmed_again_and_again() {
     for heartbeats in [Heartbeats::Compared, Heartbeats::None] {
         let news = flooded(MemoryStore::new(heartbeats), HeldLocks::renew_now);
         let renewed = |one: &News| matches!(one, News::Renewed);
@@ -185,7 +185,7 @@ fn a_lock_that_is_doubted_all_the_time_is_confirmed_all_the_time() {
 }
 
 #[test]
-fn a_renewal_that_was_sent_before_the_doubt_does_not_settle_it() {
+fn a_renewal_that_was_sent_before_the_doubt_does_not_confirm_the_lock() {
     let scene = Scene::new();
     let mut locks = scene.hold(&[&scene.item], None);
     let far = Rc::new(Far {
@@ -221,7 +221,7 @@ fn a_renewal_that_was_sent_before_the_doubt_does_not_settle_it() {
 }
 
 #[test]
-fn an_object_is_looked_at_four_hundred_times_an_hour_and_not_written() {
+fn an_object_without_heartbeats_is_checked_four_hundred_times_an_hour_and_not_written() {
     let scene = Scene::new();
     let locks = scene.hold(&[&scene.object], None);
     let before = scene.object.current();
@@ -235,7 +235,7 @@ fn an_object_is_looked_at_four_hundred_times_an_hour_and_not_written() {
 }
 
 #[test]
-fn an_object_that_was_removed_is_missed_within_ten_seconds() {
+fn the_removal_of_an_object_is_noticed_within_ten_seconds() {
     let scene = Scene::new();
     let locks = scene.hold(&[&scene.object, &scene.item], None);
     scene.object.overwrite(None);
@@ -247,7 +247,7 @@ fn an_object_that_was_removed_is_missed_within_ten_seconds() {
 }
 
 #[test]
-fn an_object_whose_store_is_away_or_slow_is_not_lost() {
+fn an_object_in_an_unreachable_or_slow_store_is_not_lost() {
     let scene = Scene::new();
     let locks = scene.hold(&[&scene.object], None);
     let troubles = [
@@ -266,7 +266,7 @@ fn an_object_whose_store_is_away_or_slow_is_not_lost() {
 }
 
 #[test]
-fn a_place_whose_store_is_silent_does_not_keep_another_from_being_renewed() {
+fn a_place_whose_store_does_not_answer_does_not_delay_the_renewal_of_another() {
     let scene = Scene::new();
     let promise = Some(Duration::from_secs(6));
     let locks = scene.hold(&[&scene.object, &scene.item], promise);
@@ -280,7 +280,7 @@ fn a_place_whose_store_is_silent_does_not_keep_another_from_being_renewed() {
 }
 
 #[test]
-fn a_heartbeat_that_comes_too_late_saves_nothing_where_nobody_compares_it() {
+fn a_late_heartbeat_keeps_the_lock_only_where_a_swap_compares_it() {
     for (heartbeats, is_saved) in [
         (Heartbeats::Compared, true),
         (Heartbeats::NotCompared, false),
@@ -301,7 +301,7 @@ fn a_heartbeat_that_comes_too_late_saves_nothing_where_nobody_compares_it() {
 }
 
 #[test]
-fn an_object_is_looked_at_after_a_suspend() {
+fn an_object_is_checked_after_a_suspend() {
     let scene = Scene::new();
     let locks = scene.hold(&[&scene.object], None);
     scene.suspend_for(60);
@@ -311,7 +311,7 @@ fn an_object_is_looked_at_after_a_suspend() {
 }
 
 #[test]
-fn an_object_that_was_removed_during_a_suspend_is_missed_at_once() {
+fn the_removal_of_an_object_during_a_suspend_is_noticed_at_once() {
     let scene = Scene::new();
     let locks = scene.hold(&[&scene.object], None);
     scene.object.overwrite(None);
@@ -321,7 +321,7 @@ fn an_object_that_was_removed_during_a_suspend_is_missed_at_once() {
 }
 
 #[test]
-fn what_was_in_doubt_is_confirmed_when_each_place_has_been() {
+fn a_doubted_lock_is_confirmed_once_each_place_is() {
     let scene = Scene::new();
     let mut locks = scene.hold(&[&scene.object, &scene.item], None);
     assert!(locks.is_confirmed());
@@ -337,7 +337,7 @@ fn what_was_in_doubt_is_confirmed_when_each_place_has_been() {
 }
 
 #[test]
-fn others_must_stop_the_child_when_three_quarters_of_the_promise_are_over() {
+fn others_must_stop_the_child_after_three_quarters_of_the_promise() {
     let scene = Scene::new();
     assert_eq!(scene.hold(&[&scene.item], None).time_left(), None);
     let promise = Some(Duration::from_mins(1));
@@ -358,7 +358,7 @@ fn others_must_stop_the_child_when_three_quarters_of_the_promise_are_over() {
 const MINUTE: Duration = Duration::from_mins(1);
 
 #[test]
-fn a_lock_whose_time_is_up_is_renewed_when_the_store_is_back_while_the_child_still_stops() {
+fn a_lock_that_was_given_up_is_renewed_if_the_store_comes_back_while_the_child_stops() {
     let scene = Scene::new();
     let mut locks = scene.hold(&[&scene.item], Some(MINUTE));
     scene.item.inject(vec![Fault::RequestLost; 1000]);
@@ -373,13 +373,13 @@ fn a_lock_whose_time_is_up_is_renewed_when_the_store_is_back_while_the_child_sti
     scene.item.recover();
     let news = scene.simulation.run(locks.next());
     assert!(matches!(news, News::Renewed), "{news:?}");
-    // The other third of the promise is long enough for several.
+    // The last third of the promise leaves time for several attempts.
     assert!(scene.simulation.elapsed() < Duration::from_secs(45));
     assert!(locks.gave_up_any());
 }
 
 #[test]
-fn when_the_time_is_up_already_a_last_renewal_gets_half_a_second() {
+fn a_last_renewal_after_its_deadline_gets_half_a_second() {
     let scene = Scene::new();
     let mut locks = scene.hold(&[&scene.item], Some(MINUTE));
     let pause = scene.host.sleep(Duration::from_secs(50));
@@ -391,8 +391,7 @@ fn when_the_time_is_up_already_a_last_renewal_gets_half_a_second() {
 }
 
 #[test]
-fn before_a_start_a_lock_that_was_taken_long_ago_is_looked_at_and_one_that_may_be_taken_over_is_renewed()
- {
+fn before_the_child_starts_an_old_lock_is_checked_and_one_that_others_may_take_over_is_renewed() {
     let after = |seconds, then: fn(&MemoryStore)| {
         let scene = Scene::new();
         let mut locks = scene.hold(&[&scene.item], Some(MINUTE));
@@ -403,7 +402,7 @@ fn before_a_start_a_lock_that_was_taken_long_ago_is_looked_at_and_one_that_may_b
         (is_ours, scene.item.requests())
     };
     let throttled = |item: &MemoryStore| item.inject([Fault::Refused(StoreErrorKind::Throttled)]);
-    // Each renewal comes up to a third earlier than in ten seconds.
+    // A renewal is due after ten seconds, or up to a third earlier.
     assert_eq!(after(6, |_| {}), (true, 0));
     assert_eq!(after(10, |_| {}), (true, 1));
     assert_eq!(after(39, throttled), (true, 1));
@@ -413,7 +412,7 @@ fn before_a_start_a_lock_that_was_taken_long_ago_is_looked_at_and_one_that_may_b
 }
 
 #[test]
-fn a_place_that_cannot_be_given_back_keeps_none_of_the_others() {
+fn a_place_that_cannot_be_released_does_not_keep_the_others() {
     for stays in [0, 1] {
         let scene = Scene::new();
         let stores = [&scene.object, &scene.item];
@@ -440,7 +439,7 @@ impl Scene {
 }
 
 #[test]
-fn after_more_than_eleven_seconds_in_which_nobody_looked_each_place_is_in_doubt() {
+fn after_a_jump_of_the_clock_by_more_than_eleven_seconds_each_place_is_in_doubt() {
     let look = HEARTBEAT_INTERVAL + Duration::from_secs(1);
     assert_eq!(look, Duration::from_secs(11));
     for (pause, is_confirmed) in [(look, true), (look + Duration::from_millis(1), false)] {
@@ -457,7 +456,7 @@ fn after_more_than_eleven_seconds_in_which_nobody_looked_each_place_is_in_doubt(
 }
 
 #[test]
-fn of_two_promises_the_one_that_was_renewed_longer_ago_counts() {
+fn of_two_promises_the_one_that_ends_first_counts() {
     let scene = Scene::new();
     let other = MemoryStore::default();
     let mut locks = scene.hold(&[&scene.item, &other], Some(MINUTE));
@@ -469,7 +468,7 @@ fn of_two_promises_the_one_that_was_renewed_longer_ago_counts() {
 }
 
 #[test]
-fn the_child_is_noted_in_each_place() {
+fn each_place_records_the_child() {
     let scene = Scene::new();
     let other = MemoryStore::default();
     let mut locks = scene.hold(&[&scene.item, &other], None);
@@ -489,7 +488,7 @@ fn the_child_is_noted_in_each_place() {
 }
 
 #[test]
-fn a_place_that_was_lost_is_told_once_and_left_alone() {
+fn a_lost_place_is_reported_once_and_left_alone() {
     for lost in [0, 1] {
         let scene = Scene::new();
         let stores = [&scene.object, &scene.item];
@@ -510,7 +509,7 @@ fn a_place_that_was_lost_is_told_once_and_left_alone() {
 }
 
 #[test]
-fn a_loss_that_only_the_release_finds_says_whether_our_promise_was_over() {
+fn a_loss_that_only_the_release_notices_says_whether_the_lock_had_expired() {
     for (silence, promise) in [(59, Promise::Good), (60, Promise::Over)] {
         let scene = Scene::new();
         let mut locks = scene.hold(&[&scene.item], Some(MINUTE));
@@ -528,7 +527,7 @@ fn a_loss_that_only_the_release_finds_says_whether_our_promise_was_over() {
         assert!(locks.lost_any());
         assert_eq!(scene.item.current().unwrap().record, theirs);
     }
-    // Without a promise nobody had the right.
+    // Without a promise it cannot expire.
     let scene = Scene::new();
     let mut locks = scene.hold(&[&scene.item], None);
     scene.pass(Duration::from_hours(1));
@@ -538,7 +537,7 @@ fn a_loss_that_only_the_release_finds_says_whether_our_promise_was_over() {
 }
 
 #[test]
-fn a_release_is_tried_for_a_minute() {
+fn a_release_is_retried_for_a_minute() {
     let scene = Scene::new();
     let mut locks = scene.hold(&[&scene.item], None);
     scene.item.inject(vec![Fault::RequestLost; 1000]);
@@ -550,7 +549,7 @@ fn a_release_is_tried_for_a_minute() {
 }
 
 #[test]
-fn before_a_start_without_a_promise_a_store_that_is_away_is_no_loss() {
+fn without_a_promise_an_unreachable_store_does_not_keep_the_child_from_starting() {
     let scene = Scene::new();
     let mut locks = scene.hold(&[&scene.item], None);
     scene.pass(Duration::from_hours(1));
