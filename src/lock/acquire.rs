@@ -198,7 +198,7 @@ async fn attempt(
     line: &mut Line,
 ) -> Result<Attempted, AcquireError> {
     let mut replacing: Option<Replacing> = None;
-    let own = claim.own.in_place_of(store.as_ref());
+    let own = claim.own.in_store(store.as_ref());
     let withdrawal = Withdrawal::of(claim, &own, store.as_ref(), host.as_ref());
     let mut turn = Turn::new(claim, store.as_ref(), host.as_ref(), &own, patience, line);
     let held = |stored, confirmed| {
@@ -222,18 +222,18 @@ async fn attempt(
         }
         let asked = host.now();
         let record = claim.record(replacing.as_ref(), host.as_ref(), store.heartbeats());
-        own.sends(&record, asked);
+        own.add_attempt(&record, asked);
         let request = request(store.as_ref(), claim, replacing.as_ref(), &record);
         let attempt = backoff.attempt(host.as_ref(), OUTAGE_PATIENCE, store.as_ref(), request);
         let Some(answer) = unless_stopped(host.as_ref(), attempt, &mut stop).await else {
             if !store.may_have_arrived() {
-                own.hears_of(&record);
+                own.remove_attempt(&record);
             }
             return withdrawal.after_stop(WITHDRAWAL_PATIENCE - LEEWAY).await;
         };
         let refused = match answer {
             Ok(Swap::Done(Some(stored))) => {
-                own.hears_of(&record);
+                own.remove_attempt(&record);
                 return Ok(Attempted::held(held(stored, asked), replacing));
             }
             Ok(Swap::Done(None)) => None,
@@ -242,7 +242,7 @@ async fn attempt(
                 if error.kind.may_have_been_applied() {
                     unanswered.get_or_insert(asked);
                 } else {
-                    own.hears_of(&record);
+                    own.remove_attempt(&record);
                 }
                 match backoff.pause(host.as_ref(), OUTAGE_PATIENCE) {
                     Some(pause) if error.kind.is_transient() => {
@@ -256,8 +256,8 @@ async fn attempt(
         };
         backoff = Backoff::default();
         // Includes this attempt: the network may have duplicated it, and a reply to the copy says nothing of the original.
-        let is_own = matches!(&refused, Some(stored) if own.have(&stored.record));
-        own.hears_of(&record);
+        let is_own = matches!(&refused, Some(stored) if own.contains(&stored.record));
+        own.remove_attempt(&record);
         let own_since = unanswered;
         // Whatever is there now, no pending attempt of ours was applied before this one was sent.
         unanswered = unanswered.map(|_| asked);
@@ -382,7 +382,7 @@ impl<'a> Withdrawal<'a> {
 
     /// Removes the record of an attempt whose reply was lost, if it succeeded after all.
     async fn carry_out(&self, patience: Duration) -> Result<(), AcquireError> {
-        if self.own.are_gone() {
+        if self.own.is_empty() {
             return Ok(());
         }
         let mut backoff = Backoff::default();
@@ -422,17 +422,17 @@ impl<'a> Withdrawal<'a> {
 
 async fn remove_own(store: &dyn Store, own: &OwnRecords) -> Result<(), StoreError> {
     while let Some(stored) = store.read().await? {
-        if !own.have(&stored.record) {
+        if !own.contains(&stored.record) {
             break;
         }
         let rest = stored.record.returns_to();
         if let Swap::Done(_) = store.swap(Some(&stored), rest).await? {
-            own.hears_of(&stored.record);
+            own.remove_attempt(&stored.record);
             break;
         }
     }
     // A lock that an earlier release left behind is gone, too.
-    own.holds_no_more();
+    own.clear_held();
     Ok(())
 }
 

@@ -80,7 +80,7 @@ impl HeldLock {
         current: Stored,
         confirmed: Instant,
     ) -> Self {
-        own.holds(&current.record);
+        own.set_held(&current.record);
         let mut held = Self {
             store,
             host,
@@ -214,7 +214,7 @@ impl HeldLock {
             match answer? {
                 Swap::Done(Some(stored)) => return Ok(self.renewed(stored, asked, is_beat)),
                 Swap::Done(None) => return Ok(self.lost(None)),
-                Swap::Refused(Some(stored)) if self.own.have(&stored.record) => {
+                Swap::Refused(Some(stored)) if self.own.contains(&stored.record) => {
                     adopted.count(self.store.as_ref())?;
                     self.adopt(stored);
                 }
@@ -252,7 +252,7 @@ impl HeldLock {
             let look = async move {
                 let found = store.look(&expected).await?;
                 Ok(match &found {
-                    Some(stored) if own.have(&stored.record) => Swap::Done(found),
+                    Some(stored) if own.contains(&stored.record) => Swap::Done(found),
                     _ => Swap::Refused(found),
                 })
             };
@@ -307,12 +307,12 @@ impl HeldLock {
     }
 
     fn lost(&mut self, other: Option<Stored>) -> Renewal {
-        self.own.holds_no_more();
+        self.own.clear_held();
         Renewal::Lost(other)
     }
 
     fn adopt(&mut self, stored: Stored) {
-        self.own.holds(&stored.record);
+        self.own.set_held(&stored.record);
         self.current = stored;
     }
 
@@ -327,7 +327,7 @@ impl HeldLock {
     ) -> Result<Release, StoreError> {
         let released = self.give_back(patience, retrying).await;
         if released.is_ok() {
-            self.own.holds_no_more();
+            self.own.clear_held();
         }
         released
     }
@@ -345,7 +345,7 @@ impl HeldLock {
             let rest = self.current.record.returns_to();
             match self.store.swap(Some(&self.current), rest).await {
                 Ok(Swap::Done(_)) => return Ok(Release::Released),
-                Ok(Swap::Refused(Some(stored))) if self.own.have(&stored.record) => {
+                Ok(Swap::Refused(Some(stored))) if self.own.contains(&stored.record) => {
                     adopted.count(self.store.as_ref())?;
                     self.adopt(stored);
                 }

@@ -39,7 +39,7 @@ pub async fn inherit(
             store.read(),
         );
         let error = match read.await {
-            Ok(Some(stored)) if own.have(&stored.record) => {
+            Ok(Some(stored)) if own.contains(&stored.record) => {
                 let held = HeldLock::new(store, host, id, own, stored, now);
                 return Ok(Inherited::Ours(held));
             }
@@ -85,7 +85,7 @@ mod tests {
             let place: Rc<dyn Store> = Rc::new(store.clone());
             let host: Rc<dyn Host> = Rc::new(host);
             let own = OwnRecords::default();
-            own.holds(&ours);
+            own.set_held(&ours);
             match inherit(place, host, claim.info.id, own, |_| {}).await? {
                 Inherited::Ours(mut held) => held.release(RELEASE_PATIENCE, |_| {}).await.map(Some),
                 Inherited::NotOurs(_) => Ok(None),

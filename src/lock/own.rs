@@ -1,7 +1,7 @@
-//! Which records are a run's own: those that it has sent and had no answer for, and those that it holds.
+//! The records that belong to a run: those that it holds, and those that it has sent without learning the outcome.
 //!
-//! A lock ID does not tell. Two machines that woke from one memory image can draw the same one, and each would then take the
-//! other's lock for its own lost answer. So what was sent is kept, and compared whole.
+//! A lock ID alone does not identify them. Two machines that woke from one memory image can draw the same ID, and each
+//! would take the other's lock for its own write whose reply was lost. So we keep what was sent and compare it whole.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,18 +13,18 @@ use super::host::Instant;
 use super::record::Record;
 use super::store::{Identity, Store};
 
-/// How long a request that was given up may still be carried out: a signature is good for a quarter of an hour, and for longer
-/// if our clock was ahead.
+/// How long an abandoned request may still be carried out: a signature is valid for a quarter of an hour, and longer if our
+/// clock was ahead.
 const LATEST: Duration = Duration::from_hours(1);
 
-/// What is a run's own in each place of its lock, from its first attempt to its end. Clones share it.
+/// A run's own records in each store of its lock, from its first attempt to its end. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Own(Rc<RefCell<Vec<(Identity, OwnRecords)>>>);
 
 impl Own {
-    /// What is its own in the place of `store`.
+    /// Its own records in `store`.
     #[must_use]
-    pub fn in_place_of(&self, store: &dyn Store) -> OwnRecords {
+    pub fn in_store(&self, store: &dyn Store) -> OwnRecords {
         let place = store.identity();
         let mut places = self.0.borrow_mut();
         if let Some((_, records)) = places.iter().find(|(other, _)| *other == place) {
@@ -36,29 +36,29 @@ impl Own {
     }
 }
 
-/// What is a run's own in one place. Clones share it.
+/// A run's own records in one store. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct OwnRecords(Rc<RefCell<Records>>);
 
-/// The same as it is at one moment, for whoever gives back the lock of a run that was killed.
+/// A snapshot of them, for the witness that releases the lock of a killed run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Records {
-    /// What is not known to have been carried out, nor to have failed, and when it was sent.
+    /// Writes whose outcome is unknown, and when they were sent.
     attempts: Vec<(Instant, Record)>,
-    /// The lock that is held, or could not be given back.
+    /// The lock that is held, or could not be released.
     held: Option<Record>,
 }
 
 impl OwnRecords {
-    /// `attempt` is about to be sent.
-    pub fn sends(&self, attempt: &Record, now: Instant) {
+    /// Adds `attempt`, which is about to be sent.
+    pub fn add_attempt(&self, attempt: &Record, now: Instant) {
         let attempts = &mut self.0.borrow_mut().attempts;
         attempts.retain(|(sent, _)| now.since(*sent) < LATEST);
         attempts.push((now, attempt.clone()));
     }
 
-    /// It is known what came of `attempt`: it stands there no more, or never will.
-    pub fn hears_of(&self, attempt: &Record) {
+    /// Removes `attempt`: its outcome is known.
+    pub fn remove_attempt(&self, attempt: &Record) {
         let attempts = &mut self.0.borrow_mut().attempts;
         let last = attempts
             .iter()
@@ -66,8 +66,8 @@ impl OwnRecords {
         last.map(|index| attempts.remove(index));
     }
 
-    /// `record` is the lock that is held.
-    pub fn holds(&self, record: &Record) {
+    /// Sets `record` as the lock that is held.
+    pub fn set_held(&self, record: &Record) {
         let records = &mut *self.0.borrow_mut();
         records
             .attempts
@@ -75,14 +75,14 @@ impl OwnRecords {
         records.held = Some(record.clone());
     }
 
-    /// The lock that was held is gone.
-    pub fn holds_no_more(&self) {
+    /// Forgets the lock that was held: it is gone.
+    pub fn clear_held(&self) {
         self.0.borrow_mut().held = None;
     }
 
-    /// Whether `stored`, which stands in the place, is one of them.
+    /// Whether `stored`, as read from the store, is one of them.
     #[must_use]
-    pub fn have(&self, stored: &Record) -> bool {
+    pub fn contains(&self, stored: &Record) -> bool {
         let records = self.0.borrow();
         let is_held = records.held.iter().any(|held| stored.is_same_lock_as(held));
         is_held
@@ -92,16 +92,16 @@ impl OwnRecords {
                 .any(|(_, sent)| stored.is_exactly(sent))
     }
 
-    /// Whether none of them can stand in the place.
+    /// Whether none of them can be in the store.
     #[must_use]
-    pub fn are_gone(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         let records = self.0.borrow();
         records.held.is_none() && records.attempts.is_empty()
     }
 
     /// What they are now.
     #[must_use]
-    pub fn now(&self) -> Records {
+    pub fn snapshot(&self) -> Records {
         self.0.borrow().clone()
     }
 }
@@ -125,32 +125,32 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_is_ones_own_until_its_answer_comes() {
+    fn an_attempt_belongs_to_the_run_until_its_outcome_is_known() {
         let host = Simulation::default().machine().tflock();
         let (first, second) = (record(&host), record(&host));
-        let own = Own::default().in_place_of(&MemoryStore::default());
-        assert!(own.are_gone() && !own.have(&first));
-        own.sends(&first, host.now());
-        own.sends(&second, host.now());
-        assert!(own.have(&first) && own.have(&second));
-        own.hears_of(&second);
-        assert!(own.have(&first) && !own.have(&second));
-        own.hears_of(&first);
-        assert!(own.are_gone());
+        let own = Own::default().in_store(&MemoryStore::default());
+        assert!(own.is_empty() && !own.contains(&first));
+        own.add_attempt(&first, host.now());
+        own.add_attempt(&second, host.now());
+        assert!(own.contains(&first) && own.contains(&second));
+        own.remove_attempt(&second);
+        assert!(own.contains(&first) && !own.contains(&second));
+        own.remove_attempt(&first);
+        assert!(own.is_empty());
     }
 
     #[test]
-    fn an_attempt_of_which_nothing_was_heard_for_an_hour_cannot_come_any_more() {
+    fn an_attempt_without_a_reply_can_no_longer_arrive_after_an_hour() {
         let host = Simulation::default().machine().tflock();
         let (first, second) = (record(&host), record(&host));
         let own = OwnRecords::default();
-        own.sends(&first, host.now());
-        own.sends(&second, Instant(host.now().0 + LATEST));
-        assert!(own.have(&second) && !own.have(&first));
+        own.add_attempt(&first, host.now());
+        own.add_attempt(&second, Instant(host.now().0 + LATEST));
+        assert!(own.contains(&second) && !own.contains(&first));
     }
 
     #[test]
-    fn a_lock_that_is_held_is_ones_own_whatever_its_last_heartbeat_and_an_attempt_is_not() {
+    fn a_held_lock_is_recognised_whatever_its_heartbeat_and_an_attempt_is_not() {
         let host = Simulation::default().machine().tflock();
         let sent = record(&host);
         let renewed = Record {
@@ -161,21 +161,21 @@ mod tests {
             ..sent.clone()
         };
         let own = OwnRecords::default();
-        own.sends(&sent, host.now());
-        assert!(!own.have(&renewed), "another's renewals are not ours");
-        own.hears_of(&sent);
-        own.holds(&sent);
-        assert!(own.have(&renewed) && !own.are_gone());
-        own.holds_no_more();
-        assert!(own.are_gone());
+        own.add_attempt(&sent, host.now());
+        assert!(!own.contains(&renewed), "not what was sent");
+        own.remove_attempt(&sent);
+        own.set_held(&sent);
+        assert!(own.contains(&renewed) && !own.is_empty());
+        own.clear_held();
+        assert!(own.is_empty());
     }
 
     #[test]
-    fn each_place_of_a_lock_has_its_own_and_a_run_finds_them_again() {
+    fn a_run_has_its_own_records_in_each_store_and_finds_them_again() {
         let host = Simulation::default().machine().tflock();
         let (run, store) = (Own::default(), MemoryStore::default());
-        run.in_place_of(&store).sends(&record(&host), host.now());
-        assert!(!run.clone().in_place_of(&store).are_gone());
-        assert!(Own::default().in_place_of(&store).are_gone());
+        run.in_store(&store).add_attempt(&record(&host), host.now());
+        assert!(!run.clone().in_store(&store).is_empty());
+        assert!(Own::default().in_store(&store).is_empty());
     }
 }

@@ -106,7 +106,7 @@ impl Left {
     fn in_place_of(held: &HeldLock) -> Self {
         Self {
             place: held.store().identity(),
-            own: held.own().now(),
+            own: held.own().snapshot(),
         }
     }
 }

@@ -167,7 +167,7 @@ impl<'a> Turn<'a> {
                 }
                 continue;
             };
-            if self.own.have(&stored.record) || self.claim.misses_its_hold(Some(&stored)) {
+            if self.own.contains(&stored.record) || self.claim.misses_its_hold(Some(&stored)) {
                 return None;
             }
             let mut seen = self.observe(stored, asked);

@@ -373,6 +373,6 @@ fn a_run_that_takes_its_lock_anew_knows_what_it_sent_or_could_not_give_back_befo
         let released = held.release(RELEASE_PATIENCE, |_| {}).await.unwrap();
         assert_eq!(released, Release::Released);
         assert_eq!(scene.holder(), None);
-        assert!(scene.claim.own.in_place_of(&scene.store).are_gone());
+        assert!(scene.claim.own.in_store(&scene.store).is_empty());
     });
 }
