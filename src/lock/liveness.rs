@@ -1,8 +1,9 @@
-//! Whether the holder of a record is alive, as far as it can be told from here.
+//! Whether the holder of a record is alive, as far as we can tell.
 //!
-//! Silence is measured on the observer's own clock, from the moment it first saw a heartbeat, and only such silence decides. What a holder wrote about its own clock is shown to people and never decides: the AWS SDK signs by
-//! the server's clock once it has had an answer, so that a clock which is hours wrong does not keep anybody from
-//! writing; and a clock that is put right makes a living holder's last word look old.
+//! Only silence on the observer's own clock decides, measured from when it first saw a heartbeat. The times that a holder
+//! wrote by its own clock are shown to people and never decide. A clock can be hours wrong without keeping its holder from
+//! writing, because the AWS SDK signs by the server's clock once it has had a reply; and when a clock is corrected, a
+//! living holder's last heartbeat suddenly looks old.
 
 use std::time::Duration;
 
@@ -12,42 +13,42 @@ use super::host::{Host, Instant, ProcessFate};
 use super::record::{Lease, Record, parsed_time};
 use super::store::{Revision, Stored};
 
-/// How often a holder renews its record, or looks at it.
+/// How often a holder renews or checks its record.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a holder renews a lock object of S3.
+/// How often a holder renews a lock object in S3.
 pub const OBJECT_INTERVAL: Duration = Duration::from_mins(1);
-/// The longest that a record is believed about how often it is renewed.
+/// The longest renewal interval that we accept from a record.
 const LONGEST_INTERVAL: Duration = Duration::from_hours(1);
-/// Silence before which no holder is worth a remark, by how much a clock may be ahead without seeming wrong.
+/// The least silence before a holder is reported as silent; also how far a clock may be ahead before we call it wrong.
 const SILENT_AFTER: Duration = Duration::from_secs(30);
-/// Silence before which no lock is stale.
+/// The least silence before a lock is stale.
 const STALE_AFTER: Duration = Duration::from_mins(1);
-/// The most that two clocks differ if AWS takes the first signatures of both: five minutes each.
+/// How much two clocks can differ if AWS accepts the first signatures of both: five minutes each.
 const CLOCK_MARGIN: Duration = Duration::from_mins(10);
-/// Added to the time between two heartbeats by whoever watches for the next one.
+/// How much longer than the heartbeat interval to watch for the next heartbeat.
 const WATCH_MARGIN: Duration = Duration::from_secs(3);
-/// Added to a promise by whoever relies on it, for clocks that run at different speeds.
+/// Added to a promise before we rely on it, for clocks that run at different speeds.
 const PROMISE_MARGIN: Duration = Duration::from_secs(2);
 
-/// What can be said about a holder.
+/// What is known about a holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
     /// It renews its record, or its process exists on this machine.
     Alive,
-    /// Heartbeats are missing, but not for long.
+    /// It has missed heartbeats, but not for long.
     Silent,
-    /// No heartbeat for so long that it is dead or cut off; which of them cannot be told.
+    /// No heartbeat for so long that it is either dead or cut off.
     Stale,
     /// It ran on this machine and is proven to have ended.
     Gone(Proof),
-    /// It gives no heartbeat, as plain terraform does not.
+    /// It sends no heartbeats, like plain terraform.
     Unknown,
-    /// Nothing runs: it is a hold, which stays until it is given back or its time is over.
+    /// It is a hold: no process stands behind it, and it stays until it is released or ends by itself.
     Hold,
 }
 
 impl Liveness {
-    /// In one word: what `status --json` says, and whatever has no room for more.
+    /// In one word, as in `status --json`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -66,38 +67,39 @@ impl Liveness {
 pub enum Proof {
     /// Neither it nor anything that it started exists any more.
     Ended,
-    /// The machine was booted since.
+    /// The machine has been rebooted since.
     Rebooted,
 }
 
-/// Whether the protocol may replace a record without anybody's word.
+/// Whether the protocol may replace a record without asking a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replacement {
     /// The holder is proven dead.
     ByProof(Proof),
-    /// The holder promised to have stopped after such a silence.
+    /// The lock has expired: the holder promised to have stopped after such a silence.
     ByPromise,
-    /// Only a person may.
+    /// No, only a person may.
     No,
 }
 
-/// One look at a record.
+/// What one look at a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Assessment {
-    /// What can be said about the holder.
+    /// What is known about the holder.
     pub liveness: Liveness,
-    /// How long ago the last heartbeat was, as well as it can be told; `None` without heartbeats.
+    /// How long ago the last heartbeat was, as far as we can tell; `None` without heartbeats.
     pub silence: Option<Duration>,
     /// Whether the record may be replaced.
     pub replacement: Replacement,
-    /// Whether heartbeats are missing, whatever else tells that the holder is alive.
+    /// Whether heartbeats are missing, even if something else shows that the holder is alive.
     pub misses_heartbeats: bool,
-    /// How much longer to watch for a heartbeat until more can be said: the holder only seems silent, by its own clock.
+    /// How much longer to watch for a heartbeat before this is certain: so far the holder only seems silent, by its own
+    /// clock.
     pub settles_in: Option<Duration>,
 }
 
 impl Assessment {
-    /// What needs no watching.
+    /// An assessment that needs no watching.
     fn settled(liveness: Liveness, replacement: Replacement) -> Self {
         Self {
             liveness,
@@ -109,7 +111,7 @@ impl Assessment {
     }
 }
 
-/// Remembers since when there was no heartbeat.
+/// Remembers when it first saw the current heartbeat.
 #[derive(Clone, Debug, Default)]
 pub struct Observer {
     seen: Option<Seen>,
@@ -119,12 +121,12 @@ pub struct Observer {
 struct Seen {
     beat: Beat,
     first: Instant,
-    /// Whether it came while we watched: then what the holder's clock says of it does not matter any more.
+    /// Whether it arrived while we watched: then the holder's clock no longer matters.
     was_watched: bool,
 }
 
-/// What a sign of life changes, and nothing else does: the lock as it was taken, and the count of its heartbeats. Attributes that
-/// others add say nothing of the holder.
+/// What only the holder changes: the lock info, and the count of its heartbeats. Attributes that others add say nothing about
+/// the holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Beat {
     info: Option<String>,
@@ -141,13 +143,13 @@ impl Beat {
 }
 
 impl Observer {
-    /// What can be said about the holder of what stands in a store, just read: who has the kernel's lock lives.
+    /// Assesses the holder of a record that was just read. The holder of a kernel lock is alive.
     pub fn look(&mut self, host: &dyn Host, stored: &Stored) -> Assessment {
         self.look_back(host, stored, host.now())
     }
 
-    /// The same of what a request brought back that was sent at `asked`. Where a swap does not compare heartbeats, the
-    /// answer's way back must not count as silence: the holder may have been heard meanwhile.
+    /// Assesses the holder of a record in the reply to a request sent at `asked`. Where a swap does not compare heartbeats,
+    /// the time that the reply took must not count as silence: the holder may have sent a heartbeat meanwhile.
     pub fn look_back(&mut self, host: &dyn Host, stored: &Stored, asked: Instant) -> Assessment {
         if let Revision::KernelLock { .. } = stored.revision {
             return Assessment::settled(Liveness::Alive, Replacement::No);
@@ -155,7 +157,7 @@ impl Observer {
         self.assess(host, &stored.record, asked)
     }
 
-    /// What `record` says, which was asked for at `asked`, together with what was seen before.
+    /// Assesses the holder of `record`, requested at `asked`, with what was seen before.
     pub fn assess(&mut self, host: &dyn Host, record: &Record, asked: Instant) -> Assessment {
         let id = record.lock_id();
         let Some(lease) = &record.lease else {
@@ -174,7 +176,7 @@ impl Observer {
             _ => ProcessFate::Elsewhere,
         };
         let Some(interval) = interval_of(lease) else {
-            // Nothing tells whether it lives on a machine that this one is a copy of.
+            // This machine may be a copy of the one that it still runs on.
             let fate = match fate {
                 ProcessFate::Rebooted => ProcessFate::Elsewhere,
                 fate => fate,
@@ -185,7 +187,7 @@ impl Observer {
         let seen = self.watch(host.now(), record);
         let observed = asked.since(seen.first);
         let fate = match fate {
-            // This may be a copy of the holder's disk: a living one would have renewed by then.
+            // This machine may be a copy of the holder's: then a heartbeat would come in this time.
             ProcessFate::Rebooted if observed < silent_after => ProcessFate::Elsewhere,
             fate => fate,
         };
@@ -235,32 +237,32 @@ impl Observer {
     }
 }
 
-/// How often a holder that promised so does at the latest what it else does every `usual`: a third of a promise, so that a
-/// lost heartbeat does not break it.
+/// How often a holder with this promise acts, if it otherwise does so every `usual`: at least every third of the promise, so
+/// that one lost heartbeat does not break it.
 #[must_use]
 pub fn interval(usual: Duration, promise: Option<Duration>) -> Duration {
     promise.map_or(usual, |promise| usual.min(promise / 3))
 }
 
-/// How often the holder of a record renews it at the latest, as the record says; `None` if it does not.
+/// How often the holder of a record renews it at least, according to the record; `None` if it does not.
 fn interval_of(lease: &Lease) -> Option<Duration> {
     lease.heartbeat?;
     let usual = lease.renewed_every.unwrap_or(HEARTBEAT_INTERVAL);
     Some(interval(usual.min(LONGEST_INTERVAL), lease.expire_after))
 }
 
-/// Silence after which a holder is worth a remark: two heartbeats are missing.
+/// The silence after which a holder is silent: two heartbeats are missing.
 fn silent_after(interval: Duration) -> Duration {
     SILENT_AFTER.max(interval * 3)
 }
 
-/// Silence after which a lock is stale: five heartbeats are missing.
+/// The silence after which a lock is stale: five heartbeats are missing.
 fn stale_after(interval: Duration) -> Duration {
     STALE_AFTER.max(interval * 6)
 }
 
-/// How long ago the last heartbeat was if the holder's clock is right. A time that cannot be read, or that lies ahead by more
-/// than a heartbeat or two, tells nothing.
+/// How long ago the last heartbeat was if the holder's clock is right. `None` for a time that cannot be read, or that is in
+/// the future by more than a heartbeat or two.
 fn claimed_silence(wall: DateTime<Utc>, heartbeat_at: Option<&str>) -> Option<Duration> {
     let age = wall.signed_duration_since(parsed_time(heartbeat_at?)?);
     match age.to_std() {
@@ -269,7 +271,7 @@ fn claimed_silence(wall: DateTime<Utc>, heartbeat_at: Option<&str>) -> Option<Du
     }
 }
 
-/// A proof beats what the heartbeats say; a promise is still good while a process is only stopped.
+/// A proof beats the heartbeats. A promise holds even while the process exists: it may be suspended.
 fn by_fate(fate: ProcessFate, otherwise: Liveness, replacement: Replacement) -> Assessment {
     let (liveness, replacement) = match fate {
         ProcessFate::Running => (Liveness::Alive, replacement),

@@ -1,8 +1,8 @@
-//! Who waits for a lock: first come, first served.
+//! The queue of a lock: first come, first served.
 //!
-//! A run that finds the lock held adds a ticket to the lock's queue, a companion document beside it, and takes it out when
-//! it gets the lock or gives up. The queue is advice. It orders those who ask for the lock, and the lock alone decides who
-//! gets it: a queue that loses, repeats or invents tickets costs time and nothing else.
+//! A run that finds the lock held adds a ticket to the lock's queue, a companion document, and removes it when it gets the
+//! lock or gives up. The queue is only advice. It orders the runs that wait, but the lock alone decides who gets it: a
+//! queue that loses, duplicates or invents tickets costs nothing but time.
 
 mod line;
 pub mod order;
@@ -15,10 +15,10 @@ pub use self::line::{Leaving, Line, read};
 use super::record::{LockId, parsed_time};
 use super::store::companion::shorten;
 
-/// The longest document: DynamoDB takes 400 kB, a local lock's file 512 kB with the quotes of this text escaped.
+/// The longest document: a DynamoDB item has up to 400 kB, a local lock file 512 kB with all quotes of this text escaped.
 const LONGEST: usize = 300_000;
 
-/// One run that waits.
+/// One waiting run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Ticket {
@@ -34,19 +34,19 @@ pub struct Ticket {
     /// `--reason`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// Where the CI run can be seen.
+    /// The address of the CI run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub run_url: Option<String>,
-    /// Since when it waits, by its own clock: RFC 3339 in UTC.
+    /// When it began to wait, by its own clock: RFC 3339 in UTC.
     #[serde(default)]
     pub since: String,
-    /// When it will have given up, by its own clock; `None` if it waits without a limit.
+    /// When it will give up, by its own clock; `None` if it waits without a limit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<String>,
-    /// The hold that it waits to work under; `None` if it waits for the lock to be free.
+    /// The hold that it waits to run under; `None` if it waits for the lock to be free.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub under: Option<LockId>,
-    /// What a newer tflock added.
+    /// Fields of a newer tflock.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -68,13 +68,13 @@ impl Ticket {
         }
     }
 
-    /// Since when it waits, by its own clock; `None` where the text is not a time.
+    /// When it began to wait, by its own clock; `None` if that text is not a time.
     #[must_use]
     pub fn waits_since(&self) -> Option<DateTime<Utc>> {
         parsed_time(&self.since)
     }
 
-    /// The same with each text short enough for a document of many.
+    /// The ticket with its texts cut, so that many fit into a document.
     fn shortened(mut self) -> Self {
         let fields = [&mut self.who, &mut self.command].into_iter();
         shorten(fields.chain(&mut self.reason).chain(&mut self.run_url));
@@ -82,26 +82,26 @@ impl Ticket {
     }
 }
 
-/// The tickets of a lock, first come first.
+/// The tickets of a lock, in the order of their arrival.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Tickets {
     /// The tickets.
     #[serde(default)]
     pub tickets: Vec<Ticket>,
-    /// What a newer tflock added.
+    /// Fields of a newer tflock.
     #[serde(flatten)]
     other: Map<String, Value>,
 }
 
 impl Tickets {
-    /// The tickets in a document; `None` where it is no queue.
+    /// Parses a document; `None` if it is not a queue.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// The document; `None` if there are too many for one.
+    /// The document; `None` if it would be too long.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         let text = serde_json::to_string(self).ok()?;
@@ -109,17 +109,17 @@ impl Tickets {
     }
 }
 
-/// Where a run stands in the queue.
+/// Where a run is in the queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Who is before it, first come first.
+    /// The tickets before its own, in order.
     pub before: Vec<Ticket>,
-    /// How many are behind it.
+    /// How many tickets are behind its own.
     pub behind: usize,
 }
 
 impl Standing {
-    /// Its place, from one.
+    /// Its place in the queue, counted from one.
     #[must_use]
     pub fn place(&self) -> usize {
         self.before.len() + 1
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_keeps_what_a_newer_tflock_added() {
+    fn a_document_keeps_the_fields_of_a_newer_tflock() {
         let text = r#"{"Tickets":[{"ID":"a","Who":"ana@laptop","Command":"apply","Since":"2026-01-01T00:00:00Z","Colour":"red"}],"Version":7}"#;
         let tickets = Tickets::parse(text).unwrap();
         assert_eq!(tickets.tickets[0].who, "ana@laptop");
@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_queue_is_not_read_as_an_empty_one() {
+    fn a_document_that_is_not_a_queue_is_not_read_as_an_empty_one() {
         for text in ["", "{", "[]", "null", r#"{"Tickets":[{"Who":"nobody"}]}"#] {
             assert_eq!(Tickets::parse(text), None, "{text}");
         }
     }
 
     #[test]
-    fn a_document_has_an_end_and_so_has_each_text_in_it() {
+    fn a_document_and_each_text_in_it_are_limited() {
         let mut ticket = Ticket::new(LockId("a".into()));
         ticket.reason = Some("状".repeat(100_000));
         let ticket = ticket.shortened();

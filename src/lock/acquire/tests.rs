@@ -16,7 +16,7 @@ use crate::lock::store::Heartbeats;
 use crate::lock::store::memory::MemoryStore;
 use crate::simulation::{SimulatedHost, Simulation};
 
-/// A world with one place for a lock, and one tflock that wants it.
+/// A store with one lock, and a tflock that wants it.
 struct Scene {
     simulation: Simulation,
     store: MemoryStore,
@@ -41,7 +41,7 @@ impl Scene {
         }
     }
 
-    /// Another tflock on a machine of its own that wants the same lock.
+    /// Another tflock, on its own machine, that wants the same lock.
     fn rival(&self) -> Self {
         Self::on(&self.simulation, self.store.clone())
     }
@@ -86,12 +86,12 @@ impl Scene {
         }
     }
 
-    /// Whose lock stands in the store.
+    /// The ID of the current record.
     fn holder(&self) -> Option<LockId> {
         self.store.current()?.record.lock_id()
     }
 
-    /// Whether its own lock stands in the store.
+    /// Whether the current record is its own.
     fn holds(&self) -> bool {
         self.holder().as_ref() == Some(self.id())
     }
@@ -105,7 +105,7 @@ impl Scene {
     }
 }
 
-/// How often a run tries that has no place in a queue.
+/// How often a run without a place in the queue tries.
 const POLL_INTERVAL: Duration = Duration::from_millis(600);
 const ONE_ATTEMPT: Patience = Patience::For(Duration::ZERO);
 

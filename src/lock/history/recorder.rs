@@ -1,4 +1,4 @@
-//! Writes into the history of one lock, by compare-and-swap.
+//! Reads and writes the history of one lock.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,28 +13,28 @@ use crate::lock::store::{Store, StoreError};
 /// The first pause when another was faster; each is half as long again.
 const FIRST_PAUSE: Duration = Duration::from_millis(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a whole entry is tried for.
+/// How long to retry an entry.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long it may keep a command that is done with everything else.
+/// How long an entry may delay a command that has finished everything else.
 const AT_THE_END: Duration = Duration::from_secs(1);
 
-/// The history of one lock. Nothing that fails here is worth a word.
+/// The history of one lock. Failures are not reported.
 pub struct Recorder {
     companion: Companion,
     host: Rc<dyn Host>,
-    /// Whoever asks for it waits for a request that is under way.
+    /// Locked during a request, so that another one waits for its result.
     seen: Mutex<Seen>,
 }
 
-/// What stood there last.
+/// The document as last seen.
 #[derive(Clone, Default)]
 enum Seen {
-    /// Nobody has looked.
+    /// Not read yet.
     #[default]
     Unknown,
     Nothing,
     Document(Document),
-    /// It may not be read, or is no history.
+    /// It cannot be read, or is not a history.
     Unusable,
 }
 
@@ -45,7 +45,8 @@ impl From<Option<Document>> for Seen {
 }
 
 impl Recorder {
-    /// That of the lock in one of these places: of an item rather than an object, which may be versioned.
+    /// The history of the lock in these stores, kept in one of them: rather beside an item than beside an object, whose
+    /// bucket may be versioned.
     #[must_use]
     pub fn of(stores: &[Rc<dyn Store>], host: Rc<dyn Host>) -> Option<Self> {
         let companion = place(stores)?.companion(Purpose::History)?;
@@ -56,7 +57,7 @@ impl Recorder {
         })
     }
 
-    /// Looks, so that an entry takes one request at the end.
+    /// Reads the document in advance, so that an entry takes one request at the end.
     pub async fn look(&self) {
         let mut seen = self.seen.lock().await;
         if let Seen::Unknown = *seen {
@@ -68,7 +69,7 @@ impl Recorder {
         }
     }
 
-    /// Adds an entry.
+    /// Adds an entry, retrying for half a minute.
     pub async fn add(&self, entry: Entry) {
         let begun = self.host.now();
         let mut pause = FIRST_PAUSE;
@@ -83,7 +84,7 @@ impl Recorder {
         }
     }
 
-    /// The same by a command that has nothing else left to do.
+    /// Adds an entry at the end of a command, which waits for a second at most.
     pub async fn add_at_end(&self, entry: Entry) {
         tokio::select! {
             biased;
@@ -92,7 +93,7 @@ impl Recorder {
         }
     }
 
-    /// Whether the entry is there, or never will be.
+    /// Tries once to add the entry. Returns whether it is there, or never will be.
     async fn try_to_add(&self, entry: &Entry) -> Result<bool, StoreError> {
         let mut seen = self.seen.lock().await;
         let expected = match std::mem::take(&mut *seen) {
@@ -103,7 +104,7 @@ impl Recorder {
         };
         let history = match &expected {
             None => Some(History::default()),
-            // What we do not understand is not ours to overwrite.
+            // A document that we do not understand is left alone.
             Some(document) => History::parse(document.text()),
         };
         let Some(mut history) = history else {
@@ -134,10 +135,10 @@ fn place(stores: &[Rc<dyn Store>]) -> Option<&Rc<dyn Store>> {
         .or(stores.first())
 }
 
-/// The history of the lock in one of these places, the last holder at the end; and where it is kept.
+/// The history of the lock in these stores, the latest holder last.
 ///
 /// # Errors
-/// The store's.
+/// The store's error.
 pub async fn read(stores: &[Rc<dyn Store>]) -> Result<Vec<Entry>, StoreError> {
     let companion = place(stores).and_then(|store| store.companion(Purpose::History));
     let Some(companion) = companion else {

@@ -61,7 +61,7 @@ fn first_look(observer: &SimulatedHost, record: &Record) -> Assessment {
 const A_MINUTE: Option<Duration> = Some(Duration::from_mins(1));
 
 #[test]
-fn a_lock_of_plain_terraform_says_nothing_of_its_holder() {
+fn a_lock_of_plain_terraform_says_nothing_about_its_holder() {
     let mut scene = Scene::new();
     let record = Record {
         lease: None,
@@ -99,7 +99,7 @@ fn silence_turns_from_alive_to_silent_to_stale() {
 }
 
 #[test]
-fn a_heartbeat_begins_the_silence_anew() {
+fn a_heartbeat_ends_the_silence() {
     let mut scene = Scene::new();
     let first = record(&scene.holder, A_MINUTE);
     scene.assess(&first);
@@ -113,7 +113,7 @@ fn a_heartbeat_begins_the_silence_anew() {
 }
 
 #[test]
-fn another_holder_begins_the_silence_anew() {
+fn another_holder_ends_the_silence() {
     let mut scene = Scene::new();
     let first = record(&scene.holder, A_MINUTE);
     scene.assess(&first);
@@ -123,7 +123,7 @@ fn another_holder_begins_the_silence_anew() {
 }
 
 #[test]
-fn a_promise_counts_from_its_own_length_and_a_margin() {
+fn a_lock_expires_after_its_promise_and_a_margin() {
     let mut scene = Scene::new();
     let record = record(&scene.holder, A_MINUTE);
     scene.assess(&record);
@@ -134,7 +134,7 @@ fn a_promise_counts_from_its_own_length_and_a_margin() {
 }
 
 #[test]
-fn a_first_look_shows_what_a_foreign_clock_claims_and_wants_to_see_whether_a_heartbeat_comes() {
+fn a_first_look_shows_what_the_holder_s_clock_claims_and_waits_for_a_heartbeat() {
     let mut scene = Scene::new();
     let record = record(&scene.holder, A_MINUTE);
     let watched = Some(Duration::from_secs(13));
@@ -181,7 +181,7 @@ fn a_living_holder_is_alive_after_one_heartbeat_however_wrong_its_clock_is() {
 }
 
 #[test]
-fn a_heartbeat_from_the_future_or_in_garbage_makes_no_dead_lock_alive() {
+fn a_heartbeat_time_in_the_future_or_garbled_does_not_make_a_dead_lock_alive() {
     for claim in ["2999-01-01T00:00:00Z", "garbage"] {
         let mut scene = Scene::new();
         let mut record = record(&scene.holder, None);
@@ -197,7 +197,7 @@ fn a_heartbeat_from_the_future_or_in_garbage_makes_no_dead_lock_alive() {
 }
 
 #[test]
-fn what_others_write_into_a_record_is_no_sign_of_life() {
+fn an_attribute_that_others_add_is_no_sign_of_life() {
     let mut scene = Scene::new();
     let mut record = record(&scene.holder, A_MINUTE);
     scene.assess(&record);
@@ -209,7 +209,7 @@ fn what_others_write_into_a_record_is_no_sign_of_life() {
 }
 
 #[test]
-fn a_clock_that_is_set_right_takes_no_lock_from_a_living_neighbour() {
+fn correcting_a_clock_takes_no_lock_from_a_living_holder() {
     let simulation = Simulation::default();
     let machine = simulation.machine();
     let (holder, observer) = (machine.tflock(), machine.tflock());
@@ -220,7 +220,7 @@ fn a_clock_that_is_set_right_takes_no_lock_from_a_living_neighbour() {
 }
 
 #[test]
-fn a_lock_that_was_taken_anew_under_the_same_id_begins_the_silence_anew() {
+fn a_lock_that_was_taken_again_with_the_same_id_ends_the_silence() {
     let mut scene = Scene::new();
     let first = record(&scene.holder, A_MINUTE);
     scene.assess(&first);
@@ -249,7 +249,7 @@ fn clocks_that_aws_would_both_accept_never_take_a_lock_from_a_living_holder() {
 }
 
 #[test]
-fn a_holder_whose_clock_is_ahead_is_judged_by_the_observer_s_own() {
+fn a_holder_whose_clock_is_ahead_is_judged_by_the_observer_s_clock() {
     let mut scene = Scene::with_clocks_apart(TimeDelta::hours(1));
     let record = record(&scene.holder, None);
     assert_eq!(scene.assess(&record).silence, Some(Duration::ZERO));
@@ -364,7 +364,7 @@ fn an_object_with_five_minutes_of_promise_expires_before_it_is_stale() {
 }
 
 #[test]
-fn whoever_believes_an_object_s_own_clock_watches_for_a_whole_renewal() {
+fn an_object_that_seems_silent_by_its_clock_is_watched_for_a_whole_renewal() {
     let mut scene = Scene::new();
     let record = record_of_object(&scene.holder, 60, None);
     scene.pass(180);
@@ -387,7 +387,7 @@ fn a_record_that_names_an_absurd_interval_is_stale_in_six_hours_and_never_before
 }
 
 #[test]
-fn the_way_of_an_answer_is_no_silence() {
+fn the_time_that_a_reply_takes_is_no_silence() {
     let mut scene = Scene::new();
     let record = record(&scene.holder, A_MINUTE);
     scene.assess(&record);
@@ -399,8 +399,7 @@ fn the_way_of_an_answer_is_no_silence() {
 }
 
 #[test]
-fn however_often_a_record_is_renewed_no_holder_is_silent_before_half_a_minute_and_stale_before_a_minute()
- {
+fn no_holder_is_silent_before_half_a_minute_or_stale_before_a_minute_however_short_its_interval() {
     let seconds = Duration::from_secs;
     for (interval, silent, stale) in [(2, 30, 60), (10, 30, 60), (60, 180, 360)] {
         let interval = seconds(interval);

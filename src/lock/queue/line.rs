@@ -1,6 +1,6 @@
-//! One run's part of the queue: its ticket, where it stands, and when it may ask for the lock.
+//! One run's part in the queue: its ticket, its place, and when it may try for the lock.
 //!
-//! Whatever goes wrong with the queue is not worth a failure: the run then waits as if there were none.
+//! No problem with the queue fails the run: it then waits as if there were no queue.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,32 +14,32 @@ use crate::lock::record::LockId;
 use crate::lock::store::companion::{Change, Companion, Document, Purpose};
 use crate::lock::store::{Store, StoreError};
 
-/// How often a run without a place tries for the lock.
+/// How often a run without a place in the queue tries for the lock.
 const WITHOUT_PLACE: Duration = Duration::from_millis(600);
-/// The least between two looks, however long they take.
+/// The shortest pause between two looks, however long they take.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-/// How long one request to the queue may take: nothing waits for it that is worth more.
+/// How long one request to the queue may take. The queue is not worth a longer delay.
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// How long a run tries to get in while others do, before it waits without a place for now.
+/// How long a run competes with others to enter its ticket before it waits without a place for now.
 const ENTERING: Duration = Duration::from_secs(5);
 /// The first pause when another was faster; each is half as long again.
 const FIRST_PAUSE: Duration = Duration::from_millis(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How soon a queue that did not answer is asked again.
+/// How often to visit the queue.
 const AGAIN: Duration = Duration::from_secs(10);
-/// How long taking the ticket out may take.
+/// How long removing the ticket may take.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// Takes a ticket out while something else goes on.
+/// Removes a ticket, concurrently with the run.
 pub type Leaving = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Whether this run has a place.
+/// Whether this run has a place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Not yet, or not for now.
     Outside,
     Inside,
-    /// There is no queue, or none that can be used.
+    /// There is no usable queue.
     Without,
 }
 
@@ -50,25 +50,25 @@ pub struct Line {
     mine: Ticket,
     companion: Option<Companion>,
     place: Place,
-    /// Whether a ticket may stand there: it was sent.
+    /// Whether our ticket may be in the queue: it was sent.
     may_be_there: bool,
-    /// What stood there last.
+    /// The queue as last seen.
     document: Option<Document>,
     before: Vec<Ticket>,
     behind: usize,
-    /// Who was before us when our place was seen last; else who was there when we came.
+    /// Who was before us when we last saw our place, or who was there when we arrived.
     seen_before: Option<Vec<LockId>>,
     holder: Option<LockId>,
-    /// The hold that this run may work under: only those who may as well come before it.
+    /// The hold that this run may use: then it only waits for others under that hold.
     under: Option<LockId>,
-    /// When to look at the queue next.
+    /// When to visit the queue next.
     next_visit: Instant,
-    /// Since when the lock could be taken, as far as this run has seen.
+    /// Since when the lock could be taken, as far as we have seen.
     open_since: Option<Instant>,
 }
 
 impl Line {
-    /// A run that has not asked for a place yet.
+    /// A run that has not entered the queue yet.
     #[must_use]
     pub fn new(store: Rc<dyn Store>, host: Rc<dyn Host>, ticket: Ticket) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Line {
         }
     }
 
-    /// Where this run stands; `None` without a place.
+    /// Where this run is in the queue; `None` without a place.
     #[must_use]
     pub fn standing(&self) -> Option<Standing> {
         (self.place == Place::Inside).then(|| Standing {
@@ -98,7 +98,7 @@ impl Line {
         })
     }
 
-    /// Whether others come before this run.
+    /// Whether other runs come before this one.
     #[must_use]
     pub fn lets_others_go_first(&self) -> bool {
         self.place == Place::Inside && !self.before.is_empty()
@@ -113,7 +113,7 @@ impl Line {
         self.holder = holder;
     }
 
-    /// The lock was seen on hold, and this run may work under that hold; or under none.
+    /// The lock was seen with a hold that this run may use, or with none.
     pub fn competes_under(&mut self, hold: Option<LockId>) {
         if self.under != hold {
             self.under = hold;
@@ -132,19 +132,19 @@ impl Line {
         !self.lets_others_go_first() || self.opens_in().is_some_and(|left| left.is_zero())
     }
 
-    /// How long it stays reserved for those before this run.
+    /// How much longer the lock is reserved for the runs before this one.
     fn opens_in(&self) -> Option<Duration> {
         let open_for = self.host.now().since(self.open_since?);
         Some(opens_after(self.before.len()).saturating_sub(open_for))
     }
 
-    /// How long to wait before the next look at the lock; the last one took `gone`.
+    /// How long to wait before the next look at the lock; the last one took `elapsed`.
     #[must_use]
-    pub fn pause(&self, gone: Duration) -> Duration {
+    pub fn pause(&self, elapsed: Duration) -> Duration {
         let pause = match self.place {
             Place::Inside => {
                 let pause = self.host.jittered(pace(self.before.len()));
-                pause.saturating_sub(gone).max(SHORTEST_PAUSE)
+                pause.saturating_sub(elapsed).max(SHORTEST_PAUSE)
             }
             Place::Outside | Place::Without => self.host.jittered(WITHOUT_PLACE),
         };
@@ -154,14 +154,14 @@ impl Line {
         }
     }
 
-    /// Looks at the queue if that is due: gets this run in, or sees where it stands.
+    /// Visits the queue if that is due.
     pub async fn visit_if_due(&mut self) {
         if self.place != Place::Without && self.host.now() >= self.next_visit {
             self.visit().await;
         }
     }
 
-    /// Looks at the queue.
+    /// Visits the queue: enters our ticket if it is not there, and finds our place.
     pub async fn visit(&mut self) {
         if self.companion.is_none() {
             self.companion = self.store.companion(Purpose::Queue);
@@ -172,7 +172,7 @@ impl Line {
         };
         self.place = match self.enter(&companion).await {
             Ok(place) => place,
-            // It may work the next time, and our ticket may still be there.
+            // The next visit may succeed, and our ticket may still be there.
             Err(Trouble::Passing) => self.place,
             Err(Trouble::Lasting) => Place::Without,
         };
@@ -183,7 +183,7 @@ impl Line {
         self.next_visit = Instant(self.host.now().0 + after);
     }
 
-    /// Makes sure that our ticket is there.
+    /// Enters our ticket unless it is there.
     async fn enter(&mut self, companion: &Companion) -> Result<Place, Trouble> {
         let began = self.host.now();
         self.document = self.ask(companion.read()).await?;
@@ -233,7 +233,7 @@ impl Line {
             None => before,
         };
         let before = order::competing(before, self.under.as_ref());
-        // Somebody was served, or left: the next one has the lock to itself for a while.
+        // A run was served or has left: the lock is now reserved for the next one.
         if self.before.iter().ne(&before) && self.open_since.is_some() {
             self.open_since = Some(self.host.now());
         }
@@ -256,7 +256,7 @@ impl Line {
         }
     }
 
-    /// Takes our ticket out because this run gave up.
+    /// Removes our ticket because this run gives up.
     pub async fn give_up(&mut self) {
         let host = Rc::clone(&self.host);
         tokio::select! {
@@ -266,7 +266,7 @@ impl Line {
         }
     }
 
-    /// Takes our ticket out because this run has the lock; `None` if there can be none.
+    /// Removes our ticket because this run has the lock; `None` if there can be none.
     #[must_use]
     pub fn served(mut self) -> Option<Leaving> {
         self.may_be_there.then(|| -> Leaving {
@@ -283,7 +283,7 @@ impl Line {
             let there = tickets.tickets.len();
             order::leave(&mut tickets.tickets, &self.mine.id, leaving);
             let text = tickets.to_text().filter(|_| !tickets.tickets.is_empty());
-            // What is too long for us is not ours to cut, and what has not changed needs no request.
+            // We do not cut a document that is too long for us, and an unchanged one needs no request.
             let stays = !tickets.tickets.is_empty();
             if stays && (text.is_none() || tickets.tickets.len() == there) {
                 return;
@@ -317,7 +317,7 @@ fn tickets_of(document: Option<&Document>) -> Result<Tickets, Trouble> {
     }
 }
 
-/// Those who wait for the lock of `store` behind `holder`, for people; nobody where that cannot be told at once.
+/// The runs that wait for the lock of `store` while `holder` has it, for people; empty if the queue does not answer soon.
 pub async fn read(store: &dyn Store, host: &dyn Host, holder: Option<&LockId>) -> Vec<Ticket> {
     let Some(companion) = store.companion(Purpose::Queue) else {
         return Vec::new();

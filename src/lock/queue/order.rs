@@ -1,4 +1,5 @@
-//! Order and pace, without a clock or a store: whose turn it is, who may go when the first does not, how often to look.
+//! The rules of the queue, without clock or store: whose turn it is, who is next if the first does not take the lock, and
+//! how often to look.
 
 use std::time::Duration;
 
@@ -8,17 +9,17 @@ use super::Ticket;
 use crate::lock::record::LockId;
 use crate::lock::record::parsed_time;
 
-/// How long a free lock is left to whoever is next.
+/// How long a free lock is reserved for the run whose turn it is.
 pub const GRACE: Duration = Duration::from_secs(3);
-/// How often whoever is first tries: a hand-over then takes an eighth of a second in the middle.
+/// How often the first run in the queue tries: a hand-over then takes an eighth of a second on average.
 pub const FIRST: Duration = Duration::from_millis(300);
-/// How much less often for each one before. The sum over all grows with the logarithm of their number: 4 looks a second for
-/// 50 of them. A look is due before one's turn as long as jobs take a second and a half.
+/// The interval of the others, for each run before them. The rate over all grows with the logarithm of their number: 4 looks
+/// a second for 50 runs. As long as jobs take a second and a half, each run looks at least once before its turn.
 const STEP: Duration = Duration::from_millis(1500);
-/// How much the clock of whoever drew a ticket may be behind ours before it counts as left behind.
+/// How far the clock behind a ticket may lag ours before the ticket counts as abandoned.
 const CLOCK_MARGIN: TimeDelta = TimeDelta::minutes(5);
 
-/// How often to look with so many before.
+/// How often to look, with that many runs before.
 #[must_use]
 pub fn pace(before: usize) -> Duration {
     match u32::try_from(before) {
@@ -28,28 +29,28 @@ pub fn pace(before: usize) -> Duration {
     }
 }
 
-/// How long a lock must have been free for whoever has so many before it: none of them has taken it.
+/// How long a lock must have been free before a run with that many before it may take it: none of them has.
 #[must_use]
 pub fn opens_after(before: usize) -> Duration {
     GRACE * u32::try_from(before).unwrap_or(u32::MAX)
 }
 
-/// Who is before the ticket `id`; `None` if it is not there.
+/// The tickets before the ticket `id`; `None` if that is not there.
 #[must_use]
 pub fn before<'a>(tickets: &'a [Ticket], id: &LockId) -> Option<&'a [Ticket]> {
     let place = tickets.iter().position(|ticket| ticket.id == *id)?;
     Some(&tickets[..place])
 }
 
-/// Those of `before` that a run really comes after: while it works under the hold `under`, nobody but others under that hold.
+/// Those of `before` that a run has to wait for: under the hold `under`, only others under the same hold.
 #[must_use]
 pub fn competing(before: &[Ticket], under: Option<&LockId>) -> Vec<Ticket> {
     let competes = |ticket: &&Ticket| under.is_none() || ticket.under.as_ref() == under;
     before.iter().filter(competes).cloned().collect()
 }
 
-/// Those who still wait once `holder` has the lock: it, and all before it, were served or have been passed over. A run under a
-/// hold passes over nobody: the others could not have been served.
+/// The tickets that still wait once `holder` has the lock: it and all before it were served or skipped. A run under a hold
+/// skips no one: the others could not have taken the lock.
 #[must_use]
 pub fn behind<'a>(tickets: &'a [Ticket], holder: &LockId) -> &'a [Ticket] {
     let is_served = |ticket: &Ticket| ticket.id == *holder && ticket.under.is_none();
@@ -57,8 +58,8 @@ pub fn behind<'a>(tickets: &'a [Ticket], holder: &LockId) -> &'a [Ticket] {
     &tickets[served.map_or(0, |last| last + 1)..]
 }
 
-/// Puts `mine` behind all that were seen before it, and behind those who came meanwhile with an earlier time. Clocks decide
-/// only among those who come in the same moment, or when a queue was lost.
+/// Inserts `mine` behind all tickets that were there when its run arrived, and behind newer ones with an earlier time. So
+/// clocks decide only between runs that arrive at the same moment, or after a queue was lost.
 pub fn enter(tickets: &mut Vec<Ticket>, mine: Ticket, seen_before: &[LockId]) {
     let known = tickets
         .iter()
@@ -75,16 +76,16 @@ pub fn enter(tickets: &mut Vec<Ticket>, mine: Ticket, seen_before: &[LockId]) {
     tickets.insert(place, mine);
 }
 
-/// Why a ticket is taken out.
+/// Why a ticket is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaving {
-    /// Its run has the lock: those before it are gone, or were passed over.
+    /// Its run has the lock: those before it are gone, or were skipped.
     Served,
     /// Its run gave up.
     GaveUp,
 }
 
-/// Takes out the ticket `id`.
+/// Removes the ticket `id`.
 pub fn leave(tickets: &mut Vec<Ticket>, id: &LockId, leaving: Leaving) {
     if leaving == Leaving::Served {
         let behind = behind(tickets, id).len();
@@ -93,7 +94,7 @@ pub fn leave(tickets: &mut Vec<Ticket>, id: &LockId, leaving: Leaving) {
     tickets.retain(|ticket| ticket.id != *id);
 }
 
-/// Takes out what was left behind: tickets of runs that would have given up by now.
+/// Removes abandoned tickets: those of runs that would have given up by now.
 pub fn clear(tickets: &mut Vec<Ticket>, now: DateTime<Utc>) {
     tickets.retain(|ticket| {
         let until = ticket.until.as_deref().and_then(parsed_time);
@@ -127,8 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn fifty_look_less_than_nine_times_a_second_in_all() {
-        // A pause is shortened by up to a third, by a sixth in the middle.
+    fn fifty_runs_look_less_than_nine_times_a_second_in_all() {
+        // A pause is shortened by up to a third, by a sixth on average.
         let looks = |count| -> f64 {
             (0..count)
                 .map(|before| 6.0 / 5.0 / pace(before).as_secs_f64())
@@ -140,13 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn a_free_lock_opens_to_one_after_the_other() {
+    fn a_free_lock_opens_to_one_run_after_the_other() {
         let seconds = [0, 1, 2, 10].map(|before| opens_after(before).as_secs());
         assert_eq!(seconds, [0, 3, 6, 30]);
     }
 
     #[test]
-    fn those_before_are_told_by_order_and_served_by_the_holder() {
+    fn order_tells_who_is_before_and_the_holder_tells_who_was_served() {
         let all = row("abcd");
         assert_eq!(before(&all, &id("c")).map(ids).as_deref(), Some("ab"));
         assert_eq!(before(&all, &id("x")), None);
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_under_a_hold_comes_after_others_under_it_alone_and_passes_over_nobody() {
+    fn a_run_under_a_hold_waits_only_for_others_under_it_and_skips_no_one() {
         let mut all = row("abcd");
         for place in [1, 3] {
             all[place].under = Some(id("H"));
@@ -172,17 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_put_behind_all_that_were_there_when_it_came() {
+    fn a_ticket_goes_behind_all_that_were_there_when_its_run_arrived() {
         let cases: [(&str, &str, u32, &str); 7] = [
             ("", "", 5, "M"),
             ("ab", "ab", 5, "abM"),
-            // Their clocks are ahead, and they were there before.
+            // Their clocks are ahead, but they were there before.
             ("abc", "abc", 1, "abcM"),
-            // `c` came after `M` and was faster to get in.
+            // `c` arrived after `M`, but was entered first.
             ("abc", "ab", 2, "abMc"),
-            // `c` came before `M`, and got in between its look and its change.
+            // `c` arrived before `M`, and was entered between its look and its change.
             ("abc", "ab", 3, "abcM"),
-            // A queue that was lost, and begun anew by one from behind.
+            // A queue that was lost, and started again by a run further back.
             ("d", "ab", 0, "Md"),
             ("ad", "ab", 1, "aMd"),
         ];
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_served_takes_those_before_it_along() {
+    fn a_run_that_is_served_removes_the_tickets_before_its_own() {
         for (there, leaving, left) in [
             ("abMcd", Leaving::Served, "cd"),
             ("abMcd", Leaving::GaveUp, "abcd"),

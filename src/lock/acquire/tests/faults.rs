@@ -13,7 +13,7 @@ const ALL: [Fault; 4] = [
 ];
 
 #[test]
-fn whatever_is_lost_the_lock_is_got_kept_and_given_back() {
+fn the_lock_is_taken_kept_and_released_whatever_is_lost() {
     const LENGTH: u32 = 6;
     for number in 0..ALL.len().pow(LENGTH) {
         let faults = (0..LENGTH).map(|place| ALL[number / ALL.len().pow(place) % ALL.len()]);
@@ -44,7 +44,7 @@ async fn renewed(held: &mut HeldLock) -> Renewal {
 }
 
 #[test]
-fn a_lost_reply_is_recognised_by_the_own_record_with_one_more_request() {
+fn a_lost_reply_is_recognised_by_our_own_record_with_one_more_request() {
     let scene = Scene::new();
     scene.store.inject([Fault::ReplyLost]);
     let (held, replaced) = scene.simulation.run(scene.held());
@@ -54,7 +54,7 @@ fn a_lost_reply_is_recognised_by_the_own_record_with_one_more_request() {
 }
 
 #[test]
-fn a_stop_after_an_unanswered_attempt_takes_it_back() {
+fn a_stop_after_an_unanswered_attempt_withdraws_it() {
     let scene = Scene::new();
     scene.store.inject([Fault::ReplyLost]);
     scene.simulation.run(async {
@@ -70,7 +70,7 @@ fn a_stop_after_an_unanswered_attempt_takes_it_back() {
 }
 
 #[test]
-fn taking_an_attempt_back_survives_lost_requests_and_replies_of_its_own() {
+fn withdrawing_an_attempt_survives_lost_requests_and_replies() {
     let scene = Scene::new();
     // The put; then read and delete in turn.
     scene.store.inject([
@@ -94,7 +94,7 @@ fn taking_an_attempt_back_survives_lost_requests_and_replies_of_its_own() {
 }
 
 #[test]
-fn taking_an_attempt_back_leaves_another_s_lock_alone() {
+fn withdrawing_an_attempt_leaves_another_run_s_lock_alone() {
     let scene = Scene::new();
     let rival = scene.rival();
     scene.simulation.run(async {
@@ -111,7 +111,7 @@ fn taking_an_attempt_back_leaves_another_s_lock_alone() {
 }
 
 #[test]
-fn what_is_refused_for_good_ends_it_at_once() {
+fn a_permanent_error_ends_an_acquisition_at_once() {
     let scene = Scene::new();
     scene
         .store
@@ -128,7 +128,7 @@ fn what_is_refused_for_good_ends_it_at_once() {
 }
 
 #[test]
-fn giving_up_takes_back_what_may_have_been_carried_out() {
+fn giving_up_withdraws_an_attempt_that_may_have_succeeded() {
     let scene = Scene::new();
     scene.store.inject([
         Fault::ReplyLost,
@@ -145,7 +145,7 @@ fn giving_up_takes_back_what_may_have_been_carried_out() {
 }
 
 #[test]
-fn a_store_that_never_answers_is_given_up_with_the_id_of_what_may_be_left() {
+fn giving_up_on_an_unreachable_store_names_the_lock_that_may_be_left() {
     let scene = Scene::new();
     scene.store.inject(vec![Fault::RequestLost; 1000]);
     let error = scene
@@ -159,7 +159,7 @@ fn a_store_that_never_answers_is_given_up_with_the_id_of_what_may_be_left() {
 }
 
 #[test]
-fn a_store_that_is_silent_is_given_up_in_ten_seconds_and_five_more_to_withdraw() {
+fn giving_up_on_a_silent_store_takes_ten_seconds_and_five_more_to_withdraw() {
     for limit in [ONE_ATTEMPT, patience(3600), Patience::Forever] {
         let scene = Scene::new();
         scene.store.inject(vec![Fault::Silence; 1000]);
@@ -176,7 +176,7 @@ fn a_store_that_is_silent_is_given_up_in_ten_seconds_and_five_more_to_withdraw()
 }
 
 #[test]
-fn an_attempt_that_hangs_is_made_again() {
+fn an_attempt_that_hangs_is_repeated() {
     for fault in [Fault::Silence, Fault::SilenceAfter] {
         let scene = Scene::new();
         scene.store.inject([fault]);
@@ -187,7 +187,7 @@ fn an_attempt_that_hangs_is_made_again() {
 }
 
 #[test]
-fn a_stop_ends_an_attempt_that_hangs_and_takes_it_back() {
+fn a_stop_ends_an_attempt_that_hangs_and_withdraws_it() {
     for (fault, requests) in [(Fault::Silence, 2), (Fault::SilenceAfter, 3)] {
         let scene = Scene::new();
         scene.store.inject([fault]);
@@ -199,7 +199,7 @@ fn a_stop_ends_an_attempt_that_hangs_and_takes_it_back() {
             let ((), acquisition) = tokio::join!(stop, scene.acquire(Patience::Forever));
             assert!(matches!(acquisition, Acquisition::Stopped));
         });
-        // A second after it was asked for.
+        // A second after the request.
         assert_eq!(scene.simulation.elapsed(), Duration::from_secs(3));
         assert_eq!(scene.holder(), None);
         assert_eq!(scene.store.requests(), requests);
@@ -207,7 +207,7 @@ fn a_stop_ends_an_attempt_that_hangs_and_takes_it_back() {
 }
 
 #[test]
-fn after_a_stop_a_silent_store_is_given_up_in_five_seconds_with_the_id_of_what_may_be_left() {
+fn after_a_stop_giving_up_on_a_silent_store_takes_five_seconds_and_names_the_lock() {
     let scene = Scene::new();
     scene.store.inject(vec![Fault::Silence; 1000]);
     scene.simulation.run(async {
@@ -222,7 +222,7 @@ fn after_a_stop_a_silent_store_is_given_up_in_five_seconds_with_the_id_of_what_m
 }
 
 #[test]
-fn what_was_certainly_not_carried_out_leaves_nothing_to_look_for() {
+fn attempts_that_certainly_failed_leave_nothing_to_withdraw() {
     for kind in [StoreErrorKind::Throttled, StoreErrorKind::NotCarriedOut] {
         let scene = Scene::new();
         scene.store.inject(vec![Fault::Refused(kind); 1000]);
@@ -234,14 +234,14 @@ fn what_was_certainly_not_carried_out_leaves_nothing_to_look_for() {
 }
 
 #[test]
-fn an_outage_is_measured_from_the_last_answer() {
+fn an_outage_is_measured_from_the_last_reply() {
     let holder = Scene::new();
     let waiter = holder.rival();
     holder.simulation.run(async {
         holder.held().await;
         let outages = async {
             for _ in 0..5 {
-                // About seven seconds of it, then an answer again.
+                // About seven seconds, then a reply again.
                 waiter.store.inject(vec![Fault::RequestLost; 7]);
                 waiter.sleep(12).await;
             }
@@ -252,7 +252,7 @@ fn an_outage_is_measured_from_the_last_answer() {
 }
 
 #[test]
-fn a_lock_that_is_freed_before_the_look_at_it_is_taken_at_the_next_attempt() {
+fn a_lock_that_is_freed_before_its_record_was_read_is_taken_at_the_next_attempt() {
     let scene = Scene::new();
     scene.store.inject([Fault::FreedMeanwhile]);
     scene.simulation.run(scene.held());
@@ -261,7 +261,7 @@ fn a_lock_that_is_freed_before_the_look_at_it_is_taken_at_the_next_attempt() {
 }
 
 #[test]
-fn a_store_that_refuses_every_write_without_a_lock_is_not_asked_for_ever() {
+fn a_store_that_refuses_every_write_without_a_lock_is_given_up() {
     let scene = Scene::new();
     scene.store.inject(vec![Fault::FreedMeanwhile; 10_000]);
     let error = scene
@@ -274,7 +274,7 @@ fn a_store_that_refuses_every_write_without_a_lock_is_not_asked_for_ever() {
     assert!(scene.store.requests() < 30, "{}", scene.store.requests());
 }
 
-/// Two machines that woke from one memory image, and drew the same lock ID.
+/// Two machines that woke from one memory image and drew the same lock ID.
 fn clones() -> (Scene, Scene) {
     let scene = Scene::new();
     let mut clone = scene.rival();
@@ -283,12 +283,12 @@ fn clones() -> (Scene, Scene) {
 }
 
 #[test]
-fn another_s_lock_with_our_id_is_waited_for_and_never_taken_for_our_own() {
+fn another_run_s_lock_with_our_id_is_waited_for_and_never_taken_for_our_own() {
     let (holder, clone) = clones();
     holder.simulation.run(async {
         let (mut held, _) = holder.held().await;
         let before = holder.store.current();
-        // Be the first answer lost or not.
+        // Whether or not the first reply is lost.
         for fault in [Fault::None, Fault::RequestLost] {
             clone.store.inject([fault]);
             let acquisition = clone.acquire(patience(3)).await;
@@ -302,7 +302,7 @@ fn another_s_lock_with_our_id_is_waited_for_and_never_taken_for_our_own() {
 }
 
 #[test]
-fn taking_an_attempt_back_leaves_another_s_lock_with_our_id_alone() {
+fn withdrawing_an_attempt_leaves_another_run_s_lock_with_our_id_alone() {
     let (holder, clone) = clones();
     holder.simulation.run(async {
         holder.held().await;
@@ -319,7 +319,7 @@ fn taking_an_attempt_back_leaves_another_s_lock_with_our_id_alone() {
 }
 
 #[test]
-fn a_holder_that_was_robbed_by_one_with_its_id_loses_the_lock_and_releases_nothing() {
+fn a_holder_whose_lock_was_replaced_by_one_with_its_id_loses_it_and_releases_nothing() {
     for heartbeats in [Heartbeats::Compared, Heartbeats::None] {
         let store = MemoryStore::new(heartbeats);
         let robbed = Scene::on(&Simulation::default(), store);
@@ -339,13 +339,13 @@ fn a_holder_that_was_robbed_by_one_with_its_id_loses_the_lock_and_releases_nothi
 }
 
 #[test]
-fn an_attempt_that_arrives_when_its_lock_was_robbed_is_still_known_for_our_own() {
+fn an_attempt_that_arrives_after_its_lock_was_removed_is_still_recognised() {
     let scene = Scene::new();
     scene.store.inject([Fault::ReplyLost]);
     scene.simulation.run(async {
         let first = async {
             scene.host.sleep(Duration::from_millis(10)).await;
-            // It did not arrive after all, but is on its way.
+            // It has not arrived yet, but is on its way.
             let late = scene.store.current().unwrap().record;
             scene.store.overwrite(None);
             late
@@ -360,7 +360,7 @@ fn an_attempt_that_arrives_when_its_lock_was_robbed_is_still_known_for_our_own()
 }
 
 #[test]
-fn a_run_that_takes_its_lock_anew_knows_what_it_sent_or_could_not_give_back_before() {
+fn a_run_that_takes_its_lock_again_recognises_one_that_it_could_not_release() {
     let scene = Scene::new();
     scene.simulation.run(async {
         let (mut held, _) = scene.held().await;

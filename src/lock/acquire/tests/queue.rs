@@ -1,4 +1,4 @@
-//! Waiting in the queue: in order, with all that can happen to a ticket.
+//! Waiting in the queue: the order, and everything that can happen to a ticket.
 
 use super::*;
 use crate::lock::queue::Tickets;
@@ -31,7 +31,7 @@ impl Scene {
         }));
     }
 
-    /// Waits from `second` on, and holds the lock for two seconds. Returns when it got it.
+    /// Waits from `second` on, then holds the lock for two seconds. Returns when it got the lock.
     async fn waits_from(&self, second: u64) -> Duration {
         self.sleep(second).await;
         let (mut held, _) = self.held().await;
@@ -50,7 +50,7 @@ impl Scene {
 }
 
 #[test]
-fn those_who_wait_are_served_in_the_order_in_which_they_came() {
+fn waiting_runs_are_served_in_the_order_of_their_arrival() {
     let holder = Scene::queued();
     let [first, second, third] = [holder.rival(), holder.rival(), holder.rival()];
     let times = holder.simulation.run(async {
@@ -80,7 +80,7 @@ fn a_free_lock_and_a_single_attempt_do_not_touch_the_queue() {
 }
 
 #[test]
-fn a_stop_and_a_time_out_take_the_ticket_out() {
+fn a_stop_and_a_time_out_remove_the_ticket() {
     let holder = Scene::queued();
     let [patient, impatient] = [holder.rival(), holder.rival()];
     holder.simulation.run(async {
@@ -118,7 +118,7 @@ fn a_dead_waiter_costs_three_seconds_and_its_ticket_goes_with_the_next_holder() 
 }
 
 #[test]
-fn whoever_has_left_meanwhile_is_not_waited_for() {
+fn a_run_that_has_left_is_not_waited_for() {
     let holder = Scene::queued();
     let [leaves, stays] = [holder.rival(), holder.rival()];
     let ((), _, got) = holder.simulation.run(async {
@@ -132,7 +132,7 @@ fn whoever_has_left_meanwhile_is_not_waited_for() {
 }
 
 #[test]
-fn a_ticket_that_was_lost_is_put_back_where_it_stood() {
+fn a_lost_ticket_gets_its_place_back() {
     let holder = Scene::queued();
     let [first, second] = [holder.rival(), holder.rival()];
     let times = holder.simulation.run(async {
@@ -152,7 +152,7 @@ fn a_ticket_that_was_lost_is_put_back_where_it_stood() {
 }
 
 #[test]
-fn the_last_of_a_patience_is_an_attempt_whoever_comes_first() {
+fn a_run_makes_a_last_attempt_before_it_gives_up_even_out_of_turn() {
     let holder = Scene::queued();
     let waiter = holder.rival();
     holder.put_tickets(r#"{"Tickets":[{"ID":"dead"}]}"#);
@@ -163,7 +163,7 @@ fn the_last_of_a_patience_is_an_attempt_whoever_comes_first() {
 }
 
 #[test]
-fn without_a_usable_queue_everybody_tries_about_twice_a_second() {
+fn without_a_usable_queue_every_run_tries_about_twice_a_second() {
     let forbidden = Fault::Refused(StoreErrorKind::AccessDenied);
     let no_queue = r#"{"Tickets":"none"}"#;
     for (faults, text) in [
@@ -182,11 +182,11 @@ fn without_a_usable_queue_everybody_tries_about_twice_a_second() {
             .simulation
             .run(async { tokio::join!(holder.holds_for(10), waiter.waits_from(1)) });
         let late = got.saturating_sub(Duration::from_secs(10));
-        // A queue that does not answer is asked for two seconds, now and then.
+        // A queue that does not answer costs two seconds now and then.
         let most = POLL_INTERVAL + Duration::from_secs(2);
         assert!(late <= most, "{faults:?} {text:?}: {late:?}");
         let left = holder.queue().current().and_then(|left| left.record.info);
-        assert_eq!(left.as_deref(), text, "what is no queue is left alone");
+        assert_eq!(left.as_deref(), text, "another document was changed");
     }
 }
 

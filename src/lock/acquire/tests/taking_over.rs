@@ -1,4 +1,4 @@
-//! Taking over from the dead: by proof, by promise, and never by silence alone.
+//! Taking over a dead holder's lock: by proof, by promise, and never by silence alone.
 
 use super::*;
 use crate::lock::liveness::Proof;
@@ -20,14 +20,14 @@ fn neighbours() -> (Scene, Scene, crate::simulation::SimulatedMachine) {
     (on_machine(), on_machine(), machine)
 }
 
-/// What was replaced, and by what right.
+/// The ID of the replaced lock, and why that was allowed.
 fn replaced(replaced: Option<Observed>) -> (Option<LockId>, Replacement) {
     let seen = replaced.unwrap();
     (seen.stored.record.lock_id(), seen.assessment.replacement)
 }
 
 #[test]
-fn a_holder_of_this_machine_that_was_killed_is_replaced_at_once() {
+fn a_killed_holder_of_this_machine_is_replaced_at_once() {
     let (dead, next, _) = neighbours();
     let (_, seen) = dead.simulation.run(async {
         dead.held().await;
@@ -86,7 +86,7 @@ fn silence_without_a_promise_frees_nothing_however_long_it_lasts() {
 }
 
 #[test]
-fn a_promise_is_relied_on_only_after_it_and_its_margin() {
+fn an_expired_lock_is_taken_only_after_its_promise_and_a_margin() {
     let dead = Scene::new().promising(Duration::from_mins(1));
     let waiter = dead.rival();
     let (_, seen) = dead.simulation.run(async {
@@ -106,12 +106,12 @@ fn a_promise_is_relied_on_only_after_it_and_its_margin() {
 }
 
 #[test]
-fn the_silence_of_a_promise_begins_when_the_waiting_run_first_looks() {
+fn silence_counts_from_when_the_waiting_run_first_looks() {
     let dead = Scene::new().promising(Duration::from_mins(1));
     let waiter = dead.rival();
     dead.simulation.run(async {
         dead.held().await;
-        // Less than the ten minutes beyond which a foreign clock is believed.
+        // Less than the ten minutes by which two clocks may differ.
         dead.sleep(500).await;
         waiter.held().await;
     });
@@ -119,7 +119,7 @@ fn the_silence_of_a_promise_begins_when_the_waiting_run_first_looks() {
 }
 
 #[test]
-fn a_holder_that_renews_keeps_its_promise_for_ever() {
+fn a_lock_that_is_renewed_never_expires() {
     let holder = Scene::new().promising(Duration::from_secs(30));
     let waiter = holder.rival();
     holder.simulation.run(async {
@@ -156,7 +156,7 @@ fn a_take_over_whose_reply_is_lost_is_a_take_over() {
 }
 
 #[test]
-fn of_two_that_find_the_same_dead_holder_one_gets_the_lock() {
+fn of_two_runs_that_find_the_same_dead_holder_one_gets_the_lock() {
     let (dead, next, machine) = neighbours();
     let host = machine.tflock();
     let other = Scene {
@@ -180,7 +180,7 @@ fn a_heartbeat_at_the_last_moment_keeps_the_lock_from_being_taken() {
     let waiter = holder.rival();
     holder.simulation.run(async {
         let (mut held, _) = holder.held().await;
-        // The waiting run sees the promise run out, and its replacement comes too late.
+        // The waiting run sees the lock expire, but its write comes too late.
         let late = async {
             holder.sleep(20).await;
             let pause = Duration::from_secs(12).saturating_sub(Duration::from_millis(1));
@@ -193,7 +193,7 @@ fn a_heartbeat_at_the_last_moment_keeps_the_lock_from_being_taken() {
     assert!(holder.holds());
 }
 
-/// A person says of the lock that is shown: take it. `meanwhile` happens before they do.
+/// Takes over the reported lock on a person's word. `meanwhile` happens before that.
 async fn on_a_word(scene: &Scene, meanwhile: impl FnOnce()) -> Acquisition {
     let mut meanwhile = Some(meanwhile);
     let decide = |_: Progress<'_>| match meanwhile.take() {
@@ -211,7 +211,7 @@ async fn on_a_word(scene: &Scene, meanwhile: impl FnOnce()) -> Acquisition {
 }
 
 #[test]
-fn a_person_s_word_takes_over_the_record_that_was_shown() {
+fn a_person_takes_over_the_record_that_was_shown() {
     let silent = Scene::new();
     let next = silent.rival();
     let acquisition = silent.simulation.run(async {
@@ -228,7 +228,7 @@ fn a_person_s_word_takes_over_the_record_that_was_shown() {
 }
 
 #[test]
-fn a_person_s_word_about_a_record_that_has_changed_since_takes_nothing() {
+fn a_person_cannot_take_over_a_record_that_has_changed_since() {
     let silent = Scene::new();
     let next = silent.rival();
     let acquisition = silent.simulation.run(async {
@@ -242,7 +242,7 @@ fn a_person_s_word_about_a_record_that_has_changed_since_takes_nothing() {
 }
 
 #[test]
-fn a_person_s_word_about_a_lock_that_is_freed_meanwhile_needs_no_take_over() {
+fn a_lock_that_is_freed_before_a_person_takes_it_over_is_simply_taken() {
     let silent = Scene::new();
     let next = silent.rival();
     let acquisition = silent.simulation.run(async {

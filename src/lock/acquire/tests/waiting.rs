@@ -1,4 +1,4 @@
-//! Waiting for a holder that lives: how soon it is noticed, how long it lasts, how it is ended.
+//! Waiting for a living holder: how soon a release is noticed, how long the wait lasts, what ends it.
 
 use super::*;
 
@@ -69,7 +69,7 @@ fn patience_ends_to_the_moment_and_the_holder_keeps_its_lock() {
 }
 
 #[test]
-fn a_wait_tells_who_holds_the_lock_each_time_it_looks() {
+fn each_look_reports_the_holder() {
     let holder = Scene::new();
     let waiter = holder.rival();
     let mut looks = Vec::new();
@@ -93,7 +93,7 @@ fn a_wait_tells_who_holds_the_lock_each_time_it_looks() {
 }
 
 #[test]
-fn a_stop_before_the_first_attempt_asks_nothing_of_the_store() {
+fn a_stop_before_the_first_attempt_sends_no_request() {
     let scene = Scene::new();
     scene.stop.send_replace(true);
     let acquisition = scene.simulation.run(scene.acquire(Patience::Forever));
@@ -119,7 +119,7 @@ fn a_stop_ends_a_wait_at_once_and_leaves_the_holder_alone() {
 }
 
 #[test]
-fn whoever_can_no_longer_ask_for_a_stop_does_not_end_the_wait() {
+fn dropping_the_stop_sender_does_not_end_the_wait() {
     let holder = Scene::new();
     let waiter = holder.rival();
     let acquisition = holder.simulation.run(async {
@@ -137,7 +137,7 @@ fn whoever_can_no_longer_ask_for_a_stop_does_not_end_the_wait() {
 }
 
 #[test]
-fn of_a_crowd_each_gets_the_lock_once_and_never_two_at_a_time() {
+fn each_of_five_runs_gets_the_lock_once_and_never_two_at_a_time() {
     let first = Scene::new();
     let crowd: Vec<_> = (0..4).map(|_| first.rival()).collect();
     let running = std::cell::Cell::new(0);
