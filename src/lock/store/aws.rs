@@ -1,6 +1,6 @@
 //! AWS clients as terraform's S3 backend would create them: recorded settings first, then the usual environment
-//! variables and files. Each request is attempted once: the protocol above retries, because whoever repeats a
-//! conditional write must know that it did.
+//! variables and files. Each request is attempted once: the protocol above retries, because the caller must know when a
+//! conditional write was repeated.
 //!
 //! The SDK is kept from reading variables and files: its rules differ from terraform's, and it panics on some values.
 //! `docs/aws-identity.md` has the rules used instead.
@@ -139,8 +139,8 @@ impl AwsAccess {
         }
     }
 
-    /// The same access on connections of its own, for requests beside others: whoever shares one waits until it is free, or
-    /// makes another just then.
+    /// The same access with its own connections, for concurrent requests: a shared connection would first have to become
+    /// free, or another be made just then.
     pub(super) fn apart(&self) -> Self {
         let mut access = self.clone();
         access.fetch.as_aws = self.apart.clone();

@@ -239,7 +239,7 @@ fn a_proxy_that_wants_a_password_is_called_one() {
             wire.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
         },
         |_, url, finished, _| {
-            let words = format!("the proxy on the way to {url} wants a user and password");
+            let words = format!("the proxy on the way to {url} asks for a user name and password");
             assert!(finished.stderr.contains(&words), "{finished}");
             assert!(!finished.stderr.contains("left behind"), "{finished}");
         },

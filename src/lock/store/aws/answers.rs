@@ -1,5 +1,5 @@
 //! Answers are not trusted. Each is bounded in length and in total time, and answers of something other than the
-//! service are detected: a captive portal, a proxy that wants a login, a server that never stops sending.
+//! service are detected: a captive portal, a proxy that asks for a login, a server that never stops sending.
 
 use std::time::SystemTime;
 
@@ -31,7 +31,9 @@ pub(super) enum NoAnswer {
         status: u16,
         service: &'static str,
     },
-    #[error("the proxy on the way to {endpoint} wants a user and password (HTTP status 407)")]
+    #[error(
+        "the proxy on the way to {endpoint} asks for a user name and password (HTTP status 407)"
+    )]
     Proxy { endpoint: String },
     #[error(
         "the answer of {endpoint} is longer than {} MB; is that really {service}?",
@@ -145,7 +147,7 @@ impl Asked {
         let what = match status {
             _ if signed_by_the_service || !self.is_aws => return None,
             // Network Authentication Required (RFC 6585): always a portal's.
-            511 => "a network that wants a login",
+            511 => "a network that asks for a login",
             500.. => return None,
             _ if is_page => "a web page",
             301 | 302 | 303 | 307 | 308 if !kind.contains("xml") && !kind.contains("json") => {

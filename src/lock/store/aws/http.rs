@@ -1,8 +1,8 @@
-//! How AWS is reached: connections, proxies, and whose certificates are trusted. The SDK's own client takes no verifier
-//! of certificates, and so refuses some that terraform accepts.
+//! The HTTP client for AWS: connections, proxies, trusted certificates. The SDK's own client does not accept a certificate
+//! verifier, and so refuses some certificates that terraform accepts.
 
 mod certificate;
-mod road;
+mod connector;
 mod trust;
 
 use std::path::Path;
@@ -21,21 +21,21 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use self::road::{NoConnection, Road};
+use self::connector::{Connector, NoConnection};
 use self::trust::Trust;
 use super::answers;
 use super::classify::find_cause;
 use super::proxies::Proxies;
 use crate::lock::store::StoreError;
 
-pub(super) use self::road::is_address;
+pub(super) use self::connector::is_address;
 
-/// An HTTP client that reads the machine's certificates when the first secure connection is made: that takes longer
-/// than all else that a start does, and an `http` endpoint needs none.
+/// An HTTP client that reads the machine's certificates only for the first TLS connection: reading them takes longer than
+/// the rest of the start, and an `http` endpoint needs none.
 #[derive(Clone)]
 pub(super) struct ConnectOnDemand {
-    road: Road,
-    client: Client<Road, SdkBody>,
+    connector: Connector,
+    client: Client<Connector, SdkBody>,
 }
 
 impl std::fmt::Debug for ConnectOnDemand {
@@ -48,30 +48,30 @@ impl std::fmt::Debug for ConnectOnDemand {
 
 impl ConnectOnDemand {
     pub(super) fn new(proxies: Proxies, ca_bundle: Option<&Path>) -> Result<Self, StoreError> {
-        Ok(Self::on(Road::new(proxies, Trust::new(ca_bundle)?)))
+        Ok(Self::on(Connector::new(proxies, Trust::new(ca_bundle)?)))
     }
 
-    fn on(road: Road) -> Self {
+    fn on(connector: Connector) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .build(road.clone());
-        Self { road, client }
+            .build(connector.clone());
+        Self { connector, client }
     }
 
-    /// One that goes the same way, on connections of its own.
+    /// A client with the same settings and its own connections.
     pub(super) fn apart(&self) -> Self {
-        Self::on(self.road.clone())
+        Self::on(self.connector.clone())
     }
 
-    /// Sends a request, once all that is wrong with it has been seen.
+    /// Sends a request unless something is wrong with it.
     fn send(&self, request: HttpRequest) -> Result<HttpConnectorFuture, ConnectorError> {
         let user = |error| ConnectorError::user(error);
         let mut request = request
             .try_into_http1x()
             .map_err(|error| user(error.into()))?;
-        let proxy = self.road.proxy(request.uri());
+        let proxy = self.connector.proxy(request.uri());
         let proxy = proxy.map_err(|error| user(error.into()))?;
-        // A secure one is told who we are when the tunnel is dug.
+        // For `https`, the tunnel authenticates to the proxy.
         if request.uri().scheme() == Some(&http::uri::Scheme::HTTP)
             && let Some(authorization) = proxy.as_ref().and_then(|proxy| proxy.basic_auth())
         {
@@ -91,7 +91,7 @@ impl ConnectOnDemand {
     }
 }
 
-/// How the SDK gives up a connection that has failed once.
+/// Lets the SDK discard a connection that has failed.
 fn metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
     let is_proxied = connection.connection_metadata().as_ref()?.is_proxied();
     let connection = connection.clone();
@@ -105,7 +105,7 @@ fn metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
     Some(metadata.build())
 }
 
-/// What the SDK has to know of a failure: whether it is worth another try.
+/// Tells the SDK what kind of failure it was.
 fn connector_error(error: hyper_util::client::legacy::Error) -> ConnectorError {
     let of_http = find_cause::<hyper::Error>(&error);
     if find_cause::<NoConnection>(&error).is_some() {

@@ -97,7 +97,7 @@ fn url(service: &InstanceMetadata, path: &str) -> String {
     format!("{}{path}", fetch::origin(&service.endpoint))
 }
 
-/// Without such a service no credentials were ever configured: that is not an backoff.
+/// Without such a service no credentials were ever configured, so this is not an outage.
 fn absent(error: &IdentityRefused) -> IdentityRefused {
     missing(&format!(
         "no keys, no profile with credentials, no role: not even an EC2 metadata service ({error})"

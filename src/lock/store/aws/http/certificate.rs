@@ -1,5 +1,5 @@
-//! What Go's verifier looks at in a certificate of our roots and webpki does not: whether it may sign, and when.
-//! Whoever wrote it may be anybody: what cannot be read is no certificate.
+//! The parts of a root certificate that Go's verifier checks and webpki does not: whether it may sign, and its validity.
+//! The input is not trusted: what cannot be read is not a certificate.
 
 use chrono::NaiveDateTime;
 use rustls::pki_types::UnixTime;
@@ -16,7 +16,7 @@ const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xA0;
 const EXTENSIONS: u8 = 0xA3;
 
-/// Object identifiers (RFC 5280, 4.2.1), as they are encoded.
+/// Encoded object identifiers (RFC 5280, 4.2.1).
 const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x25];
@@ -32,9 +32,9 @@ pub(super) struct Certificate {
     /// Not before and not after, in seconds since 1970.
     validity: (i64, i64),
     is_version_3: bool,
-    /// Basic constraints, where there are any.
+    /// Basic constraints, if any.
     is_authority: Option<bool>,
-    /// Key usage, where there is any.
+    /// Key usage, if any.
     may_sign: Option<bool>,
     serves: bool,
 }
@@ -57,7 +57,7 @@ impl Certificate {
             may_sign: None,
             serves: true,
         };
-        // Subject and public key; then identifiers of both, which nobody uses.
+        // Subject and public key; then unique identifiers of both, which are obsolete.
         signed.take(SEQUENCE)?;
         signed.take(SEQUENCE)?;
         while let Some((tag, content)) = signed.next() {
@@ -81,7 +81,7 @@ impl Certificate {
                 self.is_authority = Some(authority.is_some_and(|value| value != [0]));
             }
             KEY_USAGE => {
-                // The first byte counts the bits that are not used.
+                // The first byte is the number of unused bits.
                 let bits = value.take(BIT_STRING)?.get(1).copied().unwrap_or_default();
                 self.may_sign = Some(bits & CERT_SIGN != 0);
             }
@@ -97,25 +97,25 @@ impl Certificate {
         Some(())
     }
 
-    /// Whether Go takes it for the issuer of another (`Certificate.CheckSignatureFrom` of `crypto/x509`).
+    /// Whether Go accepts it as the issuer of another (`Certificate.CheckSignatureFrom` of `crypto/x509`).
     pub(super) fn may_issue(&self) -> bool {
         let is_authority = self.is_authority.unwrap_or(!self.is_version_3);
         is_authority && self.may_sign.unwrap_or(true)
     }
 
-    /// Whether it is for servers, or for all that there is (`checkChainForKeyUsage`).
+    /// Whether its purpose is servers, or any (`checkChainForKeyUsage`).
     pub(super) fn serves(&self) -> bool {
         self.serves
     }
 
-    /// Whether it is valid at that time, ends included.
+    /// Whether it is valid at that time, both ends included.
     pub(super) fn is_valid_at(&self, now: UnixTime) -> bool {
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         (self.validity.0..=self.validity.1).contains(&now)
     }
 }
 
-/// What is left of a DER text.
+/// The unread rest of a DER encoding.
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_that_may_sign_may_issue() {
+    fn only_an_authority_that_may_sign_may_issue() {
         let authority = IsCa::Ca(BasicConstraints::Unconstrained);
         for (is_ca, usages, may_issue) in [
             (authority, vec![], true),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_purpose_that_is_named_must_be_that_of_a_server() {
+    fn a_purpose_if_any_must_include_servers() {
         for (purposes, serves) in [
             (vec![], true),
             (vec![Purpose::Any], true),
@@ -214,8 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_the_validity_belong_to_it() {
-        // One in each of the two notations of a time.
+    fn both_ends_of_the_validity_are_included() {
+        // One in each of the two encodings of a time.
         let certificate = read(|params| {
             params.not_before = date_time_ymd(1999, 12, 31);
             params.not_after = date_time_ymd(2050, 1, 1);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_cut_off_or_changed_is_read_or_refused_but_never_fatal() {
+    fn a_truncated_or_altered_certificate_is_read_or_refused_but_never_panics() {
         let whole = der(&CertificateParams::new(["localhost".to_owned()]).unwrap());
         for length in 0..whole.len() {
             assert_eq!(Certificate::read(&whole[..length]), None, "{length}");

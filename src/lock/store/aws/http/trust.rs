@@ -1,6 +1,6 @@
-//! Whose certificates are trusted: as Go's verifier does (`Certificate.Verify` of `crypto/x509`), because terraform is
-//! written in Go. rustls' own verifier differs where somebody is his own authority: it refuses a server's certificate
-//! that is one of the roots, takes a root that is none for an issuer, and one whose time is over too.
+//! Verifies certificates as Go does (`Certificate.Verify` of `crypto/x509`), because terraform is written in Go. rustls'
+//! own verifier treats self-signed certificates differently: it refuses a server certificate that is itself a root, and
+//! accepts as issuer a root that must not sign others or has expired.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -21,15 +21,15 @@ use super::super::settings_error;
 use super::certificate::Certificate;
 use crate::lock::store::{StoreError, StoreErrorKind};
 
-/// Which roots there are, and what follows from them once a secure connection is made.
+/// The trusted roots, and the TLS settings made from them for the first secure connection.
 pub(super) struct Trust {
-    /// Instead of those of the machine.
+    /// Used instead of the machine's roots.
     bundle: Option<Vec<CertificateDer<'static>>>,
     config: OnceLock<Result<ClientConfig, Error>>,
 }
 
 impl Trust {
-    /// That in the certificates of a bundle, or in those of the machine.
+    /// Trusts the certificates of a bundle, or those of the machine.
     pub(super) fn new(bundle: Option<&Path>) -> Result<Self, StoreError> {
         Ok(Self {
             bundle: bundle.map(read_bundle).transpose()?,
@@ -37,8 +37,7 @@ impl Trust {
         })
     }
 
-    /// The settings of a secure connection that speaks one of these protocols. The first call reads the certificates
-    /// of the machine.
+    /// The settings of a TLS connection with one of these protocols. The first call reads the machine's certificates.
     pub(super) fn config(&self, protocols: &[&[u8]]) -> Result<ClientConfig, Error> {
         let mut config = self.config.get_or_init(|| self.make()).clone()?;
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
@@ -62,7 +61,7 @@ impl Trust {
 #[derive(Debug)]
 struct Verifier {
     issuers: RootCertStore,
-    /// The SHA-256 of each root: a server's certificate that is one of them needs no issuer.
+    /// The SHA-256 of each root: a server certificate that is one of them needs no issuer.
     roots: HashSet<[u8; 32]>,
     provider: Arc<CryptoProvider>,
 }
@@ -91,7 +90,7 @@ impl Verifier {
         }
     }
 
-    /// Checks a root in the way that Go checks a chain of one.
+    /// Checks a server certificate that is a root, as Go checks a chain of one.
     fn verify_root(root: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
         let root = Certificate::read(root).ok_or(CertificateError::BadEncoding)?;
         if !root.is_valid_at(now) {
@@ -156,7 +155,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The certificates of a bundle. Go leaves out what is none without a word.
+/// The certificates of a bundle. Like Go, skips silently whatever is not a certificate.
 fn read_bundle(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> {
     let unusable = |reason: String| {
         StoreError {

@@ -1,4 +1,4 @@
-//! Credentials from the machine if no setting provides any: its container's endpoint, its instance's metadata.
+//! Credentials from the machine if no setting provides any: the container's endpoint or the instance's metadata.
 
 use std::net::{IpAddr, Ipv6Addr};
 

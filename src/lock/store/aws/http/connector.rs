@@ -1,4 +1,4 @@
-//! The way to a server: directly or by a proxy, with TLS or without.
+//! Connects to a server: directly or through a proxy, with TLS or without.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,23 +19,23 @@ use tower_service::Service;
 use super::super::proxies::Proxies;
 use super::trust::Trust;
 
-/// How long a connection may take.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is spoken to a service, the first choice first.
+/// The protocols for a service, in order of preference.
 const TO_SERVICES: &[&[u8]] = &[b"h2", b"http/1.1"];
-/// `CONNECT` and whole URLs are known to all proxies in HTTP/1.1 alone.
+/// Only in HTTP/1.1 do all proxies support `CONNECT` and whole URLs.
 const TO_PROXIES: &[&[u8]] = &[b"http/1.1"];
 
 /// Makes connections.
 #[derive(Clone)]
-pub(super) struct Road {
+pub(super) struct Connector {
     proxies: Arc<Proxies>,
     trust: Arc<Trust>,
     tcp: HttpConnector,
 }
 
-impl Road {
+impl Connector {
     pub(super) fn new(proxies: Proxies, trust: Trust) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
@@ -47,8 +47,7 @@ impl Road {
         }
     }
 
-    /// The proxy for requests to that server, if there is one. What was written of it may hold a password, and is not
-    /// shown.
+    /// The proxy for requests to that server, if any. Its address may contain a password, so it is never shown.
     pub(super) fn proxy(&self, to: &Uri) -> Result<Option<Intercept>, UnknownProxy> {
         let secure = is_secure(to);
         let default = if secure { "443" } else { "80" };
@@ -83,7 +82,7 @@ impl Road {
         Stream::of(HttpsConnector::from((tunnel, config)).call(to)).await
     }
 
-    /// Connects with nobody in between.
+    /// Connects directly.
     async fn reach(&mut self, to: Uri, protocols: &[&[u8]]) -> Result<Stream, BoxError> {
         if !is_secure(&to) {
             return Stream::of(self.tcp.call(to)).await;
@@ -97,7 +96,7 @@ fn is_secure(to: &Uri) -> bool {
     to.scheme() != Some(&Scheme::HTTP)
 }
 
-/// The proxy of that address, on the way to a server.
+/// The proxy with that address, for requests to a server.
 fn intercept(proxy: &str, to: &Uri) -> Option<Intercept> {
     let found = Matcher::builder().all(proxy).build().intercept(to)?;
     let scheme = found.uri().scheme()?;
@@ -106,7 +105,7 @@ fn intercept(proxy: &str, to: &Uri) -> Option<Intercept> {
         .then_some(found)
 }
 
-/// Whether that could be the address of a proxy, be it one that cannot be spoken to.
+/// Whether that could be the address of a proxy, even one whose scheme we do not support.
 pub(in super::super) fn is_address(proxy: &str) -> bool {
     let rest = proxy.split_once("://").map_or(proxy, |(_, rest)| rest);
     intercept(
@@ -116,7 +115,7 @@ pub(in super::super) fn is_address(proxy: &str) -> bool {
     .is_some()
 }
 
-/// A proxy that cannot be spoken to.
+/// A proxy whose scheme is not supported.
 #[derive(Debug, thiserror::Error)]
 #[error("the proxy for `{}` is not an `http` or `https` URL: see {} and the backend's `{}`",
     .secure.then_some("https").unwrap_or("http"),
@@ -126,12 +125,12 @@ pub(super) struct UnknownProxy {
     secure: bool,
 }
 
-/// Nobody is there, or nobody says a word.
+/// No connection in time.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
 pub(super) struct NoConnection;
 
-impl Service<Uri> for Road {
+impl Service<Uri> for Connector {
     type Response = Stream;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
@@ -158,7 +157,7 @@ impl<T: Read + Write + Connection + Send + Unpin> Transport for T {}
 /// A connection of any kind.
 pub(super) struct Stream {
     transport: Box<dyn Transport>,
-    /// To a proxy that passes on each request, not to the server.
+    /// Whether it goes to a proxy that forwards each request, not to the server.
     is_proxy: bool,
 }
 
