@@ -1,4 +1,4 @@
-//! The seam below the protocol: a place that keeps one lock's record and changes it only by compare-and-swap.
+//! The seam below the protocol: a store keeps one lock's record and changes it only by compare-and-swap.
 //!
 //! A store never retries and never decides. It carries out one request and returns the result, or how it failed and
 //! whether it may have been carried out anyway.
@@ -60,7 +60,7 @@ pub enum Revision {
     },
 }
 
-/// A record as it was in the store at one moment.
+/// A record as read from the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
     /// The record.
@@ -72,9 +72,9 @@ pub struct Stored {
 /// The result of a compare-and-swap.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Swap {
-    /// Done: this is the record now (`None`: nothing).
+    /// Done: this is the current record (`None`: there is none).
     Done(Option<Stored>),
-    /// Something else was there and was left alone (`None`: nothing).
+    /// Another record was there and was left alone (`None`: there was none).
     Refused(Option<Stored>),
 }
 
@@ -84,16 +84,16 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// Whether holders renew their record in this store, and whether a swap compares the heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heartbeats {
-    /// Every ten seconds, in the record: to a swap, one that was renewed meanwhile is another.
+    /// Every ten seconds, in the record: a swap fails if the record was renewed meanwhile.
     Compared,
-    /// Every minute, beside what a swap compares: it succeeds although the record was renewed meanwhile.
+    /// Every minute, outside of what a swap compares: it succeeds even if the record was renewed meanwhile.
     NotCompared,
-    /// Not at all: holders only look whether the record is still theirs.
+    /// Not at all: holders only check that the record is still theirs.
     None,
 }
 
 impl Heartbeats {
-    /// How often a holder that has promised nothing renews its record; `None` if it does not.
+    /// How often a holder without a promise renews its record; `None` if it does not.
     #[must_use]
     pub fn interval(self) -> Option<Duration> {
         match self {
@@ -105,13 +105,13 @@ impl Heartbeats {
     }
 }
 
-/// How a refused swap learns who the holder is.
+/// Where the holder's record comes from after a refused swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Its answer says so.
-    BringsHolder,
-    /// By another request: whoever only waits should read instead.
-    AsksAgain,
+    /// From the refusal itself.
+    ReturnsHolder,
+    /// From another request: a waiting run should read instead of trying to write.
+    NeedsRead,
 }
 
 /// One lock in a store.
@@ -119,22 +119,22 @@ pub trait Store {
     /// Reads the current record.
     fn read(&self) -> StoreFuture<'_, Option<Stored>>;
 
-    /// What stands there now, if it was `seen` last. A store that can tell by less than a whole read that nothing has
-    /// changed returns that.
+    /// The current record, given the one `seen` last. A store that can tell without a full read that nothing has changed
+    /// returns `seen`.
     fn look<'a>(&'a self, seen: &'a Stored) -> StoreFuture<'a, Option<Stored>> {
         let _ = seen;
         self.read()
     }
 
-    /// Replaces `expected` by `new` if it is still the current record (`None`: nothing).
+    /// Replaces `expected` by `new` if it is still the current record (`None`: no record).
     fn swap<'a>(
         &'a self,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
     ) -> StoreFuture<'a, Swap>;
 
-    /// Whether a write that was abandoned without an answer may have been carried out; false if it had not found a
-    /// connection yet, or only read.
+    /// Whether a write that was abandoned unanswered may have been carried out; false if it had no connection yet, or has
+    /// only read so far.
     fn may_have_arrived(&self) -> bool {
         true
     }
@@ -142,10 +142,10 @@ pub trait Store {
     /// Whether and how holders renew their records here.
     fn heartbeats(&self) -> Heartbeats;
 
-    /// The lock's name in the store: what `--lock-id` names.
+    /// The lock's name in the store, as in `--lock-id`.
     fn key(&self) -> &str;
 
-    /// What identifies it among all locks.
+    /// Identifies it among all locks.
     fn identity(&self) -> Identity;
 
     /// Where it is, for people: ``DynamoDB table `locks` ``.
@@ -154,18 +154,18 @@ pub trait Store {
     /// Its value of `--store`.
     fn kind(&self) -> &'static str;
 
-    /// What a refused swap costs.
+    /// Where the holder's record comes from after a refused swap.
     fn refusal(&self) -> Refusal {
-        Refusal::BringsHolder
+        Refusal::ReturnsHolder
     }
 
-    /// The lock's companion for that purpose; `None` where it can have none.
+    /// The lock's companion for that purpose; `None` if the store has no companions.
     fn companion(&self, _: Purpose) -> Option<Companion> {
         None
     }
 
-    /// One page of everything that is kept where this lock is: in its table, its bucket or its directory, beginning `after`
-    /// the page that named it. Outside of the protocol: it may be minutes old in parts, and nothing is changed by it.
+    /// One page of everything in this lock's table, bucket or directory. `after` is the previous page's [`Page::next`]. Not
+    /// part of the protocol: parts of it may be minutes old, and it changes nothing.
     fn list<'a>(&'a self, after: Option<&'a str>) -> StoreFuture<'a, Page> {
         let _ = after;
         Box::pin(async {
@@ -180,18 +180,18 @@ pub trait Store {
         })
     }
 
-    /// What it is kept in with others, for people: ``DynamoDB table `locks` ``.
+    /// Its table, bucket or directory, for people: ``DynamoDB table `locks` ``.
     fn container(&self) -> String {
         self.place()
     }
 }
 
-/// A part of what is kept in one place.
+/// One page of a listing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// The records, each with its key. They need not be locks.
     pub records: Vec<(String, Record)>,
-    /// Where the next page begins; `None` after the last.
+    /// The start of the next page; `None` after the last.
     pub next: Option<String>,
 }
 
@@ -207,15 +207,15 @@ pub struct StoreError {
     pub kind: StoreErrorKind,
     /// The cause in one line.
     pub message: String,
-    /// What to do next, if the store knows better than the kind suggests.
+    /// What to do next, if the store knows more than the kind suggests.
     pub remedy: Option<String>,
 }
 
-/// The action of a failure before any request.
+/// The action of an error before any request.
 pub const SET_UP: &str = "the set-up of the client";
 
 impl StoreError {
-    /// The failure of a look before a write: whatever came of it, nothing was changed.
+    /// The error of a read before a write: whatever happened to it, nothing was changed.
     #[must_use]
     pub fn before_writing(self) -> Self {
         let kind = if self.kind.is_transient() {

@@ -180,8 +180,8 @@ impl Store for Client {
 
     fn refusal(&self) -> Refusal {
         match self.rules() {
-            Rules::S3 | Rules::S3BesideAnItem | Rules::S3That(_) => Refusal::AsksAgain,
-            Rules::DynamoDb | Rules::Local => Refusal::BringsHolder,
+            Rules::S3 | Rules::S3BesideAnItem | Rules::S3That(_) => Refusal::NeedsRead,
+            Rules::DynamoDb | Rules::Local => Refusal::ReturnsHolder,
         }
     }
 

@@ -48,7 +48,7 @@ impl Store for Distant {
         Box::pin(async move {
             let swap = self.travel(self.store.swap(expected, new)).await?;
             match (swap, self.refusal) {
-                (Swap::Refused(_), Refusal::AsksAgain) => Ok(Swap::Refused(self.read().await?)),
+                (Swap::Refused(_), Refusal::NeedsRead) => Ok(Swap::Refused(self.read().await?)),
                 (swap, _) => Ok(swap),
             }
         })
@@ -226,7 +226,7 @@ const FIFTY: Crowd = Crowd {
     apart: Duration::from_millis(200),
     job: Duration::from_secs(2),
     round_trip: Duration::from_millis(30),
-    refusal: Refusal::BringsHolder,
+    refusal: Refusal::ReturnsHolder,
     kill_each: None,
 };
 
@@ -245,7 +245,7 @@ fn say(what: &str, seen: &Seen) {
 fn a_crowd_is_served_in_the_order_in_which_it_came_soon_and_with_few_requests() {
     for size in [5, 50] {
         for round_trip in [0, 30, 100].map(Duration::from_millis) {
-            for refusal in [Refusal::BringsHolder, Refusal::AsksAgain] {
+            for refusal in [Refusal::ReturnsHolder, Refusal::NeedsRead] {
                 let crowd = Crowd {
                     size,
                     round_trip,

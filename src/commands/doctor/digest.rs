@@ -8,7 +8,7 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::read::{patiently, read};
 use crate::lock::store::StoreError;
-use crate::lock::store::dynamodb::{DynamoDbStore, Mended};
+use crate::lock::store::dynamodb::{DynamoDbStore, Repair};
 use crate::lock::store::s3::{StateContent, StateObject, Version};
 use crate::resolve::Examined;
 use crate::ui::Reply;
@@ -126,12 +126,12 @@ impl Doctor<'_> {
         }
         let (_, now) = self.both(item, state).await.map_err(Failure::of_check)?;
         let is_unchanged = now.is_some_and(|now| now.md5 == content.md5);
-        let request = || item.mend_digest(digest, &content.md5);
+        let request = || item.repair_digest(digest, &content.md5);
         if is_unchanged
             && patiently(item, &machine, request)
                 .await
                 .map_err(Failure::of_check)?
-                == Mended::Done
+                == Repair::Done
         {
             return Ok(());
         }

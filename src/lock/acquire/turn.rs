@@ -188,7 +188,7 @@ impl<'a> Turn<'a> {
 
     fn looks_first(&self) -> bool {
         self.line.lets_others_go_first()
-            || self.line.standing().is_some() && self.store.refusal() == Refusal::AsksAgain
+            || self.line.standing().is_some() && self.store.refusal() == Refusal::NeedsRead
     }
 
     /// Whether this run may take the open lock. Runs before it may have left, or may have had the lock between two looks.

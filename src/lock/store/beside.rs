@@ -1,8 +1,8 @@
-//! Our lock beside a kernel lock of others: a plain terraform's lock on a local state.
+//! Our lock next to a kernel lock: plain terraform's lock on a local state.
 //!
-//! Only the process that has the kernel lock can release it, and it ends with that process. So it is only observed:
-//! while it is held we write nothing, and show its holder like any other. Another terraform may come between our look
-//! and our write; ours then waits for it by itself.
+//! Only the process that has the kernel lock can release it, and the lock ends with it. So we only observe: while it is
+//! held we write nothing, and show its holder like any other. A terraform that takes it between our look and our write
+//! makes our terraform wait.
 
 use std::rc::Rc;
 
@@ -32,7 +32,7 @@ pub struct BesideForeigners {
 }
 
 impl BesideForeigners {
-    /// `ours`, which counts as free only while `look` finds no holder.
+    /// `ours`, which is only free while `look` finds no holder.
     #[must_use]
     pub fn new(ours: Rc<dyn Store>, look: Look) -> Self {
         Self { ours, look }
@@ -51,7 +51,7 @@ impl BesideForeigners {
         })
     }
 
-    /// The terraform of one of our runs has the kernel lock as well: then the run is the holder.
+    /// If a run holds our lock, its terraform may have the kernel lock too: then the run is the holder.
     async fn current(&self) -> Result<Option<Stored>, StoreError> {
         match self.ours.read().await {
             Ok(Some(stored)) => Ok(Some(stored)),
@@ -64,7 +64,7 @@ impl BesideForeigners {
         match (self.foreigner(), expected) {
             (None, _) => self.ours.swap(expected, Some(new)).await,
             (Some(_), None) => Ok(Swap::Refused(self.current().await?)),
-            // Its run is dead, but its terraform is not.
+            // The run is dead, but its terraform is alive.
             (found, Some(_)) => Ok(Swap::Refused(found)),
         }
     }
@@ -82,11 +82,11 @@ impl BesideForeigners {
             Revision::KernelLock {
                 process: Some(process),
             } => (
-                format!("this lock cannot be removed: it is held by process {process} and goes when that ends"),
+                format!("this lock cannot be removed: process {process} holds it until it ends"),
                 format!("stop it with `kill -INT {process}`"),
             ),
             _ => (
-                "this lock cannot be removed: it goes when its process ends, which may be in another container"
+                "this lock cannot be removed: a process holds it until it ends, perhaps in another container"
                     .to_owned(),
                 "stop that process".to_owned(),
             ),
@@ -160,7 +160,7 @@ impl Store for BesideForeigners {
     }
 }
 
-/// The same lock, or the hold that its run gives it back to.
+/// Whether `new` is a renewal, or restores the hold that the expected lock returns to.
 fn is_of_same_holder(expected: Option<&Stored>, new: &Record) -> bool {
     expected.is_some_and(|expected| {
         new.is_same_lock_as(&expected.record) || expected.record.returns_to() == Some(new)
@@ -179,7 +179,7 @@ mod tests {
     use crate::lock::store::memory::MemoryStore;
     use crate::simulation::{SimulatedHost, Simulation};
 
-    /// A store beside a kernel lock.
+    /// A store next to a kernel lock.
     struct Scene {
         simulation: Simulation,
         host: SimulatedHost,
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_holder_of_our_lock_is_shown_and_can_renew() {
+    fn the_holder_of_our_lock_is_shown_and_can_renew_it() {
         let scene = Scene::new();
         let record = scene.record();
         scene.swap(None, Some(&record)).unwrap();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_equal_lock_id_makes_a_take_over_no_renewal() {
+    fn a_take_over_with_the_same_lock_id_is_no_renewal() {
         let scene = Scene::new();
         let dead = scene.record();
         scene.swap(None, Some(&dead)).unwrap();

@@ -1,7 +1,7 @@
-//! Records beside a lock: documents of tflock's own, such as its queue, each under a name derived from the lock's.
+//! Companions of a lock: tflock's own documents, such as its queue, under names derived from the lock's.
 //!
-//! They are kept like the lock, by compare-and-swap in the same table, bucket or directory, but never in its record: the
-//! lock stays what plain terraform expects. Everything works without them.
+//! They live in the same table, bucket or directory and change by compare-and-swap too, but are never part of the lock's
+//! record, which stays what plain terraform expects. Everything works without them.
 
 use std::rc::Rc;
 
@@ -11,11 +11,11 @@ use crate::lock::record::Record;
 /// What a companion is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Who waits for the lock, in which order.
+    /// The runs that wait for the lock, in order.
     Queue,
-    /// What `doctor` tries things with: there only while it does.
+    /// A scratch record for the tests of `doctor`, which removes it again.
     Doctor,
-    /// Who held the lock before.
+    /// The previous holders of the lock.
     History,
 }
 
@@ -32,10 +32,10 @@ impl Purpose {
     }
 }
 
-/// How many characters of a field are kept.
+/// The longest field, in characters.
 const LONGEST_FIELD: usize = 200;
 
-/// Cuts fields, so that a document of many of them stays short.
+/// Cuts long fields, so that a document with many of them stays short.
 pub fn shorten<'a>(fields: impl IntoIterator<Item = &'a mut String>) {
     for field in fields {
         if let Some((end, _)) = field.char_indices().nth(LONGEST_FIELD) {
@@ -44,12 +44,12 @@ pub fn shorten<'a>(fields: impl IntoIterator<Item = &'a mut String>) {
     }
 }
 
-/// A companion's text as it was at one moment.
+/// A companion's text as read from the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document(Stored);
 
 impl Document {
-    /// Its text; empty if someone else put something without text there.
+    /// Its text; empty if someone else wrote a record without one.
     #[must_use]
     pub fn text(&self) -> &str {
         self.0.record.info.as_deref().unwrap_or_default()
@@ -59,9 +59,9 @@ impl Document {
 /// The result of a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Done: this is the document now (`None`: nothing).
+    /// Done: this is the current document (`None`: there is none).
     Done(Option<Document>),
-    /// Another document was there and was left alone (`None`: nothing).
+    /// Another document was there and was left alone (`None`: there was none).
     Refused(Option<Document>),
 }
 
@@ -70,7 +70,7 @@ pub enum Change {
 pub struct Companion(Rc<dyn Store>);
 
 impl Companion {
-    /// The companion in that place, which holds no lock.
+    /// The companion in `place`, a store that holds no lock.
     #[must_use]
     pub fn new(place: Rc<dyn Store>) -> Self {
         Self(place)
@@ -79,15 +79,15 @@ impl Companion {
     /// Reads the current document.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's error.
     pub async fn read(&self) -> Result<Option<Document>, StoreError> {
         Ok(self.0.read().await?.map(Document))
     }
 
-    /// Replaces `expected` by `text` if it is still the current document (`None`: nothing).
+    /// Replaces `expected` by `text` if it is still the current document (`None`: no document).
     ///
     /// # Errors
-    /// The store's.
+    /// The store's error.
     pub async fn change(
         &self,
         expected: Option<&Document>,
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_companion_fails_on_its_own_and_leaves_the_lock_alone() {
+    fn a_failing_companion_leaves_the_lock_alone() {
         let store = MemoryStore::with_companions();
         let beside = store.beside(Purpose::Queue).unwrap();
         beside.inject([Fault::ReplyLost]);

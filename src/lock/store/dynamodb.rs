@@ -1,7 +1,7 @@
 //! The DynamoDB store: terraform's own item, `LockID` and `Info`, with tflock's lease in attributes beside it.
 //!
 //! Uses only `GetItem`, `PutItem` and `DeleteItem`, `Scan` to list, and `DescribeTable` to explain a rejection. Each write is
-//! conditional on every attribute last seen, and a refusal returns the holder. The `-md5` item is terraform's and never
+//! conditional on every attribute last seen, and a refusal returns the holder. The `-md5` item is terraform's and is never
 //! touched.
 
 mod checkup;
@@ -21,7 +21,7 @@ use aws_sdk_dynamodb::types::{
     TableDescription,
 };
 
-pub use self::checkup::{Mended, TableSeen};
+pub use self::checkup::{Repair, TableSeen};
 use self::condition::Condition;
 pub use self::creation::{Creation, TAGS};
 use self::item::{Item, LOCK_ID, foreign, item, stored};

@@ -116,7 +116,7 @@ impl LocalStore {
         }
     }
 
-    /// Opens the directory and locks the guard file until that is dropped.
+    /// Opens the directory and locks the guard file, until the file is dropped.
     async fn guard(&self) -> Result<(OwnDirectory, File), Trouble> {
         let directory = OwnDirectory::create(self.directory()?)?;
         let name = format!("{}.guard", self.name);
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guard_that_stays_locked_is_given_up_in_five_seconds_and_nothing_was_written() {
+    fn a_guard_that_stays_locked_fails_the_request_after_five_seconds_and_nothing_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let store = LocalStore::new(&directory.path().join("locks"), "key");
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -321,7 +321,7 @@ mod tests {
         let refused = runtime.block_on(store.swap(None, Some(&record)));
         let took = begun.elapsed();
         assert!(!refused.unwrap_err().kind.may_have_been_applied());
-        // The upper one is for a busy machine.
+        // The upper bound allows for a busy machine.
         let (shortest, longest) = (Duration::from_secs(5), Duration::from_secs(25));
         assert!((shortest..=longest).contains(&took), "{took:?}");
         drop(guard);

@@ -1,4 +1,4 @@
-//! A store in memory for tests of the protocol, with faults for the requests to come.
+//! A store in memory for tests of the protocol, with faults that can be injected.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ pub enum Fault {
     SilenceAfter,
     /// A swap is refused because of a record that is gone before anyone can read it.
     FreedMeanwhile,
-    /// A swap is refused although what it expects stands there.
+    /// A swap is refused although the record is the expected one.
     NeverEqual,
 }
 
@@ -64,7 +64,7 @@ impl MemoryStore {
         }
     }
 
-    /// A free lock with places for its companions.
+    /// A free lock that can have companions.
     #[must_use]
     pub fn with_companions() -> Self {
         Self {
@@ -74,7 +74,7 @@ impl MemoryStore {
         }
     }
 
-    /// The place of the companion for that purpose, if there is one.
+    /// The store of the companion for that purpose, if there is one.
     #[must_use]
     pub fn beside(&self, purpose: Purpose) -> Option<&MemoryStore> {
         match purpose {
@@ -89,7 +89,7 @@ impl MemoryStore {
         self.faults.borrow_mut().extend(faults);
     }
 
-    /// Takes back the faults that have not happened yet.
+    /// Cancels the faults that have not happened yet.
     pub fn recover(&self) {
         self.faults.borrow_mut().clear();
     }

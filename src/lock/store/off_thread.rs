@@ -1,5 +1,5 @@
-//! Runs a blocking store on other threads: a file system can hang, but the one thread that renews locks and hears
-//! signals must not.
+//! Runs a blocking store on other threads: a file system can hang, but the thread that renews locks and handles signals
+//! must not.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use crate::lock::record::Record;
 /// How long one request may take, including up to five seconds of waiting for another process.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A store that can say where a lock of another name would be.
+/// A store that can make another one for a lock of another name.
 pub trait Renamed: Store {
-    /// The place of the lock `key`.
+    /// The store of the lock `key`.
     #[must_use]
     fn renamed(&self, key: &str) -> Self;
 }
 
 /// A store whose requests run on other threads.
 ///
-/// An abandoned request continues, like one to a server, and changes only the record that it compares.
+/// An abandoned request continues, as with a server, and changes only the record that it compares.
 #[derive(Debug)]
 pub struct OffThread<S> {
     store: S,

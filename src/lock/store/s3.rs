@@ -137,7 +137,7 @@ impl Store for S3Store {
     }
 
     fn refusal(&self) -> Refusal {
-        Refusal::AsksAgain
+        Refusal::NeedsRead
     }
 
     fn companion(&self, purpose: Purpose) -> Option<Companion> {

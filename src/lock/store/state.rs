@@ -1,4 +1,4 @@
-//! The state that a lock protects, in the place of a record: read to see whether it changes, never written.
+//! The state that a lock protects, as a read-only store: read to see whether it changes, never written.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
@@ -21,12 +21,12 @@ use crate::lock::record::Record;
 /// How long reading a state file may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A state, by what tells one version of it from another. Two reads with equal revisions found the same content.
+/// A state, and how to tell its versions apart. Two reads with equal revisions found the same content.
 #[derive(Debug)]
 pub enum LockedState {
-    /// By terraform's digest, an item beside the lock in DynamoDB.
+    /// By terraform's digest, an item next to the lock in DynamoDB.
     Digest(Box<DynamoDbStore>),
-    /// By the headers of its object in S3.
+    /// By the headers of its S3 object.
     Object(StateObject),
     /// By the content of its file.
     File(StateFile),
@@ -51,7 +51,7 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// On another thread: a file system can hang.
+    /// Reads on another thread: a file system can hang.
     async fn version(&self) -> Result<Option<Stored>, StoreError> {
         let path = self.path.clone();
         let reading = timeout(ANSWERED_WITHIN, spawn_blocking(move || digest_of(&path)));
@@ -90,7 +90,7 @@ impl StateFile {
     }
 }
 
-/// The digest of the file's content; `None` if there is no file, or an empty one, which terraform takes for none.
+/// The digest of the file's content; `None` if there is no file, or an empty one, which terraform treats the same.
 ///
 /// Closing the file is harmless to locks: this process has none on it.
 fn digest_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_file_is_told_by_its_content() {
+    fn a_state_file_is_compared_by_its_content() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("terraform.tfstate");
         assert_eq!(version(&path), Ok(None));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_no_state_file_is_refused() {
+    fn a_directory_or_pipe_is_refused_as_a_state() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(version(directory.path()), Err(StoreErrorKind::Unsuitable));
         let pipe = directory.path().join("pipe");

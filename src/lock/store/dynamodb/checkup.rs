@@ -1,5 +1,4 @@
-//! What `doctor` asks of a table. No request here can change anybody's item, and only [`DynamoDbStore::mend_digest`] changes
-//! one at all.
+//! The requests of `doctor` to a table. They change nobody's item, except for [`DynamoDbStore::repair_digest`].
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -11,7 +10,7 @@ use crate::lock::store::aws::ClockDifference;
 use crate::lock::store::companion::Purpose;
 use crate::lock::store::{Revision, Store as _, StoreError, StoreErrorKind};
 
-/// Met by nothing, whatever stands there.
+/// A condition that is never met, whatever is in the table.
 const NEVER: &str = "attribute_exists(LockID) AND attribute_not_exists(LockID)";
 
 /// terraform's attribute of a digest item.
@@ -20,18 +19,18 @@ const DIGEST: &str = "Digest";
 /// A table that can keep locks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableSeen {
-    /// Whether requests are paid for one by one.
+    /// Whether it is billed per request.
     pub is_on_demand: bool,
     /// Whether it is protected from deletion.
     pub is_protected: bool,
 }
 
-/// What came of mending a digest.
+/// The outcome of repairing a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mended {
+pub enum Repair {
     /// The item has the new digest.
     Done,
-    /// Another digest stood there by then, and was left alone.
+    /// The digest had changed meanwhile and was left alone.
     Changed,
 }
 
@@ -53,7 +52,7 @@ impl DynamoDbStore {
         &self.table
     }
 
-    /// How far the service's clock was ahead in its last answer.
+    /// How far the service's clock was ahead of ours in its last answer.
     #[must_use]
     pub fn clock(&self) -> Option<ClockDifference> {
         self.wire.clock()
@@ -62,7 +61,7 @@ impl DynamoDbStore {
     /// Looks at the table itself.
     ///
     /// # Errors
-    /// The request's failure, or what keeps the table from keeping locks.
+    /// The request's error, or what makes the table unfit for locks.
     pub async fn describe(&self) -> Result<TableSeen, StoreError> {
         let client = self.connection.client().await;
         let answer = client.describe_table().table_name(&self.table).send().await;
@@ -91,10 +90,10 @@ impl DynamoDbStore {
         })
     }
 
-    /// Whether items may be written under this key, by a request whose condition nothing meets.
+    /// Tests whether we may write this item, by a request whose condition is never met.
     ///
     /// # Errors
-    /// They may not, or the server takes no notice of the condition.
+    /// We may not, or the server ignores the condition.
     pub async fn try_put(&self) -> Result<(), StoreError> {
         let client = self.connection.client().await;
         let answer = client
@@ -113,7 +112,7 @@ impl DynamoDbStore {
         }
     }
 
-    /// Whether items may be removed under this key, in the same way.
+    /// Tests whether we may delete this item, in the same way.
     ///
     /// # Errors
     /// As [`Self::try_put`].
@@ -138,7 +137,7 @@ impl DynamoDbStore {
     /// terraform's digest, if this is a digest item.
     ///
     /// # Errors
-    /// The request's failure.
+    /// The request's error.
     pub async fn digest(&self) -> Result<Option<String>, StoreError> {
         let stored = self.read().await?;
         Ok(stored.and_then(|stored| match stored.revision {
@@ -147,11 +146,11 @@ impl DynamoDbStore {
         }))
     }
 
-    /// Puts `digest` in the place of `seen`.
+    /// Replaces the digest `seen` by `digest`.
     ///
     /// # Errors
-    /// The request's failure.
-    pub async fn mend_digest(&self, seen: &str, digest: &str) -> Result<Mended, StoreError> {
+    /// The request's error.
+    pub async fn repair_digest(&self, seen: &str, digest: &str) -> Result<Repair, StoreError> {
         let client = self.connection.client().await;
         let answer = client
             .put_item()
@@ -164,9 +163,9 @@ impl DynamoDbStore {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Mended::Done),
+            Ok(_) => Ok(Repair::Done),
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Mended::Changed),
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Repair::Changed),
                 _ => Err(self.explain("PutItem", &error).await),
             },
         }
@@ -176,8 +175,8 @@ impl DynamoDbStore {
         StoreError {
             action,
             ..self.unsuitable(
-                "the server takes no notice of conditions, so that it cannot keep a lock",
-                Some("lock in another table, or with `--store local`"),
+                "the server ignores conditions, so it cannot keep a lock",
+                Some("use another table, or `--store local`"),
             )
         }
     }

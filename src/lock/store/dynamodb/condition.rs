@@ -8,7 +8,7 @@ use super::item::{INFO, LOCK_ID};
 use crate::lock::record::ATTRIBUTES;
 use crate::lock::store::{Revision, Stored};
 
-/// How many attributes to compare of an item that is not a terraform lock.
+/// How many attributes of an item that is not a terraform lock to compare.
 const MOST_COMPARED: usize = 40;
 
 /// A condition that only the item last seen satisfies.
@@ -32,8 +32,7 @@ impl Condition {
         let mut values = HashMap::new();
         let mut seen: Vec<_> = item.iter().filter(|(name, _)| *name != LOCK_ID).collect();
         seen.sort_by_key(|(name, _)| *name);
-        // An expression is limited to 4 kB. Foreign attributes do not tell whose lock it is, unless there is nothing
-        // else.
+        // An expression is limited to 4 kB. Foreign attributes matter only if there is no lock info to compare.
         if item.get(INFO).is_some_and(AttributeValue::is_s) {
             seen.retain(|(name, _)| ATTRIBUTES.contains(&name.as_str()));
         } else {

@@ -13,29 +13,29 @@ use crate::lock::host::Host;
 use crate::lock::read::patiently;
 use crate::lock::store::{Store as _, StoreError, StoreErrorKind};
 
-/// How often to look whether the table is active.
+/// How often to check whether the table is active.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long to wait for that; it takes seconds.
+/// How long to wait for that; it usually takes seconds.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The tags of the table.
 pub const TAGS: [(&str, &str); 2] = [("Purpose", "terraform-state-lock"), ("CreatedBy", "tflock")];
 
-/// What came of the creation.
+/// The outcome of the creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creation {
-    /// The table is there, and active.
+    /// The table exists and is active.
     Created,
-    /// There was a table of that name already.
+    /// A table of that name existed already.
     Exists,
 }
 
 impl DynamoDbStore {
-    /// Creates the table: paid by request, protected from deletion, tagged. Point-in-time recovery is off by default, which is
-    /// right for locks. Waits until it is active.
+    /// Creates the table: billed per request, protected from deletion, tagged. Point-in-time recovery is off by default,
+    /// which is right for locks. Waits until the table is active.
     ///
     /// # Errors
-    /// The request's failure, or a table that is not active in time.
+    /// The request's error, or a table that is not active in time.
     pub async fn create_table(&self, host: &dyn Host) -> Result<Creation, StoreError> {
         let client = self.connection.client().await;
         let key = KeySchemaElement::builder()
@@ -71,7 +71,7 @@ impl DynamoDbStore {
                     place: self.place(),
                     kind: StoreErrorKind::ServerFailure,
                     message: format!("the table is not active after {} s", PATIENCE.as_secs()),
-                    remedy: Some("look at it with `tflock doctor` in a minute".to_owned()),
+                    remedy: Some("check it with `tflock doctor` in a minute".to_owned()),
                 });
             }
             host.sleep(LOOK_EVERY).await;
@@ -87,7 +87,7 @@ impl DynamoDbStore {
                 Ok(status == Some(TableStatus::Active))
             }
             Err(error) => match self.explain("DescribeTable", &error).await {
-                // Not known everywhere yet.
+                // The new table is not known everywhere yet.
                 error if error.kind == StoreErrorKind::NotFound => Ok(false),
                 error => Err(error),
             },

@@ -1,4 +1,4 @@
-//! A record as an item of the table.
+//! Converts records to and from items of the table.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! All locks of a table: a scan that brings only what a record is made of.
+//! Lists all records of a table, by a scan of their own attributes only.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::lock::record::ATTRIBUTES;
 use crate::lock::store::{Page, StoreError};
 
 impl DynamoDbStore {
-    /// A page is 1 MB of the table, whatever is in it.
+    /// A page is 1 MB of the table, whatever it contains.
     pub(super) async fn scan(&self, after: Option<&str>) -> Result<Page, StoreError> {
         let names: HashMap<String, String> = [LOCK_ID]
             .into_iter()

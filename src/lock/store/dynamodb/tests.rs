@@ -67,7 +67,7 @@ fn a_condition_covers_present_and_absent_attributes() {
 }
 
 #[test]
-fn a_condition_fits_into_an_expression_however_many_attributes_there_are() {
+fn a_condition_stays_within_the_limit_of_an_expression_however_many_attributes_there_are() {
     for info in [None, Some(AttributeValue::S("{}".into()))] {
         let foreign = (0..300).map(|number| {
             (

@@ -1,4 +1,4 @@
-//! All locks of a directory: each of its records.
+//! Lists all records of a directory.
 
 use super::trouble::Trouble;
 use super::{LocalStore, RecordFile};
@@ -7,7 +7,7 @@ use crate::lock::store::Page;
 use crate::system::own_directory::{FileError, OwnDirectory};
 
 impl LocalStore {
-    /// Everything at once. What is no record, or cannot be read, is nobody's lock and is left out.
+    /// All of them in one page. Files that are not records, or cannot be read, are left out.
     pub(super) fn list_files(&self) -> Result<Page, Trouble> {
         let directory = match OwnDirectory::open(self.directory()?) {
             Ok(Some(directory)) => directory,

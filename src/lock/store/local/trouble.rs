@@ -11,7 +11,7 @@ pub(super) enum Trouble {
     NoPlace(String),
     #[error(transparent)]
     File(#[from] FileError),
-    /// After the rename, no failure means that nothing was changed.
+    /// A failure after the rename: the change may have been made.
     #[error(transparent)]
     PerhapsDone(FileError),
     #[error("another process keeps `{0}` locked")]
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_failure_after_the_rename_or_one_of_the_device_may_have_changed_something() {
+    fn only_a_failure_after_the_rename_or_of_the_device_may_have_changed_something() {
         let system = |kind: io::ErrorKind| FileError::System(kind.into());
         for (trouble, may_have_been_applied) in [
             (

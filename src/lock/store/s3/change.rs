@@ -8,7 +8,7 @@ use crate::lock::record::{Lease, Record};
 use crate::lock::store::aws::Server;
 use crate::lock::store::{Revision, SET_UP, Store as _, StoreError, StoreErrorKind, Stored, Swap};
 
-/// Who compares the current object with the expected one. Learnt once per server.
+/// Who compares the current object with the expected one. Learned once per server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
     /// The server, as far as we know.
@@ -37,19 +37,19 @@ impl S3Store {
         }
     }
 
-    /// A hold must not be free for a moment when a run takes its place, nor when that gives it back. So it is only where one
-    /// write can do that.
+    /// Refuses a hold where it could be lost. When a run replaces the hold, and when it restores it, the lock must not be
+    /// free for a moment, so the server must be able to do that in one write.
     ///
     /// # Errors
-    /// This is not such a server, or there is no room for the hold in the record of a run under it.
+    /// The server may not be able to, or the record of a run under the hold has no room for it.
     fn can_keep(&self, record: &Record) -> Result<(), StoreError> {
         let Some(hold) = record.hold() else {
             return Ok(());
         };
         let (message, remedy) = if !self.compares_on_writes() {
             (
-                "this S3 server is not known to honour `If-Match` on writes, which a hold needs: the lock would be free for a moment each time a run begins or ends under it",
-                "if it does honour it, set TFLOCK_S3_HEARTBEAT=on, for the runs under the hold too",
+                "this S3 server is not known to honour `If-Match` on writes, which a hold needs: without it, the lock would be free for a moment whenever a run under the hold starts or ends",
+                "if it does honour `If-Match`, set TFLOCK_S3_HEARTBEAT=on, also for the runs under the hold",
             )
         } else if record.is_hold() && !leaves_room(hold) {
             (
@@ -81,7 +81,7 @@ impl S3Store {
         match new {
             Some(record) if self.compares_on_writes() => self.replace(expected, record).await,
             Some(record) => match self.remove(expected).await? {
-                // Never overwrite another's: whoever came first has it.
+                // Never overwrite: if another run was faster, it has the lock.
                 Swap::Done(_) => self.create(record).await,
                 refused @ Swap::Refused(_) => Ok(refused),
             },
@@ -89,8 +89,8 @@ impl S3Store {
         }
     }
 
-    /// Whether the server is known to compare when it overwrites an object. Anyone else's might write over another's lock,
-    /// or answer that it was done and do nothing.
+    /// Whether the server is known to compare before it overwrites an object. Another server might overwrite another run's
+    /// lock, or report success and do nothing.
     fn compares_on_writes(&self) -> bool {
         self.wire.server() == Server::Amazon || self.settings.renewals != Renewals::Off
     }

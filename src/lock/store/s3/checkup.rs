@@ -1,4 +1,4 @@
-//! What `doctor` asks of a bucket. What it writes and removes is an object of its own beside the lock; of the lock and the
+//! The requests of `doctor` to a bucket. It writes and removes only an object of its own next to the lock; the lock and the
 //! state it only reads.
 
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
@@ -11,23 +11,23 @@ use crate::lock::store::aws::ClockDifference;
 use crate::lock::store::companion::Purpose;
 use crate::lock::store::{Revision, StoreError, StoreErrorKind, Stored};
 
-/// A tag that no object has.
+/// An entity tag that no object has.
 const NO_TAG: &str = "\"tflock-doctor\"";
 
-/// What a server makes of a condition.
+/// How a server treats a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compared {
-    /// What S3 does.
+    /// As S3 does.
     Honoured,
-    /// Nothing: the request is carried out.
+    /// It carries out the request in any case.
     Ignored,
-    /// It says that it has carried out the request, and has not.
+    /// It reports success without carrying out the request.
     Feigned,
-    /// Not even where the condition is met.
+    /// It refuses the request even if the condition is met.
     AlwaysRefused,
-    /// It answers that it does not know the condition.
+    /// It answers that it does not support the condition.
     NotSupported,
-    /// Several that wrote at once were all told that they came first.
+    /// Several concurrent writes were all told that they came first.
     Raced,
 }
 
@@ -46,14 +46,14 @@ impl Compared {
     }
 }
 
-/// What a server makes of the conditions that a lock needs.
+/// How a server treats the conditions that a lock needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conditions {
-    /// `If-None-Match` on a write: without it there is no lock.
+    /// `If-None-Match` on a write, which locking needs.
     pub create: Compared,
-    /// `If-Match` on a write: without it no renewal.
+    /// `If-Match` on a write, which renewals need.
     pub overwrite: Compared,
-    /// `If-Match` on a removal.
+    /// `If-Match` on a delete.
     pub remove: Compared,
 }
 
@@ -89,16 +89,16 @@ impl S3Store {
         &self.object
     }
 
-    /// How far the service's clock was ahead in its last answer.
+    /// How far the service's clock was ahead of ours in its last answer.
     #[must_use]
     pub fn clock(&self) -> Option<ClockDifference> {
         self.wire.clock()
     }
 
-    /// Lists the bucket from this object on, for one name.
+    /// Tests whether we may list the bucket, by asking for one name from this object on.
     ///
     /// # Errors
-    /// The request's failure.
+    /// The request's error.
     pub async fn try_list(&self) -> Result<(), StoreError> {
         let client = self.connection.client().await;
         let answer = client
@@ -117,26 +117,27 @@ impl S3Store {
         }
     }
 
-    /// Whether this object may be written, by a request whose condition nothing meets. For servers that are known to compare.
+    /// Tests whether we may write this object, by a request whose condition is never met. Only for servers that are known to
+    /// compare.
     ///
     /// # Errors
-    /// It may not.
+    /// We may not.
     pub async fn try_put(&self) -> Result<(), StoreError> {
         self.put(Some(NO_TAG), &document("put")).await.map(|_| ())
     }
 
-    /// Whether this object may be removed, in the same way.
+    /// Tests whether we may delete this object, in the same way.
     ///
     /// # Errors
-    /// It may not.
+    /// We may not.
     pub async fn try_delete(&self) -> Result<(), StoreError> {
         self.delete(Some(NO_TAG)).await.map(|_| ())
     }
 
-    /// Writes and removes this object to find out what the server makes of conditions. It is gone at the end.
+    /// Writes and removes this object to find out how the server treats conditions. Leaves nothing behind.
     ///
     /// # Errors
-    /// A request's failure.
+    /// A request's error.
     pub async fn try_conditions(&self) -> Result<Conditions, StoreError> {
         self.delete(None).await?;
         let conditions = Box::pin(self.conditions()).await;
@@ -253,7 +254,7 @@ impl S3Store {
         }))
     }
 
-    /// Whether the bucket keeps old versions; `None` if that cannot be told.
+    /// Whether the bucket keeps old versions; `None` if unknown.
     pub async fn is_versioned(&self) -> Option<bool> {
         let client = self.connection.client().await;
         let answer = client
@@ -264,7 +265,7 @@ impl S3Store {
         Some(answer.ok()?.status == Some(BucketVersioningStatus::Enabled))
     }
 
-    /// The versions of this object, the latest first; none if they are not kept, or may not be seen.
+    /// The versions of this object, the latest first; empty if they are not kept or we may not see them.
     pub async fn versions(&self) -> Vec<Version> {
         let client = self.connection.client().await;
         let answer = client
@@ -291,7 +292,7 @@ impl S3Store {
     }
 }
 
-/// A bucket of another region answers with a code of its own.
+/// Explains the error codes of a bucket in another region.
 fn elsewhere(code: &str, error: StoreError) -> StoreError {
     let is_elsewhere = matches!(
         code,

@@ -5,13 +5,13 @@ use crate::lock::record::{Lease, Record};
 /// The name of the metadata with the lease, as JSON.
 pub(super) const LEASE: &str = "tflock-lease";
 
-/// The longest header value: S3 takes 2 kB of user metadata, names included, and refuses a put with more.
+/// The longest header value: S3 accepts 2 kB of user metadata, names included.
 const LONGEST: usize = 1900;
 
-/// The longest hold: the rest is for the run under it.
+/// The longest hold: the rest is for the lease of a run under it.
 const LONGEST_HOLD: usize = 1100;
 
-/// Whether a run under `hold` can keep it in its own metadata.
+/// Whether the metadata of a run under `hold` has room for it.
 pub(super) fn leaves_room(hold: &Record) -> bool {
     let run = Record {
         info: None,
@@ -21,8 +21,8 @@ pub(super) fn leaves_room(hold: &Record) -> bool {
     under.is_none_or(|lease| ascii(&lease.kept_everywhere()).len() <= LONGEST_HOLD)
 }
 
-/// A lease as an ASCII header value: all but the reason, which is in the body. Where it is too long it goes without its
-/// origin, which nothing depends on.
+/// A lease as an ASCII header value, without the reason, which is in the body. If that is too long, the origin is left out
+/// too: nothing depends on it.
 pub(super) fn metadata(lease: &Lease) -> String {
     let whole = ascii(&lease.without_reason());
     if whole.len() <= LONGEST {

@@ -1,4 +1,4 @@
-//! All locks of a bucket: its objects with the suffix of a lock, each read.
+//! Lists all locks of a bucket: reads each object whose name has the suffix of a lock.
 
 use super::S3Store;
 use crate::lock::store::{Page, StoreError};
@@ -7,7 +7,7 @@ use crate::lock::store::{Page, StoreError};
 const SUFFIX: &str = ".tflock";
 
 impl S3Store {
-    /// A page is a thousand objects, whatever they are.
+    /// A page is a thousand objects of any kind.
     pub(super) async fn list_objects(&self, after: Option<&str>) -> Result<Page, StoreError> {
         let client = self.connection.client().await;
         let answer = client
@@ -23,7 +23,7 @@ impl S3Store {
         let mut records = Vec::new();
         let names = answer.contents.unwrap_or_default();
         for name in names.into_iter().filter_map(|object| object.key) {
-            // One that is gone by now was released.
+            // If it is gone by now, it was released.
             if name.ends_with(SUFFIX)
                 && let Some(stored) = self.get_object(&name).await?
             {

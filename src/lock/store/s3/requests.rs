@@ -21,7 +21,7 @@ pub(super) enum Condition<T> {
     Refused(StoreError),
 }
 
-/// An object as a GET brings it.
+/// An object as returned by GET.
 pub(super) struct Fetched {
     pub(super) tag: String,
     pub(super) lease: Option<Lease>,
@@ -30,7 +30,7 @@ pub(super) struct Fetched {
     pub(super) written: Option<i64>,
 }
 
-/// What a look at the headers of an object found.
+/// The result of reading an object's headers.
 pub(super) enum Head {
     Found(Box<HeadObjectOutput>),
     Missing,
@@ -89,11 +89,11 @@ impl S3Store {
         }))
     }
 
-    /// Whether the object has this tag, as far as its headers tell.
+    /// Whether the object has this tag, judging by its headers.
     pub(super) async fn has_tag(&self, tag: &str) -> Result<bool, StoreError> {
         match self.head().await? {
             Head::Found(object) => Ok(object.e_tag.as_deref() == Some(tag)),
-            // Without a body it cannot say what is wrong; a GET can.
+            // A HEAD has no body that says what is wrong; a GET has.
             Head::Missing | Head::Refused(_) => Ok(false),
         }
     }
@@ -122,7 +122,7 @@ impl S3Store {
         }
     }
 
-    /// Replaces the object with this tag by `record`; without a tag, creates it.
+    /// Replaces the object with this tag by `record`. Without a tag, creates it.
     pub(super) async fn put(
         &self,
         tag: Option<&str>,
@@ -170,7 +170,7 @@ impl S3Store {
         }
     }
 
-    /// Without a tag nothing can be compared, and an empty one might mean no condition at all.
+    /// The tag of an answer. Without one nothing can be compared, and an empty one might mean no condition at all.
     pub(super) fn entity_tag(
         &self,
         action: &'static str,
@@ -191,7 +191,7 @@ impl S3Store {
         })
     }
 
-    /// Deletes the object if it has this tag; without a tag, in any case.
+    /// Deletes the object if it has this tag. Without a tag, deletes it in any case.
     pub(super) async fn delete(&self, tag: Option<&str>) -> Result<Condition<()>, StoreError> {
         let client = self.connection.client().await;
         let answer = client
@@ -218,7 +218,7 @@ impl S3Store {
         let status = error.raw_response().map(|answer| answer.status().as_u16());
         match (error.code(), status) {
             (Some("PreconditionFailed" | "NoSuchKey"), _) | (_, Some(412)) => Ok(Condition::Failed),
-            // Also a lost race.
+            // A race that we lost.
             (Some("ConditionalRequestConflict"), _) | (_, Some(409)) => Ok(Condition::Conflict),
             _ => {
                 let explained = self.explain(action, error);

@@ -19,13 +19,13 @@ pub struct ObjectSettings {
     pub renewals: Renewals,
 }
 
-/// Whether a holder renews its lock object. A server that ignores `If-Match` would let a renewal write over a lock that
-/// is another's by then.
+/// Whether a holder renews its lock object. A server that ignores `If-Match` would let a late renewal overwrite another
+/// run's lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Renewals {
     /// Every minute: the server is known to compare on writes.
     On,
-    /// In the item beside it; the server is known to compare as well.
+    /// No, only the item next to it; the server is known to compare, too.
     InItem,
     /// Never.
     #[default]

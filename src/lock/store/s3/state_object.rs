@@ -25,11 +25,11 @@ impl StateObject {
         matches!(self.0.head().await, Ok(Head::Missing))
     }
 
-    /// What tells the object from one with another content: its entity tag. Where that is no digest of the content but
-    /// differs with each write (KMS), the checksum that terraform has S3 keep.
+    /// The version of the object: its entity tag. With KMS the tag is not a digest of the content but differs with each
+    /// write, so there it is the checksum that terraform stores with the object.
     ///
     /// # Errors
-    /// The request's failure.
+    /// The request's error.
     pub async fn version(&self) -> Result<Option<Stored>, StoreError> {
         let object = match self.0.head().await? {
             Head::Found(object) => object,
@@ -62,7 +62,7 @@ impl StateObject {
         self.0.key()
     }
 
-    /// What identifies it among all objects.
+    /// Identifies it among all objects.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.0.identity()
