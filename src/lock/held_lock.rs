@@ -1,26 +1,24 @@
-//! A lock that we hold: renews, checks and releases it.
+//! A lock that we hold: confirms, renews and releases it.
 //!
 //! Every write compares the exact record last seen. If a refusal returns a record of our own ([`super::own`]), the reply
 //! to an earlier write was lost: that record is adopted and the write repeated.
 //!
 //! Every ten seconds the lock is confirmed, by a heartbeat if one is due, else by a read.
 
+mod release;
+mod timing;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::backoff::Backoff;
+pub use self::release::{RELEASE_PATIENCE, Release};
 use super::host::{Host, Instant};
-use super::liveness::{HEARTBEAT_INTERVAL, interval};
 use super::own::OwnRecords;
 use super::record::{LockId, ProcessIdentity, Record};
-use super::store::{Heartbeats, Store, StoreError, StoreErrorKind, Stored, Swap};
+use super::store::{Store, StoreError, StoreErrorKind, Stored, Swap};
 
-/// How long to retry a release before reporting it as failed.
-pub const RELEASE_PATIENCE: Duration = Duration::from_mins(1);
-/// How many times a confirmation can fail and be retried before the next one would be due.
-const ATTEMPTS: u32 = 5;
 /// How old an unanswered request may be to be waited for after time has passed unnoticed. The connection of an older one
 /// may have died meanwhile, so it is abandoned for a new request.
 const SOON_ANSWERED: Duration = Duration::from_secs(1);
@@ -59,15 +57,6 @@ pub enum Renewal {
     /// The lock is still ours.
     Renewed,
     /// The lock is no longer ours; this is the current record.
-    Lost(Option<Stored>),
-}
-
-/// The outcome of a release.
-#[derive(Debug, PartialEq)]
-pub enum Release {
-    /// The lock is released.
-    Released,
-    /// The lock was no longer ours; the current record was left alone.
     Lost(Option<Stored>),
 }
 
@@ -140,41 +129,6 @@ impl HeldLock {
     /// Sets the program that runs under the lock; the next heartbeat records it.
     pub fn set_child(&mut self, child: Option<ProcessIdentity>) {
         self.child = child;
-    }
-
-    /// When the next confirmation is due.
-    #[must_use]
-    pub fn next_renewal(&self) -> Instant {
-        self.next
-    }
-
-    /// The deadline for asking the child to stop if the lock is not renewed before: two thirds of the promise after the last
-    /// heartbeat. `None` without a promise.
-    #[must_use]
-    pub fn must_stop_at(&self) -> Option<Instant> {
-        Some(Instant(self.beaten.0 + self.promise()? * 2 / 3))
-    }
-
-    /// Whether a heartbeat after [`HeldLock::must_stop_at`] is too late to keep the lock. Where a swap compares heartbeats,
-    /// a late one still keeps others out. Where it does not, another run may already have seen the silence and sent its
-    /// write.
-    #[must_use]
-    pub fn must_stop_for_good(&self) -> bool {
-        self.store.heartbeats() != Heartbeats::Compared
-    }
-
-    /// The deadline for someone else to ask the child to stop if we could not: three quarters of the promise after the last
-    /// heartbeat. `None` without a promise.
-    #[must_use]
-    pub fn must_be_stopped_at(&self) -> Option<Instant> {
-        Some(Instant(self.beaten.0 + self.promise()? * 3 / 4))
-    }
-
-    /// Whether the lock has expired: we have been silent for longer than we promised.
-    #[must_use]
-    pub fn is_promise_over(&self) -> bool {
-        let silence = self.host.now().since(self.beaten);
-        self.promise().is_some_and(|promise| silence >= promise)
     }
 
     /// Makes a confirmation due at once, because time may have passed unnoticed. A pending one is finished first if it is
@@ -278,23 +232,6 @@ impl HeldLock {
         }
     }
 
-    fn is_beat_due(&self, now: Instant) -> bool {
-        match self.store.heartbeats() {
-            Heartbeats::Compared => true,
-            Heartbeats::NotCompared => now >= self.next_beat,
-            Heartbeats::None => false,
-        }
-    }
-
-    /// Schedules a retry before the reply is known, so that failures do not cause a storm of requests.
-    fn begin(&mut self, asked: Instant, is_beat: bool) {
-        self.next = Instant(asked.0 + self.interval() / ATTEMPTS);
-        if is_beat {
-            let interval = self.beat_interval().unwrap_or_default();
-            self.next_beat = Instant(asked.0 + interval / ATTEMPTS);
-        }
-    }
-
     fn renewed(&mut self, stored: Stored, asked: Instant, is_beat: bool) -> Renewal {
         self.adopt(stored);
         self.confirmed = asked;
@@ -314,97 +251,6 @@ impl HeldLock {
     fn adopt(&mut self, stored: Stored) {
         self.own.set_held(&stored.record);
         self.current = stored;
-    }
-
-    /// Releases the lock, retrying transient errors; `retrying` is called for each.
-    ///
-    /// # Errors
-    /// Permanent errors at once, transient ones after `patience`.
-    pub async fn release(
-        &mut self,
-        patience: Duration,
-        retrying: impl FnMut(&StoreError),
-    ) -> Result<Release, StoreError> {
-        let released = self.give_back(patience, retrying).await;
-        if released.is_ok() {
-            self.own.clear_held();
-        }
-        released
-    }
-
-    async fn give_back(
-        &mut self,
-        patience: Duration,
-        mut retrying: impl FnMut(&StoreError),
-    ) -> Result<Release, StoreError> {
-        let mut unanswered = false;
-        let mut backoff = Backoff::default();
-        let mut adopted = Adoptions::default();
-        self.give_up_renewal();
-        loop {
-            let rest = self.current.record.returns_to();
-            match self.store.swap(Some(&self.current), rest).await {
-                Ok(Swap::Done(_)) => return Ok(Release::Released),
-                Ok(Swap::Refused(Some(stored))) if self.own.contains(&stored.record) => {
-                    adopted.count(self.store.as_ref())?;
-                    self.adopt(stored);
-                }
-                Ok(Swap::Refused(_)) if unanswered => return Ok(Release::Released),
-                Ok(Swap::Refused(other)) => return Ok(Release::Lost(other)),
-                Err(error) => {
-                    unanswered |= error.kind.may_have_been_applied();
-                    // The user may log in again meanwhile.
-                    let may_pass = error.kind.is_transient() || error.kind.is_about_credentials();
-                    match backoff.pause(self.host.as_ref(), patience) {
-                        Some(pause) if may_pass => {
-                            retrying(&error);
-                            self.host.sleep(pause).await;
-                            if let Some(Renewal::Lost(now)) = self.renew_if_due().await {
-                                return Ok(if unanswered {
-                                    Release::Released
-                                } else {
-                                    Release::Lost(now)
-                                });
-                            }
-                        }
-                        _ => return Err(error),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Keeps the lock alive while the release keeps failing.
-    async fn renew_if_due(&mut self) -> Option<Renewal> {
-        if self.next > self.host.now() {
-            return None;
-        }
-        self.renew().await.ok()
-    }
-
-    fn promise(&self) -> Option<Duration> {
-        let lease = self.current.record.lease.as_ref()?;
-        lease.expire_after
-    }
-
-    /// The longest time between two confirmations.
-    pub(super) fn interval(&self) -> Duration {
-        interval(HEARTBEAT_INTERVAL, self.promise())
-    }
-
-    /// The time between two heartbeats; `None` where there are none.
-    fn beat_interval(&self) -> Option<Duration> {
-        let usual = self.store.heartbeats().interval()?;
-        Some(interval(usual, self.promise()))
-    }
-
-    fn schedule(&mut self) {
-        let due = Instant(self.confirmed.0 + self.host.jittered(self.interval()));
-        self.next = match self.store.heartbeats() {
-            _ if self.confirmed < self.doubted => self.doubted,
-            Heartbeats::Compared | Heartbeats::None => due,
-            Heartbeats::NotCompared => due.min(self.next_beat),
-        };
     }
 }
 

@@ -3,8 +3,8 @@
 use super::*;
 use crate::lock::liveness::HEARTBEAT_INTERVAL;
 use crate::lock::record::Record;
-use crate::lock::store::StoreErrorKind;
 use crate::lock::store::memory::{Fault, MemoryStore};
+use crate::lock::store::{Heartbeats, StoreErrorKind};
 use crate::simulation::{SimulatedHost, Simulation};
 
 /// A lock that has just been taken.
