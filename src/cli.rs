@@ -82,7 +82,7 @@ enum OwnCommand {
     History(HistoryArguments),
     /// Show every lock of the table, the bucket or this machine
     List(ListArguments),
-    /// Try what runs need, one by one, and say what is wrong and how to mend it
+    /// Check what runs need, one by one, and say what is wrong and how to fix it
     Doctor(DoctorArguments),
     /// Create the DynamoDB table for locks, after asking
     CreateTable(CreateTableArguments),

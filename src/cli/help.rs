@@ -87,7 +87,7 @@ const USED: [Used; 11] = [
     Used {
         command: "doctor",
         options: &["store", "table", "lock_id", "no_input", "quiet", "verbose"],
-        notes: "Changes nothing; asks before it tries conditional writes with an object of its own, and before it mends a digest.\nExit codes: 0 all is well, 69 unreachable, 76 a stale lock, 77 not permitted, 78 configuration.",
+        notes: "Changes nothing; asks before it tries conditional writes with an object of its own, and before it repairs a digest.\nExit codes: 0 no faults, 69 unreachable, 76 a stale lock, 77 not permitted, 78 configuration.",
         examples: [
             "tflock doctor",
             "tflock -chdir=environments/prod doctor --json",

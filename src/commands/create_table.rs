@@ -49,7 +49,7 @@ async fn create(context: &Context, arguments: &CreateTableArguments) -> anyhow::
         ];
         context
             .ui
-            .subject(&format!("to be created: {place}"), &rows);
+            .subject(&format!("about to create {place}"), &rows);
         if !context.ui.can_ask() {
             return Err(Failure::new(
                 exit_code::REFUSED,
@@ -71,15 +71,15 @@ async fn create(context: &Context, arguments: &CreateTableArguments) -> anyhow::
         Creation::Created => {
             context
                 .ui
-                .notice(&format!("created `{table}`, and it is active"));
+                .notice(&format!("created `{table}`; it is active"));
             Ok(Outcome::Exit(0))
         }
         Creation::Exists => Err(Failure::new(
             exit_code::REFUSED,
-            format!("there is a table `{table}` already: it was left alone"),
+            format!("the table `{table}` exists already; it was left alone"),
         )
         .hint(format!(
-            "see whether it can keep locks with `{}`",
+            "check whether it can keep locks with `{}`",
             context.command_line("doctor")
         ))
         .into()),

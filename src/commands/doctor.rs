@@ -1,6 +1,6 @@
-//! `tflock doctor`: tries what runs in this directory need, one by one, and says what is wrong and what to type next.
+//! `tflock doctor`: checks one by one what runs in this directory need, and says what is wrong and what to type next.
 //!
-//! It changes nothing but an item, an object and a file of its own; a digest is mended only after a typed `yes`.
+//! It changes nothing but an item, an object and a file of its own. It repairs a digest only after a typed `yes`.
 
 mod bucket;
 mod digest;
@@ -28,10 +28,10 @@ use crate::ui::holder;
 /// The check of the credentials, whichever service rejects them.
 const CREDENTIALS: &str = "credentials";
 
-/// Examines everything.
+/// Examines everything. Problems are reported and decide the exit code.
 ///
 /// # Errors
-/// Stdout cannot be written. What is wrong is told, and is the exit code.
+/// Stdout cannot be written.
 pub fn run(context: &Context, arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
     block_on(examine(context, arguments)).context("starting the runtime")?
 }
@@ -97,16 +97,16 @@ fn configuration(resolved: &ResolvedLock) -> String {
     )
 }
 
-/// Where something is permitted.
+/// What a policy permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Permitted {
-    /// Beside the lock too.
-    Beside,
-    /// On the lock alone: a policy may name nothing else.
+    /// The lock and its companions.
+    Companions,
+    /// Only the lock itself.
     LockOnly,
 }
 
-/// Makes a request beside the lock, and if that is denied, one on the lock. Neither can change anything.
+/// Makes a request to a companion, and if that is denied, one to the lock. Neither can change anything.
 async fn permitted(
     beside: impl Future<Output = Result<(), StoreError>>,
     lock: impl Future<Output = Result<(), StoreError>>,
@@ -115,13 +115,13 @@ async fn permitted(
         Err(error) if error.kind == StoreErrorKind::AccessDenied => {
             lock.await.map(|()| Permitted::LockOnly)
         }
-        answer => answer.map(|()| Permitted::Beside),
+        answer => answer.map(|()| Permitted::Companions),
     }
 }
 
-/// Takes and gives back a lock of its own.
+/// Takes and releases a lock of its own.
 async fn try_place(own: &Companion) -> Result<(), StoreError> {
-    // One may be left of a doctor that was killed.
+    // A doctor that was killed may have left one.
     let (Change::Done(Some(now)) | Change::Refused(Some(now))) =
         own.change(None, Some("tflock doctor")).await?
     else {
@@ -134,9 +134,9 @@ async fn try_place(own: &Companion) -> Result<(), StoreError> {
 struct Doctor<'a> {
     context: &'a Context,
     report: Report,
-    /// As the last service to answer has it.
+    /// According to the last service that answered.
     clock: Option<ClockDifference>,
-    /// Whether locks can be read: no more is tried of what cannot work.
+    /// Whether locks can be read. If not, checks that cannot succeed are left out.
     is_in_reach: bool,
 }
 
@@ -149,7 +149,7 @@ impl Doctor<'_> {
         if let Some(item) = &examined.item {
             Box::pin(self.examine_table(&examined.access, item)).await?;
         }
-        // Other services would say the same of the same credentials.
+        // Other services would reject the same credentials.
         if let Some(state) = &examined.state
             && !self.report.has_fault(CREDENTIALS)
         {
@@ -176,7 +176,7 @@ impl Doctor<'_> {
         let region = access.region();
         if !access.has_sts() {
             let message = format!(
-                "access key {key}, region `{region}`; whose it is only the server knows: no STS is configured"
+                "access key {key}, region `{region}`; no STS endpoint is configured that could tell whose key it is"
             );
             return self.report.good(CREDENTIALS, message);
         }
@@ -190,17 +190,17 @@ impl Doctor<'_> {
             Err(error) if error.kind.is_about_credentials() => {
                 self.out_of_reach(CREDENTIALS, error)
             }
-            // Nothing else needs it.
+            // Nothing else needs STS.
             Err(error) => {
                 let message = format!(
-                    "access key {key}, region `{region}`; whose it is cannot be told: {error}"
+                    "access key {key}, region `{region}`; cannot tell whose key it is: {error}"
                 );
                 self.report.not_tried(CREDENTIALS, message)
             }
         }
     }
 
-    /// A fault that makes everything else that is asked of services a consequence of it.
+    /// Reports a fault that would make all later checks of services fail, too.
     fn out_of_reach(&mut self, check: &'static str, error: StoreError) -> Told {
         self.is_in_reach = false;
         self.report.fault(check, Failure::of_check(error))
@@ -217,15 +217,15 @@ impl Doctor<'_> {
             Ok(Permitted::LockOnly) => self.report.advice(
                 check,
                 format!(
-                    "only the lock itself: not `{beside}`, so that there is no queue and no history"
+                    "allowed on the lock only, not on `{beside}`: there is no queue and no history"
                 ),
-                format!("allow `{check}` on the names that begin like the lock's"),
+                format!("allow `{check}` on all names that begin with the lock's"),
             ),
             tried => self.report.tried(check, tried.map(|_| done)),
         }
     }
 
-    /// A lock of its own is taken and given back there.
+    /// Takes and releases a lock of its own there.
     async fn examine_local_directory(&mut self, resolved: &ResolvedLock) -> Told {
         let machine = self.context.machine();
         let mut stores = resolved.stores.iter();
@@ -278,7 +278,7 @@ impl Doctor<'_> {
                 let id = stored.record.lock_id();
                 let removal = self.context.force_unlock_line(id.as_ref());
                 let failure = Failure::new(exit_code::LOST, message).hint(format!(
-                    "make sure that the holder is dead and type `{removal}`"
+                    "make sure that the holder is dead, then type `{removal}`"
                 ));
                 self.report.fault("lock", failure)
             }

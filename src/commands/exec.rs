@@ -1,5 +1,5 @@
-//! `tflock exec`: holds the lock while any program runs. An inner terraform on the locked state runs under our lock; on
-//! any other state it takes its own lock. One that is called by its path locks for itself.
+//! `tflock exec`: holds the lock while any program runs. A terraform inside it runs under our lock if it works on the
+//! locked state, and takes its own lock on any other state. One that is called by its path locks for itself.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -50,8 +50,8 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
             ChildLocking::TurnedOff => {
                 if let Some(name) = terraform_by_path(program, rest) {
                     context.ui.notice(&format!(
-                        "`{}` would lock for itself, and be refused on the state that is locked here: call it by its \
-                         name, `{name}`",
+                        "`{}` takes its own lock, and would be refused on the state that is locked here: call it by name, as \
+                         `{name}`",
                         printable(&program.to_string_lossy())
                     ));
                 }
@@ -110,7 +110,7 @@ fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
         switch("TFLOCK_LOG", options.verbose),
     ];
     if options.hold.is_some() {
-        // That hold is on this lock, not on others.
+        // The hold is on this lock only.
         variables.push(("TFLOCK_HOLD".into(), OsString::new()));
     }
     let reason = options.reason.as_ref();

@@ -1,4 +1,4 @@
-//! `tflock force-unlock`: after asking, removes the lock of a dead holder: exactly the one shown, or nothing.
+//! `tflock force-unlock`: asks, then removes exactly the lock that it has shown, or nothing.
 
 mod by_terraform;
 
@@ -93,7 +93,7 @@ pub(super) async fn unlock(
             if any_lives {
                 "Its holder is alive and will go on without the lock: the state can be lost."
             } else {
-                "If its holder still runs, the state can be lost."
+                "If its holder is still running, the state can be lost."
             },
         )?;
     }
@@ -103,7 +103,7 @@ pub(super) async fn unlock(
         let key = store.key();
         context.ui.notice(&match stored.record.returns_to() {
             Some(_) => {
-                format!("removed the run's lock of `{key}`; the hold that it worked under is back")
+                format!("removed the run's lock of `{key}`; the lock is on hold again")
             }
             None => format!("removed the lock of `{key}`"),
         });
@@ -137,8 +137,7 @@ fn permit(
             "the holder is alive: it would go on and write the state without its lock",
         )
         .hint(format!(
-            "wait until it has ended (see `{}`), or ask its owner to stop it; `--force` removes the lock all the \
-             same",
+            "wait until it has ended (see `{}`), or ask its owner to stop it; `--force` removes the lock anyway",
             context.command_line("status")
         )));
     }
@@ -164,7 +163,7 @@ fn confirm(context: &Context, danger: &str) -> Result<(), Failure> {
     }
 }
 
-/// If a heartbeat came since it was shown, it is the same lock with a living holder: then only `--force` removes it.
+/// Removes the lock that was shown. A heartbeat since then means that its holder is alive: then only `--force` removes it.
 async fn remove_shown(
     context: &Context,
     store: &dyn Store,
@@ -192,7 +191,7 @@ mod tests {
     use crate::lock::record::{LockId, LockInfo, Record};
     use crate::lock::store::memory::MemoryStore;
 
-    /// What comes of the removal of a lock in whose place something else stands by now.
+    /// Removes a lock whose record has changed since it was shown.
     fn remove_after(
         force: bool,
         change: impl FnOnce(&Record) -> Option<Record>,

@@ -32,7 +32,7 @@ async fn show(context: &Context, arguments: &HistoryArguments) -> anyhow::Result
     let entries = history::read(&resolved.stores)
         .await
         .map_err(Failure::from)?;
-    // The last comes first: it is what people ask for.
+    // The latest comes first: it is the one that people look for.
     let entries = entries.iter().rev();
     let entries: Vec<&Entry> = entries
         .take(arguments.count.unwrap_or(usize::MAX))
@@ -47,7 +47,7 @@ async fn show(context: &Context, arguments: &HistoryArguments) -> anyhow::Result
     if entries.is_empty() {
         context
             .ui
-            .notice(&format!("nobody is known to have held `{key}`"));
+            .notice(&format!("there is no history of `{key}`"));
     }
     for entry in entries {
         ui::print(&as_text(entry))?;
@@ -71,7 +71,7 @@ fn as_json(entry: &Entry) -> Value {
     })
 }
 
-/// One line, and one for each of the longer words.
+/// One line, and one more for each of the longer fields.
 fn as_text(entry: &Entry) -> String {
     let from = parsed_time(&entry.from);
     let lasted = from
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_a_line_whatever_somebody_wrote_into_it() {
+    fn an_entry_is_shown_on_its_lines_whatever_its_fields_contain() {
         let entry: Entry = serde_json::from_value(json!({
             "ID": "a",
             "Who": "ana@laptop",

@@ -1,4 +1,4 @@
-//! `tflock hold`: takes the lock and ends. The lock stays, without a process behind it, until `release`.
+//! `tflock hold`: takes the lock and ends. The lock stays, with no process behind it, until `release`.
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
@@ -56,9 +56,9 @@ async fn hold(context: &Context, arguments: &HoldArguments) -> anyhow::Result<Ou
         context.ui.notice(&notice);
     }
     if !is_terraforms_own {
-        context.ui.notice(
-            "this hold is a lock of tflock's own: it does not keep out a plain `terraform`",
-        );
+        context
+            .ui
+            .notice("this hold is tflock's own lock: it does not keep out plain `terraform`");
     }
     let key = key.unwrap_or_default();
     if is_remembered {
@@ -76,7 +76,7 @@ async fn hold(context: &Context, arguments: &HoldArguments) -> anyhow::Result<Ou
     Ok(Outcome::Exit(0))
 }
 
-/// It would only wait for itself.
+/// Refuses a second hold of the same user: it would only wait for the first.
 async fn refuse_a_second(context: &Context, resolved: &ResolvedLock) -> Result<(), Failure> {
     let machine = context.machine();
     for store in &resolved.stores {
@@ -89,13 +89,10 @@ async fn refuse_a_second(context: &Context, resolved: &ResolvedLock) -> Result<(
             let id = hold.lock_id().map(|id| id.0).unwrap_or_default();
             return Err(Failure::new(
                 exit_code::HELD,
-                format!(
-                    "`{}` is on hold for you already, with the lock ID {id}",
-                    store.key()
-                ),
+                format!("you already hold `{}`, with the lock ID {id}", store.key()),
             )
             .hint(format!(
-                "your runs work under it; end it with `{}`",
+                "your runs use this hold; end it with `{}`",
                 context.command_line("release")
             )));
         }

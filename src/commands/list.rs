@@ -1,4 +1,4 @@
-//! `tflock list`: every lock that is kept where this directory's lock is, with its holder.
+//! `tflock list`: every lock in the table, bucket or directory of this directory's lock, with its holder.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -58,8 +58,8 @@ async fn show(context: &Context, arguments: &ListArguments) -> anyhow::Result<Ou
     Ok(Outcome::Exit(0))
 }
 
-/// Holders that seem to have stopped by our clock are watched for one heartbeat, all at once: other machines' clocks are not
-/// trusted.
+/// Lists the locks. Holders that seem to have stopped by our clock are watched for one heartbeat, all at once: other
+/// machines' clocks are not trusted.
 async fn list(context: &Context, store: &dyn Store) -> Result<Vec<Listed>, Failure> {
     let machine = context.machine();
     let mut lister = Lister::default();

@@ -1,5 +1,5 @@
-//! `tflock release`: gives back a hold, or what a dead run of this user on this machine has left. The own one at once; another's
-//! after asking, like `force-unlock`.
+//! `tflock release`: releases a hold, or the lock of a dead run of this user on this machine. Someone else's lock only after
+//! asking, like `force-unlock`.
 
 mod mine;
 
@@ -22,7 +22,7 @@ use crate::session::Outcome;
 use crate::system::{hold_file, run_file};
 use crate::text::printable;
 
-/// Gives back the hold.
+/// Releases the hold.
 ///
 /// # Errors
 /// It is refused, or the store fails.
@@ -47,7 +47,7 @@ async fn release(context: &Context, arguments: &ReleaseArguments) -> anyhow::Res
         return nothing_to_release(context, &parts, named.map(String::as_str));
     }
     let machine = context.machine();
-    // Nothing but a run file of this user on this machine proves a death.
+    // Only a run file of this user on this machine proves a death.
     let is_dead = |seen: &Assessment| matches!(seen.replacement, Replacement::ByProof(_));
     let is_own = |record: &Record| {
         let id = record.lock_id().map(|id| id.0);
@@ -90,7 +90,9 @@ async fn release(context: &Context, arguments: &ReleaseArguments) -> anyhow::Res
         }
         let key = store.key();
         context.ui.notice(&match stored.record.returns_to() {
-            Some(_) => format!("released what a dead run had left; `{key}` is on hold again"),
+            Some(_) => {
+                format!("released the lock that a dead run had left; `{key}` is on hold again")
+            }
             None if stored.record.is_hold() => format!("released the hold on `{key}`"),
             None => format!("released the lock of `{key}`, which a dead run had left"),
         });
@@ -104,7 +106,7 @@ async fn release(context: &Context, arguments: &ReleaseArguments) -> anyhow::Res
     Ok(Outcome::Exit(0))
 }
 
-/// Nothing is locked: that is what was wanted, unless a certain hold was.
+/// Succeeds if nothing is locked, unless a certain hold was to be released.
 fn nothing_to_release(
     context: &Context,
     parts: &[ObservedPart],
@@ -118,7 +120,7 @@ fn nothing_to_release(
     if let Some(id) = named {
         let message = format!("no hold has the ID `{id}`: {keys} is not locked");
         return Err(Failure::new(exit_code::REFUSED, message)
-            .hint("somebody has released it already, or it was on another lock")
+            .hint("someone has already released it, or it was a hold on another lock")
             .into());
     }
     context.ui.notice(&format!(
@@ -127,7 +129,7 @@ fn nothing_to_release(
     Ok(Outcome::Exit(0))
 }
 
-/// Whether the lock, or the hold that it returns to, is the one that was named, if one was.
+/// Checks that the lock, or the hold that it returns to, is the one that was named, if one was.
 fn is_named(
     context: &Context,
     store: &dyn Store,
@@ -153,7 +155,7 @@ fn is_named(
     }
 }
 
-/// Only a hold can be released, and only while nobody works under it.
+/// Checks that this is a hold that no run uses.
 fn may_be_released(context: &Context, store: &dyn Store, record: &Record) -> Result<(), Failure> {
     let key = store.key();
     let status = context.command_line("status");
@@ -162,14 +164,14 @@ fn may_be_released(context: &Context, store: &dyn Store, record: &Record) -> Res
     }
     let who = record
         .lock_info()
-        .map_or_else(|| "somebody".to_owned(), |info| printable(&info.who));
+        .map_or_else(|| "someone".to_owned(), |info| printable(&info.who));
     if record.returns_to().is_some() {
         return Err(Failure::new(
             exit_code::HELD,
-            format!("a run of {who} works under the hold on `{key}`"),
+            format!("a run of {who} is using the hold on `{key}`"),
         )
         .hint(format!(
-            "wait until it has ended (see `{status}`), then release the hold"
+            "wait until that run has ended (see `{status}`), then release the hold"
         )));
     }
     Err(Failure::new(

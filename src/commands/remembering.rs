@@ -1,4 +1,4 @@
-//! What a person's command writes into the history of a lock, once it has ended that.
+//! Records in a lock's history that a person's command has ended it.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use crate::lock::record::Record;
 use crate::lock::store::Store;
 use crate::session::remembering::{ended_by, recorder, this_user};
 
-/// Writes that this user has ended the lock of `record`, which was in these places. It takes a second at most.
+/// Records that this user has ended the lock of `record` in these stores. Takes a second at most.
 pub(super) async fn remember(
     context: &Context,
     stores: &[Rc<dyn Store>],

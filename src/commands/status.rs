@@ -35,22 +35,22 @@ use crate::ui::{self, Reply, holder};
 /// How often to look while waiting for the lock to become free.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(700);
 
-/// How often to look at a holder that seems to have stopped.
+/// How often to check a holder that seems to have stopped.
 const WATCH_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// One part of the lock, as observed.
 pub(super) struct ObservedPart {
     pub store: Rc<dyn Store>,
     pub held: Option<(Stored, Assessment)>,
-    /// terraform's own lock, which tflock does not support and this part says nothing about.
+    /// terraform's own lock, if tflock does not support it: this part says nothing about that.
     pub unspoken: Option<OwnLock>,
-    /// Who waits for it, where that was asked.
+    /// The runs that wait for it, once [`Self::read_queue`] was called.
     pub queue: Vec<Ticket>,
 }
 
 impl ObservedPart {
-    /// Sees who waits for it; nobody waits for a free one.
-    async fn see_queue(&mut self, machine: &Machine) {
+    /// Reads the queue of a held lock.
+    async fn read_queue(&mut self, machine: &Machine) {
         self.queue = match &self.held {
             Some((stored, _)) => {
                 let holder = stored.record.lock_id();
@@ -79,7 +79,7 @@ impl LockStatus {
         }
     }
 
-    /// The status of a lock that somebody holds.
+    /// The status of a lock that someone holds.
     pub(super) fn of_held(assessment: &Assessment) -> Self {
         match assessment.liveness {
             Liveness::Stale | Liveness::Gone(_) => Self::Stale,
@@ -111,7 +111,7 @@ async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<
     }
     let mut parts = look(context).await?;
     for part in &mut parts {
-        part.see_queue(&context.machine()).await;
+        part.read_queue(&context.machine()).await;
     }
     if arguments.json {
         ui::print_json(&as_json(&parts))?;
@@ -120,7 +120,7 @@ async fn show(context: &Context, arguments: &StatusArguments) -> anyhow::Result<
     for part in &parts {
         ui::print(&as_text(part, context.machine().wall()))?;
     }
-    // With stdout in a pipe, the reader is a program that should not have to wait for an answer.
+    // If stdout is a pipe, its reader is a program, which should not have to wait for an answer.
     let can_ask = context.ui.can_ask() && std::io::stdout().is_terminal();
     if can_ask && offer(context, &parts).await? == LockStatus::Free {
         return Ok(Outcome::Exit(0));
@@ -142,7 +142,7 @@ async fn look_at(
         let Some(left) = assessment.settles_in else {
             return Ok(Some((stored, assessment)));
         };
-        // Scripts need not know what takes so long.
+        // Scripts need not know why this takes so long.
         if console::user_attended_stderr() && !std::mem::replace(&mut was_told, true) {
             context.ui.notice(&format!(
                 "the holder seems to have stopped; watching for its next heartbeat, {} s at most",
@@ -154,7 +154,7 @@ async fn look_at(
     Ok(None)
 }
 
-/// The parts of the lock, before anything is asked.
+/// The parts of the lock, before any request.
 pub(super) async fn find(context: &Context) -> Result<Vec<ObservedPart>, Failure> {
     let directory = context.working_directory();
     let resolved = resolve::find(LockRequest::new(&context.options, &directory)).await?;
@@ -167,7 +167,7 @@ pub(super) async fn find(context: &Context) -> Result<Vec<ObservedPart>, Failure
     Ok(resolved.stores.into_iter().map(part).collect())
 }
 
-/// The places of the lock.
+/// The stores of these parts.
 pub(super) fn stores_of(parts: &[ObservedPart]) -> Vec<Rc<dyn Store>> {
     parts.iter().map(|part| Rc::clone(&part.store)).collect()
 }
@@ -181,7 +181,7 @@ pub(super) async fn look(context: &Context) -> Result<Vec<ObservedPart>, Failure
     Ok(parts)
 }
 
-/// "Free" is true of nothing where terraform has never been.
+/// Refuses to call a lock free in a directory that terraform has never used.
 fn check_directory(context: &Context, parts: &[ObservedPart]) -> Result<(), Failure> {
     let directory = context.working_directory();
     let is_free = parts.iter().all(|part| part.held.is_none());
@@ -233,7 +233,7 @@ fn as_text(part: &ObservedPart, now: DateTime<Utc>) -> String {
     lock_as_text(LockStatus::of(part), part.store.key(), &rows)
 }
 
-/// One lock for people: its status and name, and below them what is known of it.
+/// One lock for people: its status and name, and below them what is known about it.
 pub(super) fn lock_as_text(
     status: LockStatus,
     key: &str,
@@ -251,7 +251,7 @@ pub(super) fn lock_as_text(
     lines.join("\n")
 }
 
-/// Where the lock is: terraform's own may be held, or may be the one that counts.
+/// Where the lock is: in our store, or terraform's own if that is held or is the one that counts.
 fn where_it_is(part: &ObservedPart) -> String {
     match (&part.held, &part.unspoken) {
         (Some((stored, _)), _) if is_kernels(stored) => {
@@ -369,7 +369,7 @@ mod tests {
     use crate::lock::record::{LockInfo, Record};
     use crate::lock::store::memory::MemoryStore;
 
-    /// A place whose holder is that much alive; `None` if nobody holds it.
+    /// A part whose holder has this liveness; `None` if it is free.
     fn part(liveness: Option<Liveness>) -> ObservedPart {
         let store = MemoryStore::default();
         let held = liveness.map(|liveness| {
@@ -404,9 +404,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_in_two_places_is_as_held_as_the_more_held_of_them() {
+    fn the_status_of_a_lock_in_two_places_is_that_of_the_one_that_is_held_more_firmly() {
         use Liveness::{Alive, Gone, Silent, Stale, Unknown};
-        // From the least to the most.
+        // From free to firmly held.
         let ranks = [
             (0, vec![None]),
             (76, vec![Some(Stale), Some(Gone(Proof::Ended))]),

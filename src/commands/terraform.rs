@@ -23,9 +23,9 @@ use crate::terraform::command::{
 };
 use crate::ui::Prompts;
 
-/// How long without a heartbeat until a plan's lock expires: it writes no state.
+/// How long after its last heartbeat a plan's lock expires: a plan writes no state.
 const PLAN_EXPIRY: Duration = Duration::from_mins(1);
-/// The same where heartbeats come once a minute.
+/// The same for stores with one heartbeat a minute.
 const PLAN_OBJECT_EXPIRY: Duration = Duration::from_mins(5);
 
 const LONGER_WAIT: Duration = Duration::from_hours(1);
@@ -71,12 +71,12 @@ fn plan_expiry(resolved: &ResolvedLock) -> Duration {
     }
 }
 
-/// terraform would refuse the option, but only after the wait for the lock.
+/// Refuses the option now: terraform would only refuse it after the wait for the lock.
 fn misplaced_failure(context: &Context, misplaced: &Misplaced) -> Failure {
     Failure::new(
         exit_code::USAGE,
         format!(
-            "`{}` is a tflock option, but after the command options are terraform's",
+            "`{}` is a tflock option: it must come before the command",
             misplaced.option
         ),
     )

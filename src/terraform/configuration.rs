@@ -64,7 +64,7 @@ impl RecordError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Unreadable { .. } => "mend it (`tflock validate` says more)".to_owned(),
+            Self::Unreadable { .. } => "fix it (`tflock validate` says more)".to_owned(),
             Self::AnotherType { .. } | Self::OtherSettings { .. } => "run `tflock init`".to_owned(),
         }
     }

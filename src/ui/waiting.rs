@@ -211,7 +211,7 @@ impl<'a> Waiting<'a> {
         }
         self.take_over = TakeOver::Asked(Question::ask(
             self.ui,
-            "If its holder still runs, the state can be lost. Take the lock over?",
+            "If its holder is still running, the state can be lost. Take the lock over?",
         ));
     }
 

@@ -138,14 +138,14 @@ fn for_people_each_check_is_a_line() {
     assert_eq!(run.stderr, "");
     for line in [
         "ok       configuration         backend `s3`, lock `states/prod/app.tfstate` in DynamoDB table `",
-        "ok       dynamodb:PutItem      items can be written, and conditions count\n",
+        "ok       dynamodb:PutItem      items can be written, and conditions are honoured\n",
         "ok       s3:ListBucket         `states` can be listed\n",
         "ok       lock                  `states/prod/app.tfstate` is free\n",
-        "ok       digest                neither a state nor a digest of one\n",
+        "ok       digest                there is neither a state nor a digest\n",
     ] {
         assert!(run.stdout.contains(line), "no `{line}`: {run}");
     }
-    assert!(run.stdout.ends_with("\nall is well\n"), "{run}");
+    assert!(run.stdout.ends_with("\nno faults\n"), "{run}");
 }
 
 #[test]

@@ -39,7 +39,10 @@ fn only_entry(workspace: &Workspace) -> Value {
 fn a_run_is_remembered_with_what_it_did_and_how_it_ended() {
     let scene = LockTable::new();
     let nothing = scene.tflock(["history"]).run().succeeded();
-    assert!(nothing.stderr.contains("nobody is known"), "{nothing:?}");
+    assert!(
+        nothing.stderr.contains("there is no history"),
+        "{nothing:?}"
+    );
     scene.workspace.let_go();
     let run = on(scene.tflock(["--reason", "new keys", "apply"]));
     run.env("GITHUB_RUN_ID", "42")

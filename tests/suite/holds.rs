@@ -86,10 +86,7 @@ fn a_run_of_its_owner_works_under_it_and_gives_it_back() {
     let second = scene.tflock(["--wait", "0", "apply"]).run().ended_with(75);
     assert!(second.stderr.contains("the state is locked"), "{second:?}");
     let refused = scene.tflock(["release"]).run().ended_with(75);
-    assert!(
-        refused.stderr.contains("works under the hold"),
-        "{refused:?}"
-    );
+    assert!(refused.stderr.contains("is using the hold"), "{refused:?}");
     scene.workspace.let_go();
     run.wait().succeeded();
     assert_eq!(

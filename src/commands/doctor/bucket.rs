@@ -1,4 +1,4 @@
-//! The bucket: endpoint, each permission, what the server makes of conditions, and versions.
+//! Checks of the bucket: endpoint, each permission, how the server treats conditions, and versions.
 
 use super::report::{Form, Told};
 use super::{CREDENTIALS, Doctor, permitted};
@@ -107,7 +107,7 @@ impl Doctor<'_> {
         }
     }
 
-    /// With an object of its own, and only after asking: a server that takes no notice of conditions writes it.
+    /// Uses an object of its own, and asks first: a server that ignores conditions writes it.
     async fn examine_conditions(&mut self, examined: &Examined, object: &S3Store) -> Told {
         let own = object.for_doctor();
         let ui = &self.context.ui;
@@ -125,7 +125,7 @@ impl Doctor<'_> {
             own.key()
         );
         if ui.confirm(&question) == Reply::No {
-            return self.report.not_tried(CONDITIONS, "not wanted");
+            return self.report.not_tried(CONDITIONS, "declined");
         }
         match Box::pin(own.try_conditions()).await {
             Ok(conditions) => self.tell_conditions(examined, &conditions),
@@ -157,14 +157,15 @@ impl Doctor<'_> {
         let compares = *overwrite == Compared::Honoured;
         if *create != Compared::Honoured {
             let failure = Failure::new(exit_code::CONFIGURATION, message).hint(
-                "this server cannot keep a lock object: lock in a table with `--table NAME`, or with `--store local`",
+                "this server cannot keep a lock object: use a table with `--table NAME`, or `--store local`",
             );
             return self.report.fault(CONDITIONS, failure);
         }
         match (compares, examined.renewals) {
             (false, Renewals::On | Renewals::InItem) => {
-                let failure = Failure::new(exit_code::CONFIGURATION, message)
-                    .hint("a renewal could overwrite another's lock: `unset TFLOCK_S3_HEARTBEAT`");
+                let failure = Failure::new(exit_code::CONFIGURATION, message).hint(
+                    "a renewal could overwrite another run's lock: `unset TFLOCK_S3_HEARTBEAT`",
+                );
                 self.report.fault(CONDITIONS, failure)
             }
             (true, Renewals::Off) => self.report.advice(
@@ -185,7 +186,7 @@ impl Doctor<'_> {
                 self.report.advice_with_block(
                     "versions",
                     format!(
-                        "`{}` keeps old versions: each run leaves one of the lock, and one more a minute",
+                        "`{}` keeps old versions: each run leaves one of the lock, and another every minute",
                         object.bucket()
                     ),
                     "this rule of an `aws_s3_bucket_lifecycle_configuration` removes them after a day:",
@@ -213,7 +214,7 @@ fn permission(action: &str, on: &str, error: StoreError) -> Failure {
     })
 }
 
-/// The failure with what to allow.
+/// Adds to a denied request what to allow.
 fn allowing(action: &str, object: &S3Store, error: StoreError) -> StoreError {
     let allow = format!("allow `{action}` on `{}`", object.key());
     StoreError {
@@ -222,7 +223,7 @@ fn allowing(action: &str, object: &S3Store, error: StoreError) -> StoreError {
     }
 }
 
-/// As in docs/moving-to-s3-locks.md. The state has another name, and its old versions stay.
+/// The rule of docs/moving-to-s3-locks.md. The state has another name, so its old versions stay.
 fn lifecycle_rule(object: &str) -> String {
     format!(
         "rule {{\n  id     = \"old versions of the terraform lock\"\n  status = \"Enabled\"\n  filter {{\n    \

@@ -1,4 +1,4 @@
-//! terraform's digest of the state: whether it matches, which of the two is newer, and how to mend it.
+//! Checks terraform's digest of the state: whether it matches, which of the two is newer, and how to repair it.
 
 use chrono::{DateTime, Utc};
 
@@ -29,15 +29,15 @@ impl Doctor<'_> {
             }
         };
         match (digest, content) {
-            (None, None) => self.report.good(DIGEST, "neither a state nor a digest of one"),
+            (None, None) => self.report.good(DIGEST, "there is neither a state nor a digest"),
             (None, Some(_)) => self.report.good(
                 DIGEST,
-                "the state has no digest: terraform reads it unchecked, and writes one with the next state",
+                "the state has no digest: terraform reads it unchecked, and writes a digest with the next state",
             ),
             (Some(digest), None) => {
-                let message = format!("there is a digest ({digest}), and no state");
+                let message = format!("there is a digest ({digest}), but no state");
                 let failure = Failure::new(exit_code::CONFIGURATION, message).hint(format!(
-                    "restore the state `{}`; terraform refuses to go on without",
+                    "restore the state `{}`; terraform refuses to work without it",
                     state.key()
                 ));
                 self.report.fault(DIGEST, failure)
@@ -72,7 +72,7 @@ impl Doctor<'_> {
     ) -> Told {
         let newer = newer(&state.versions().await, digest, content);
         let message = format!(
-            "the digest {digest} is not that of the state ({}, {}); {newer}; terraform will say `state data in S3 does not \
+            "the digest {digest} does not match the state ({}, {}); {newer}; terraform will say `state data in S3 does not \
              have the expected content`",
             content.md5,
             written(content)
@@ -82,30 +82,28 @@ impl Doctor<'_> {
         let hint = if can_ask {
             "compare the state with the infrastructure before you accept it".to_owned()
         } else {
-            format!(
-                "type `{doctor}` at a terminal: it asks before it accepts the state that is there"
-            )
+            format!("type `{doctor}` at a terminal: it asks before it accepts the current state")
         };
         let failure = Failure::new(exit_code::CONFIGURATION, message).hint(hint);
         self.report.fault(DIGEST, failure)?;
         if !can_ask {
             return Ok(());
         }
-        let question = "The digest of the state that is there will be written. If a newer state was lost, terraform will plan \
-                        from an old one.\nAccept this state?";
+        let question = "The digest of the current state will be written. If a newer state was lost, terraform will plan from \
+                        an old one.\nAccept this state?";
         if self.context.ui.confirm_in_full(question) == Reply::No {
             self.context.ui.notice("the digest was left alone");
             return Ok(());
         }
-        match self.mend(examined, item, state, digest, content).await {
-            Ok(()) => self.report.mended(DIGEST, "is that of the state now"),
+        match self.repair(examined, item, state, digest, content).await {
+            Ok(()) => self.report.repaired(DIGEST, "now matches the state"),
             Err(failure) => self.report.fault(DIGEST, failure),
         }
     }
 
-    /// Writes the digest, unless anything has changed since it was shown. The lock is not taken: nobody can read the state,
-    /// and so write it, before.
-    async fn mend(
+    /// Writes the digest, unless anything has changed since it was shown. It takes no lock: until then terraform cannot read
+    /// the state, and so cannot write it.
+    async fn repair(
         &self,
         examined: &Examined,
         item: &DynamoDbStore,
@@ -144,21 +142,30 @@ impl Doctor<'_> {
     }
 }
 
-/// Which of the two is newer, as far as the bucket's versions tell.
+/// Which of the two is newer, according to the versions in the bucket.
 fn newer(versions: &[Version], digest: &str, content: &StateContent) -> String {
     let of_digest = versions.iter().find(|version| version.tag == digest);
     match (of_digest, versions.len()) {
         (Some(version), _) => {
-            let when = version.written.map_or_else(String::new, |at| format!(" of {}", time(at)));
-            format!("the state is newer: the digest is that of its version{when}, and was not written with the last one")
-        }
-        (None, 2..) => "the digest is of no version in the bucket: the state that it belongs to was lost, and may be newer"
-            .to_owned(),
-        (None, _) => {
-            let when = content.written.map_or_else(|| "at an unknown time".to_owned(), |at| format!("on {}", time(at)));
+            let when = version
+                .written
+                .map_or_else(String::new, |at| format!(" of {}", time(at)));
             format!(
-                "which is newer cannot be told without versions of the bucket: the state was written {when}, by something that \
-                 writes no digest, or the state of the digest was lost"
+                "the state is newer: the digest belongs to its version{when} and was not updated since"
+            )
+        }
+        (None, 2..) => {
+            "the digest belongs to no version in the bucket: its state was lost, and may be newer"
+                .to_owned()
+        }
+        (None, _) => {
+            let when = content.written.map_or_else(
+                || "at an unknown time".to_owned(),
+                |at| format!("on {}", time(at)),
+            );
+            format!(
+                "without bucket versions it is unknown which is newer: either the state was written {when} by something that \
+                 writes no digest, or the digest's state was lost"
             )
         }
     }

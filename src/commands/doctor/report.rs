@@ -1,4 +1,4 @@
-//! What was found: a line for each check as soon as it is known, or a JSON object at the end.
+//! Reports the findings: a line for each check as soon as it is done, or a JSON object at the end.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::ui::{NotPrinted, print, print_json};
 /// The version of the JSON object: it only grows.
 const VERSION: u32 = 1;
 
-/// How findings are told.
+/// How findings are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Lines,
@@ -23,7 +23,7 @@ enum Verdict {
     Good,
     /// Nothing is wrong, but something could be better.
     Advice,
-    /// With the exit code that it would have elsewhere.
+    /// Something is wrong; with the exit code that a run would have.
     Fault(u8),
     NotTried,
 }
@@ -44,7 +44,7 @@ struct Finding {
     verdict: Verdict,
     message: String,
     next: Option<String>,
-    /// What is to be copied as it stands.
+    /// Text to copy as it is.
     block: Option<String>,
 }
 
@@ -107,7 +107,7 @@ impl Report {
         self.add(check, verdict, failure.message, failure.hint, None)
     }
 
-    /// A request that was made, and what it showed.
+    /// Reports the result of a request.
     pub(super) fn tried(
         &mut self,
         check: &'static str,
@@ -147,13 +147,13 @@ impl Report {
         findings.any(|found| found.check == check && matches!(found.verdict, Verdict::Fault(_)))
     }
 
-    /// Takes back the fault of that check, which was mended.
-    pub(super) fn mended(&mut self, check: &'static str, message: &str) -> Told {
+    /// Withdraws the fault of that check, which has been repaired.
+    pub(super) fn repaired(&mut self, check: &'static str, message: &str) -> Told {
         self.findings.retain(|finding| finding.check != check);
         self.good(check, message)
     }
 
-    /// The first fault decides: what comes after it may be its consequence.
+    /// Ends with the exit code of the first fault: later ones may be its consequences.
     pub(super) fn conclude(self) -> Result<Outcome, NotPrinted> {
         let faults = self
             .findings
@@ -175,7 +175,7 @@ impl Report {
                 }))?;
             }
             Form::Lines => print(&match faults.len() {
-                0 => "all is well\n".to_owned(),
+                0 => "no faults\n".to_owned(),
                 1 => "1 fault\n".to_owned(),
                 count => format!("{count} faults\n"),
             })?,

@@ -1,4 +1,4 @@
-//! The table: endpoint, key, and each permission.
+//! Checks of the table: endpoint, key, and each permission.
 
 use super::report::Told;
 use super::{CREDENTIALS, Doctor, permitted};
@@ -62,13 +62,13 @@ impl Doctor<'_> {
             patiently(&own, &machine, || Box::pin(own.try_put())),
             patiently(item, &machine, || Box::pin(item.try_put())),
         );
-        let done = "items can be written, and conditions count";
+        let done = "items can be written, and conditions are honoured";
         self.tell_permitted("dynamodb:PutItem", done, own.key(), put.await)?;
         let delete = permitted(
             patiently(&own, &machine, || Box::pin(own.try_delete())),
             patiently(item, &machine, || Box::pin(item.try_delete())),
         );
-        let done = "items can be removed, and conditions count";
+        let done = "items can be removed, and conditions are honoured";
         self.tell_permitted("dynamodb:DeleteItem", done, own.key(), delete.await)
     }
 }

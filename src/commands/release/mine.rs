@@ -1,5 +1,5 @@
-//! `tflock release --mine`: for the step of a CI job that runs whatever happened. It gives back what this user's runs on this
-//! machine have left, and what this CI run has left on others. It touches nothing that lives, and nothing of anybody else's.
+//! `tflock release --mine`, for the "always" step of a CI job. Releases the locks that this user's dead runs on this machine
+//! have left, and those that this CI run has left on other machines. Never touches a living run's lock, or anyone else's.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,27 +24,27 @@ use crate::session::provenance::of_ci_run;
 use crate::system::run_file::{LeftRun, Traces, left_runs};
 use crate::text::printable;
 
-/// How often to look at what is ending, and at a lock that may come to be stale.
+/// How often to look at a run that is ending, and at a lock that may become stale.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// How long a process that was just killed may still be seen.
+/// How long a killed process may still be visible.
 const DYING: Duration = Duration::from_millis(500);
 /// How long traces may disagree while the processes of a run end.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// What became of one run, or of one lock.
+/// The outcome for one lock.
 enum Settled {
-    /// There was nothing to give back.
+    /// There was no lock to release.
     Nothing,
-    /// It was given back.
+    /// It was released.
     Released,
-    /// It is somebody's who lives.
+    /// Its run is alive.
     Lives,
-    /// It may be left, and nothing proves that its run has ended.
+    /// It may be left over, but nothing proves that its run has ended.
     Unproven,
 }
 
-/// Gives back whatever it may.
+/// Releases all of them.
 pub(super) async fn release_mine(context: &Context) -> anyhow::Result<Outcome> {
     let mut report = Report {
         context,
@@ -102,7 +102,7 @@ impl Report<'_> {
         self.context.ui.notice(text);
     }
 
-    /// The worst is told by the exit code: what failed before what is not proven.
+    /// Reports a failure. Its exit code beats that of a lock whose run is not proven dead.
     fn failed(&mut self, which: &str, failure: Failure) {
         self.said_anything = true;
         self.code = failure.exit_code;
@@ -116,7 +116,7 @@ impl Report<'_> {
         }
     }
 
-    /// Brings one run of this user on this machine to its end.
+    /// Releases the locks of one run of this user on this machine, if that has ended.
     async fn settle(&mut self, run: &LeftRun) -> Result<(), Failure> {
         let whereabouts = Whereabouts::parse(run.whereabouts());
         let name = whereabouts.as_ref().map(|found| printable(&found.command));
@@ -129,11 +129,11 @@ impl Report<'_> {
             return Ok(());
         }
         let Some(whereabouts) = whereabouts else {
-            // An older tflock's.
+            // An older tflock wrote it.
             return Ok(());
         };
         let (mut has_released, mut nothing_left) = (false, true);
-        // The last that was taken goes first.
+        // In the reverse order of taking.
         let stores = whereabouts.find(&self.context.options).await?;
         for store in stores.iter().rev() {
             let settled = self.give_back(store.as_ref(), &stores, run).await?;
@@ -168,11 +168,11 @@ impl Report<'_> {
             "kept the lock of `{key}`: nothing proves that {name} has ended"
         ));
         let removal = self.context.force_unlock_line(Some(&LockId(id.to_owned())));
-        ui.hint(&format!("if you know that it has: `{removal}`"));
+        ui.hint(&format!("if you know that it has, type `{removal}`"));
     }
 
-    /// Whether the run has ended, as far as its traces tell. One whose tflock was killed is waited for: its terraform is ending,
-    /// and its witness gives the lock back.
+    /// Whether the run has ended, as far as its traces tell. If its tflock was killed, waits for it: its terraform is ending,
+    /// and its witness releases the lock.
     async fn has_ended(&mut self, run: &LeftRun, name: &str) -> bool {
         let machine = self.machine();
         let (began, mut was_told) = (machine.now(), false);
@@ -186,9 +186,7 @@ impl Report<'_> {
                 }
                 Traces::Living => {
                     if !std::mem::replace(&mut was_told, true) {
-                        self.notice(&format!(
-                            "waiting for {name}: its tflock was killed, it is ending"
-                        ));
+                        self.notice(&format!("waiting for {name} to end: its tflock was killed"));
                     }
                 }
                 Traces::Inconclusive if machine.now().since(began) >= SETTLING => return true,
@@ -199,7 +197,7 @@ impl Report<'_> {
         false
     }
 
-    /// Gives the lock of a run back whose death is proven.
+    /// Releases the lock of a run whose death is proven.
     async fn give_back(
         &self,
         store: &dyn Store,
@@ -220,8 +218,8 @@ impl Report<'_> {
                 remember(self.context, stores, &stored.record, HowEnded::Died).await;
                 return Ok(Settled::Released);
             }
-            // A look can fail among the processes of others. And after a boot a copy of this machine might live: its heartbeat
-            // would come.
+            // Looking at processes can fail for a moment. And after a reboot a copy of this machine might be alive: then a
+            // heartbeat would come.
             let is_settling = machine.now().since(began) < SETTLING;
             let is_after_boot = run.traces() == Traces::EndedBeforeBoot
                 && seen.liveness != Liveness::Unknown
@@ -238,7 +236,7 @@ impl Report<'_> {
         Ok(matches!(removal, Removal::Removed | Removal::Changed(None)))
     }
 
-    /// The lock of this directory, if a job of this CI run on another machine has left it.
+    /// Releases the lock of this directory if a job of this CI run on another machine has left it.
     async fn settle_ci_run(&mut self) -> Result<(), Failure> {
         let Some(ci) = of_ci_run(&variable).filter(|ci| ci.run_id.is_some()) else {
             return Ok(());
@@ -255,7 +253,7 @@ impl Report<'_> {
                         && origin.repository == ci.repository
                 })
         };
-        // Without a backend there is no lock to be found.
+        // Without a backend there is no lock.
         let Ok(parts) = find(self.context).await else {
             return Ok(());
         };
@@ -277,7 +275,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Watches a lock until its holder is known to live, or to be stale.
+    /// Watches a lock until it is known whether its holder is alive or stale.
     async fn watch(
         &self,
         store: &dyn Store,
@@ -310,7 +308,7 @@ impl Report<'_> {
                         None
                     }
                 }
-                // Its process exists on this machine, or it was heard.
+                // Its process exists on this machine, or it has sent a heartbeat.
                 Liveness::Alive if is_new || seen.silence.is_none() => Some(Settled::Lives),
                 Liveness::Unknown | Liveness::Hold => Some(Settled::Unproven),
                 _ if !self.may_wait() => Some(Settled::Unproven),

@@ -8,7 +8,7 @@ use crate::lock::queue::Ticket;
 use crate::lock::record::Record;
 use crate::lock::store::{Revision, Stored};
 
-/// Of the JSON of this command, which only ever grows.
+/// The version of the JSON object: it only grows.
 const VERSION: u32 = 1;
 
 pub(super) fn as_json(parts: &[ObservedPart]) -> Value {
@@ -46,7 +46,7 @@ fn ticket_as_json(ticket: &Ticket) -> Value {
     })
 }
 
-/// A holder, the same in each of our commands; `process` is the one that has the kernel's lock.
+/// A holder, in the same form for all commands; `process` is the one that has the kernel lock.
 pub(in crate::commands) fn holder_as_json(
     record: &Record,
     assessment: &Assessment,
@@ -64,7 +64,7 @@ pub(in crate::commands) fn holder_as_json(
     })
 }
 
-/// The process with the lock, if the kernel tells.
+/// The process that has the kernel lock, if visible.
 fn process(stored: &Stored) -> Option<u32> {
     match stored.revision {
         Revision::KernelLock { process } => process,

@@ -1,4 +1,4 @@
-//! `status --watch`: the picture stays on screen, and elsewhere each change is printed, until somebody ends it.
+//! `status --watch`: redraws the status at a terminal, and prints each change elsewhere, until the user ends it.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -19,13 +19,13 @@ use crate::lock::record::LockId;
 use crate::session::Outcome;
 use crate::ui::{self, keys::Keys};
 
-/// How often to read: a holder renews every ten seconds, and people want to see soon that it has ended.
+/// How often to read: a holder renews only every ten seconds, but people want to see at once that it has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How often to look for a key.
 const KEYS_EVERY: Duration = Duration::from_millis(100);
 const LAST_LINE: &str = "watching; q or Ctrl-C ends it";
 
-/// What is worth a line: not that time goes by.
+/// What counts as a change: passing time does not.
 #[derive(PartialEq)]
 struct Seen {
     status: &'static str,
@@ -76,7 +76,7 @@ pub(super) async fn watch(
                 let assessment = observer.look(&machine, &stored);
                 (stored, assessment)
             });
-            part.see_queue(&machine).await;
+            part.read_queue(&machine).await;
         }
         if seen.is_none() {
             check_directory(context, &parts)?;
@@ -112,14 +112,14 @@ fn text_of(parts: &[ObservedPart], context: &Context) -> String {
     parts.iter().map(|part| as_text(part, now)).collect()
 }
 
-/// What stands on the terminal.
+/// The part of the terminal that is redrawn.
 #[derive(Default)]
 struct Picture {
     lines: usize,
 }
 
 impl Picture {
-    /// Draws over what was drawn before. No line reaches the last column, so that none is two.
+    /// Draws over the previous picture. No line reaches the last column, so none wraps.
     fn show(&mut self, text: &str) -> Result<(), ui::NotPrinted> {
         let (rows, columns) = Term::stdout().size();
         let (rows, columns) = (usize::from(rows).max(3), usize::from(columns).max(2));

@@ -1,5 +1,5 @@
-//! Commands that write a state and do not take its lock: they take ours, where ours is the one that counts. Everywhere else
-//! they pass through.
+//! terraform commands that write a state without locking it. They take our lock where it is the one that counts, else they
+//! pass through.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
 use crate::terraform::command::StateWriter;
 use crate::ui::Prompts;
 
-/// Runs it under our lock; `None` if it is to pass through.
+/// Runs the command under our lock; `None` if it should pass through.
 ///
 /// # Errors
-/// Whatever keeps terraform from running under that lock.
+/// What keeps terraform from running under that lock.
 pub(super) async fn locked(
     context: &Context,
     program: &Path,
@@ -27,7 +27,7 @@ pub(super) async fn locked(
 ) -> Result<Option<Outcome>, Failure> {
     let directory = context.working_directory();
     let request = LockRequest::new(&context.options, &directory);
-    // What cannot be found is terraform's to complain about.
+    // If there is no lock to be found, terraform reports why.
     let Ok(mut resolved) = resolve::find_for_writer(request, writer).await else {
         return Ok(None);
     };
@@ -58,8 +58,9 @@ pub(super) async fn locked(
         .map(Some)
 }
 
-/// Where terraform's own lock is the one that is held, or the one that counts, it is terraform's to keep it. A local state has
-/// one of terraform's as well; ours counts there while somebody holds it, an `exec` between two of its commands.
+/// Whether our lock is the one that counts. It is not where we would hold terraform's own lock, or where only that counts.
+/// A local state has terraform's own lock, too: there ours counts while someone holds it, such as an `exec` between two of
+/// its commands.
 async fn is_the_one_that_counts(context: &Context, resolved: &ResolvedLock) -> bool {
     if resolved.child_locking != ChildLocking::Kept || resolved.unspoken.is_some() {
         return false;

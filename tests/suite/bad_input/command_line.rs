@@ -208,7 +208,7 @@ fn an_option_of_ours_behind_the_command_is_answered_with_the_line_as_it_should_b
         |tflock| tflock.args(["plan", "--wait", "3s", "-target=a[\"b\"]"]),
         &Refusal {
             code: 64,
-            error: "`--wait` is a tflock option, but after the command options are terraform's",
+            error: "`--wait` is a tflock option: it must come before the command",
             hint: "type `tflock --wait 3s plan '-target=a[\"b\"]'`",
         },
     );
@@ -216,7 +216,7 @@ fn an_option_of_ours_behind_the_command_is_answered_with_the_line_as_it_should_b
         |tflock| tflock.args(["-chdir=.", "apply", "--reason=a b", "p.plan"]),
         &Refusal {
             code: 64,
-            error: "`--reason` is a tflock option, but after the command options are terraform's",
+            error: "`--reason` is a tflock option: it must come before the command",
             hint: "type `tflock -chdir=. '--reason=a b' apply p.plan`",
         },
     );

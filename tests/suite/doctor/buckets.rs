@@ -191,7 +191,7 @@ fn a_server_that_does_not_compare_on_removals_is_told_as_it_is() {
 fn without_a_yes_nothing_is_written() {
     let shown = conditions(Sort::default(), "auto", b"\r", 0);
     assert!(
-        shown.starts_with("skipped") && shown.contains("not wanted"),
+        shown.starts_with("skipped") && shown.contains("declined"),
         "{shown}"
     );
     let remote = Remote::start();

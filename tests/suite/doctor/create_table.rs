@@ -24,7 +24,7 @@ fn it_asks_and_the_table_keeps_locks() {
     let refused = workspace.tflock(["create-table"]).run().ended_with(77);
     refused
         .with_stderr(&format!(
-            "tflock: to be created: DynamoDB table `{name}` in us-east-1\n"
+            "tflock: about to create DynamoDB table `{name}` in us-east-1\n"
         ))
         .with_stderr("deletion  protected")
         .with_stderr("no point-in-time recovery")
@@ -41,7 +41,7 @@ fn it_asks_and_the_table_keeps_locks() {
     again
         .ended_with(77)
         .with_stderr(&format!(
-            "there is a table `{name}` already: it was left alone"
+            "the table `{name}` exists already; it was left alone"
         ))
         .with_stderr("with `tflock doctor`");
 }
@@ -62,7 +62,7 @@ fn the_table_is_paid_by_request_protected_and_tagged() {
     assert_eq!(run.stdout, "");
     assert_eq!(
         without_escapes(&run.stderr),
-        format!("tflock: created `{name}`, and it is active\n")
+        format!("tflock: created `{name}`; it is active\n")
     );
     let requests = server.requests();
     let is_creation = |target: &str| target.ends_with(".CreateTable");

@@ -1,4 +1,4 @@
-//! A digest that does not match the state: explained, and mended only after a typed `yes`.
+//! A digest that does not match the state: explained, and repaired only after a typed `yes`.
 
 use serde_json::{Value, json};
 
@@ -35,14 +35,14 @@ fn a_digest_of_another_state_is_explained() {
     let found = Found::by(&workspace, 78);
     found.only_fault(
         "digest",
-        &format!("the digest {digest} is not that of the state"),
+        &format!("the digest {digest} does not match the state"),
         "type `tflock doctor` at a terminal",
     );
     found.has("digest", "fault", "serial 7, written ", "");
     found.has(
         "digest",
         "fault",
-        "which is newer cannot be told without versions of the bucket",
+        "without bucket versions it is unknown which is newer",
         "",
     );
     found.has("digest", "fault", SAID, "");
@@ -63,9 +63,9 @@ fn the_versions_of_the_bucket_tell_which_is_newer() {
     for (has_it, words) in [
         (
             true,
-            "the state is newer: the digest is that of its version of 2026-11-26 10:00:00 UTC",
+            "the state is newer: the digest belongs to its version of 2026-11-26 10:00:00 UTC",
         ),
-        (false, "the digest is of no version in the bucket"),
+        (false, "the digest belongs to no version in the bucket"),
     ] {
         let (remote, workspace, digest) = rewritten();
         let old = if has_it {
@@ -99,7 +99,7 @@ fn the_versions_of_the_bucket_tell_which_is_newer() {
 }
 
 #[test]
-fn only_a_typed_yes_mends_it() {
+fn only_a_typed_yes_repairs_it() {
     for (keys, exit_code) in [(&b"y\r"[..], 78), (b"\r", 78), (b"yes\r", 0)] {
         let (remote, workspace, digest) = rewritten();
         let doctor = workspace.tflock(["doctor"]);

@@ -60,8 +60,8 @@ fn a_policy_for_the_lock_alone_is_enough() {
         let items = remote.table.items();
         let found = Found::by(&workspace, 0);
         for check in ["dynamodb:PutItem", "dynamodb:DeleteItem"] {
-            let next = format!("allow `{check}` on the names that begin like the lock's");
-            found.has(check, "advice", "only the lock itself", &next);
+            let next = format!("allow `{check}` on all names that begin with the lock's");
+            found.has(check, "advice", "allowed on the lock only", &next);
         }
         assert_eq!(remote.table.items(), items);
     }

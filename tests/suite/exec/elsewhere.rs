@@ -177,7 +177,7 @@ fn a_program_that_is_a_terraform_by_its_path_locks_for_itself() {
     let program = fake.program();
     let program = program.to_str().expect("a path that is text");
     scene.workspace.write("files/main.tf", "");
-    let word = "call it by its name, `terraform`";
+    let word = "call it by name, as `terraform`";
     let lines: [(&[&str], &str); 4] = [
         (&["apply", "-lock=true"], word),
         (&["-chdir=.", "apply"], word),

@@ -35,7 +35,7 @@ fn the_lock_is_shown_and_yes_removes_it() {
          \x20 held by  <who> (apply, since <time>)\n\
          \x20 holder   stale, last heartbeat <age> ago\n\
          \x20 lock ID  <ID>\n\
-         If its holder still runs, the state can be lost.\n\
+         If its holder is still running, the state can be lost.\n\
          Remove this lock? {QUESTION}yes\n",
         scene.table.name()
     );

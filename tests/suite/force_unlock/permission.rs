@@ -202,7 +202,7 @@ fn the_lock_of_a_living_holder_wants_force() {
         "error: the holder is alive: it would go on and write the state without its lock",
         &format!(
             "hint: wait until it has ended (see `{}`), or ask its owner to stop it; `--force` removes the lock \
-             all the same",
+             anyway",
             look_again(&scene)
         ),
     ];

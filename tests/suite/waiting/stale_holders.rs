@@ -22,7 +22,7 @@ const SHOWN: &str = "tflock: `locks/app` is locked, waiting for it\n\
                      \x20 held by  <who> (apply, since <time>)\n\
                      \x20 holder   stale, last heartbeat <age> ago\n\
                      \x20 lock ID  <ID>\n\
-                     If its holder still runs, the state can be lost. Take the lock over? [y/N] ";
+                     If its holder is still running, the state can be lost. Take the lock over? [y/N] ";
 
 /// A stale lock, and a proxy that sees how the run goes on.
 struct Scene {
@@ -172,7 +172,7 @@ fn a_holder_that_falls_silent_during_the_wait_is_shown_again_with_the_question()
                     \x20 held by  <who> (apply, since <time>)\n\
                     \x20 holder   stale, last heartbeat <age> ago\n\
                     \x20 lock ID  <ID>\n\
-                    If its holder still runs, the state can be lost. Take the lock over? [y/N] ";
+                    If its holder is still running, the state can be lost. Take the lock over? [y/N] ";
     assert!(shown.ends_with(expected), "{shown}");
     scene.nothing_ran();
 }
