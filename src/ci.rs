@@ -1,21 +1,21 @@
 //! The CI run that we are part of, from the variables that each system documents.
 //!
-//! Everybody who meets the lock reads it. Addresses with a user, a password or a token in them are common in CI: all of that is
-//! left out, and nothing else of the environment is taken.
+//! Everyone who sees the lock reads it. CI addresses often contain a user, a password or a token: those are left out, and
+//! nothing else of the environment is used.
 
 use std::fmt::Write as _;
 
 use crate::environment::Environment;
 use crate::text::Address;
 
-/// What a run's CI system says of it.
+/// What a run's CI system says about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CiRun {
     /// The system's name.
     pub system: String,
-    /// Where the run can be seen, without user, password and query.
+    /// The run's address, without user, password and query.
     pub url: Option<String>,
-    /// What the system calls the run; the same in each of its jobs where the system has a name for all of them.
+    /// The run's ID in that system; the same in each of its jobs if the system has a name for all of them.
     pub id: Option<String>,
     /// Who started it.
     pub actor: Option<String>,
@@ -27,15 +27,15 @@ pub struct CiRun {
     pub commit: Option<String>,
 }
 
-/// The longest value that is taken, in characters: an S3 object has 2 kB for all of them.
+/// The longest value that is used, in characters: an S3 object has 2 kB for all of them.
 const LONGEST: usize = 120;
-/// The longest address that is taken.
+/// The longest address that is used.
 const LONGEST_ADDRESS: usize = 400;
 
-/// How one system says it. A value is made of the first template whose variables, in braces, are all set.
+/// The variables of one system. A value is made of the first template whose variables, in braces, are all set.
 struct System {
     name: &'static str,
-    /// One of them is set in every run of this system.
+    /// The variables that identify the system: one of them is set in every run.
     markers: &'static [&'static str],
     url: &'static [&'static str],
     id: &'static [&'static str],
@@ -45,7 +45,7 @@ struct System {
     commit: &'static [&'static str],
 }
 
-/// The systems, those first that run inside of others. Each row is from the system's own page on its variables.
+/// The systems, those first that run inside others. Each row is from the system's own page on its variables.
 const SYSTEMS: [System; 12] = [
     // runatlantis.io/docs/custom-workflows, "Native environment variables". Steps that are not `run` have the first alone.
     System {
@@ -188,7 +188,7 @@ const SYSTEMS: [System; 12] = [
     },
 ];
 
-/// The CI run that we are part of; `None` outside of the systems that we know.
+/// The CI run that we are part of; `None` outside the systems that we know.
 #[must_use]
 pub fn run(environment: Environment<'_>) -> Option<CiRun> {
     let is_set = |name: &&str| value(environment, name).is_some();
@@ -218,7 +218,7 @@ fn value(environment: Environment<'_>, name: &str) -> Option<String> {
     (!value.is_empty()).then_some(value)
 }
 
-/// The first of `templates` whose variables are all set, each shown as `shown` says.
+/// The first of `templates` whose variables are all set, filled in with their values as `shown` makes them.
 fn filled(
     environment: Environment<'_>,
     templates: &[&str],
@@ -238,7 +238,7 @@ fn filled(
     templates.iter().find_map(fill)
 }
 
-/// An address without its secrets; a query is kept where it is the system's own, and has digits only.
+/// An address without its secrets. A query is kept only if it is the system's own and has digits only.
 fn address(environment: Environment<'_>, templates: &[&str]) -> Option<String> {
     templates.iter().find_map(|template| {
         let (bare, query) = template.split_once('?').unwrap_or((template, ""));

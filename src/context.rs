@@ -97,7 +97,7 @@ impl Context {
         let chosen = self.options.terraform.as_ref().map(|path| path.as_os_str());
         let program = self.with_caller(|caller| {
             let named = match self.called_as.map(|called| OsStr::new(called.name)) {
-                // Outside of the `exec`, that name meant tflock too.
+                // Outside the `exec`, that name meant tflock, too.
                 Some(name) if is_first_on_search_path(name, &search_path_outside(), caller) => {
                     chosen.or(Some(name))
                 }
@@ -228,9 +228,9 @@ impl Context {
     }
 }
 
-/// How many scripts that call tflock are running inside one another.
+/// The variable that counts how many scripts that call tflock are running inside one another.
 const SCRIPT_DEPTH: &str = "TFLOCK_SCRIPT_DEPTH";
-/// Fewer are no circle: a script may call tflock with another terraform.
+/// Fewer are not a loop: a script may call tflock with another terraform.
 const DEEPEST: u32 = 4;
 
 fn script_depth() -> u32 {

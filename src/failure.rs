@@ -152,7 +152,7 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
-    /// A request that was made to see whether it works.
+    /// A failed request of a command that examines the store.
     #[must_use]
     pub fn of_check(error: StoreError) -> Self {
         let (exit_code, hint) = assessed(error.kind);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_causes_of_an_error_stand_behind_it() {
+    fn the_causes_of_an_error_follow_it() {
         #[derive(Debug, thiserror::Error)]
         #[error("above")]
         struct Above(#[source] Between);
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_named_by_what_was_attempted() {
+    fn a_failure_is_named_after_what_was_attempted() {
         for (action, words) in [
             ("GetItem", "cannot read the lock: "),
             ("HeadObject", "cannot read the lock: "),

@@ -1,5 +1,4 @@
-//! The ground floor: this machine, its processes and files as the operating system shows them, and the traces that runs
-//! leave.
+//! The operating system: this machine, its processes and files, and the traces that runs leave on it.
 //!
 //! It knows nothing of locks, terraform or terminals, and decides nothing.
 

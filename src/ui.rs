@@ -84,7 +84,7 @@ pub enum Notifications {
 }
 
 impl Notifications {
-    /// What the terminal called `program` (`TERM_PROGRAM`), of the type `term` (`TERM`), is known for.
+    /// What the terminal `program` (`TERM_PROGRAM`) of type `term` (`TERM`) is known to support.
     #[must_use]
     pub fn of(program: &str, term: &str) -> Self {
         let is_known = matches!(program, "iTerm.app" | "WezTerm" | "ghostty")
@@ -131,7 +131,7 @@ impl Ui {
         }
     }
 
-    /// The same UI at a terminal that shows notifications like that.
+    /// The same UI at a terminal with such notifications.
     #[must_use]
     pub fn with_notifications(self, notifications: Notifications) -> Self {
         Self {
@@ -190,8 +190,8 @@ impl Ui {
         }
     }
 
-    /// Prints a notice that should be noticed: with a bell at a terminal, and a notification where the terminal is known
-    /// to have them.
+    /// Prints a notice that should attract attention: with a bell at a terminal, and a notification if the terminal is known
+    /// to support them.
     pub fn alert(&self, text: &str, notification: &str) {
         if self.terminal == Terminal::None || self.verbosity < Verbosity::Normal {
             return self.notice(text);
@@ -259,7 +259,7 @@ impl Ui {
             return None;
         }
         self.show_question(question);
-        // No lock is held here, and nobody can answer a question they have not seen.
+        // No lock is held here, and no one can answer a question that they have not seen.
         self.writer.settle(Duration::MAX);
         let mut reply = String::new();
         let read = std::io::stdin().read_line(&mut reply);

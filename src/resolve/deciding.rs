@@ -1,12 +1,12 @@
-//! The variables that decide which lock it is: a terraform that sees others than we works on another state, or has its lock in
-//! another account.
+//! The variables that decide which lock is taken: a terraform that sees other values than we do works on another state, or
+//! has its lock in another account.
 
 use super::{LockRequest, ResolvedLock};
 use crate::environment::non_empty;
 use crate::failure::Failure;
 use crate::terraform::backend::S3Backend;
 
-/// Whose credentials: those of the environment, and what leads to others.
+/// Variables that decide whose credentials are used.
 const KEYS: [&str; 5] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_ACCESS_KEY",
@@ -21,7 +21,7 @@ const ROLES: [&str; 4] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
-/// Where profiles are looked up.
+/// Variables that decide where profiles are looked up.
 const FILES: [&str; 3] = [
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CONFIG_FILE",
@@ -30,10 +30,10 @@ const FILES: [&str; 3] = [
 const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 impl ResolvedLock {
-    /// Their names. What the backend itself says is not looked up in the environment, and does not count.
+    /// Their names. Settings in the backend itself make the corresponding variables irrelevant.
     ///
     /// # Errors
-    /// A backend that cannot be used.
+    /// The backend is unusable.
     pub fn deciding_variables(&self, request: &LockRequest<'_>) -> Result<Vec<String>, Failure> {
         let mut names = vec!["TF_WORKSPACE".to_owned(), "TF_DATA_DIR".to_owned()];
         if let Some(command) = request.command {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_backend_says_itself_no_variable_decides() {
+    fn a_setting_in_the_backend_makes_its_variable_irrelevant() {
         let names = of_s3(&S3Backend::default(), false);
         for name in [
             "AWS_PROFILE",

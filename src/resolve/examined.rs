@@ -1,4 +1,4 @@
-//! What `doctor` and `create-table` work on: the parts of a lock by their kind, and the state beside them.
+//! What `doctor` and `create-table` work on: the parts of a lock by kind, and the state.
 
 use super::heartbeat_setting::HeartbeatSetting;
 use super::table::DIGEST;
@@ -9,13 +9,13 @@ use crate::lock::store::dynamodb::DynamoDbStore;
 use crate::lock::store::s3::{ObjectSettings, Renewals, S3Store, StateObject};
 use crate::terraform::lock_name::s3_names;
 
-/// What is kept in AWS, or in something like it.
+/// The parts of a lock that are kept in AWS, or in a compatible service.
 pub struct Examined {
-    /// The way there.
+    /// The access to it.
     pub access: AwsAccess,
     /// The lock's item.
     pub item: Option<DynamoDbStore>,
-    /// terraform's digest of the state, beside its own item.
+    /// terraform's digest of the state, next to its own item.
     pub digest: Option<DynamoDbStore>,
     /// The lock's object.
     pub object: Option<S3Store>,
@@ -26,10 +26,10 @@ pub struct Examined {
 }
 
 impl LockRequest<'_> {
-    /// `None` if nothing of it is in AWS.
+    /// The parts of a resolved lock that are in AWS; `None` if there are none.
     ///
     /// # Errors
-    /// Settings that cannot be used.
+    /// Settings are unusable.
     pub async fn examined(&self, resolved: &ResolvedLock) -> Result<Option<Examined>, Failure> {
         let s3 = resolved.backend.s3()?;
         let key_of = |kind| {

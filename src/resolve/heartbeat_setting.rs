@@ -23,7 +23,7 @@ pub(super) enum HeartbeatSetting {
 
 impl HeartbeatSetting {
     /// # Errors
-    /// Another value.
+    /// The variable has another value.
     pub(super) fn of(environment: Environment<'_>) -> Result<Self, Failure> {
         let Some(value) = non_empty(environment, VARIABLE) else {
             return Ok(Self::Auto);

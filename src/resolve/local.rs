@@ -28,7 +28,7 @@ impl LockRequest<'_> {
         let key = match (&self.options.lock_id, state_file) {
             (Some(key), _) => key.clone(),
             (None, Some(file)) => file.to_string_lossy().into_owned(),
-            // Even without a name that all machines share, it has one on this machine.
+            // It has a name on this machine even if it has none that all machines share.
             (None, None) => shared_lock_name(&state.backend, &state.workspace).map_or_else(
                 |_| format!("{}/{}", self.directory.display(), state.workspace.as_str()),
                 String::from,
@@ -76,7 +76,7 @@ impl LockRequest<'_> {
     /// The directory of local locks, or why there is none.
     fn local_directory(&self) -> Result<PathBuf, String> {
         if let Some(directory) = self.variable(LOCAL_DIRECTORY) {
-            // What it means would depend on who looks from where, and each would have a lock of their own.
+            // A relative path would mean another directory, and so another lock, for each working directory.
             if !directory.is_absolute() {
                 return Err(format!(
                     "{LOCAL_DIRECTORY} is `{}`, which is not an absolute path",

@@ -18,7 +18,7 @@ use crate::terraform::workspace::Workspace;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beside {
     Nothing,
-    /// An item of a table, which is renewed in its place.
+    /// An item of a table, which is renewed instead of it.
     Item,
 }
 

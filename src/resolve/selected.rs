@@ -29,23 +29,23 @@ struct AtFirst {
     workspace: Workspace,
 }
 
-/// Where what is selected is read from.
+/// The files that the selection is read from.
 #[derive(Clone, Debug)]
 pub struct SelectionFiles {
-    /// Where terraform works.
+    /// terraform's working directory.
     pub directory: PathBuf,
     /// Its data directory, which may be missing.
     pub data_directory: PathBuf,
-    /// Whether terraform reads the backend from the record: a saved plan has one of its own.
+    /// Whether terraform reads the backend from the record; not for a saved plan, which has a backend of its own.
     pub reads_record: bool,
-    /// Whether it reads the workspace from its file, and not from `TF_WORKSPACE`.
+    /// Whether it reads the workspace from a file, not from `TF_WORKSPACE`.
     pub reads_workspace: bool,
 }
 
 impl SelectionFiles {
     /// The name of the backend record.
     pub const RECORD: &str = "terraform.tfstate";
-    /// The name of the file that says which workspace is selected.
+    /// The name of the file with the selected workspace.
     pub const WORKSPACE: &str = "environment";
 
     /// The backend record.
@@ -54,13 +54,13 @@ impl SelectionFiles {
         self.data_directory.join(Self::RECORD)
     }
 
-    /// The file of the workspace.
+    /// The file with the selected workspace.
     #[must_use]
     pub fn workspace(&self) -> PathBuf {
         self.data_directory.join(Self::WORKSPACE)
     }
 
-    /// Whether whatever is done to the files is done in the data directory.
+    /// Whether all changes to the selection happen in the data directory.
     #[must_use]
     pub fn can_be_watched(&self) -> bool {
         !self.record().is_symlink() && !self.workspace().is_symlink()
@@ -68,7 +68,7 @@ impl SelectionFiles {
 }
 
 impl Selected {
-    /// Where it is read from.
+    /// The files that it is read from.
     #[must_use]
     pub fn files(&self) -> SelectionFiles {
         let reading = &self.0.reading;
@@ -176,7 +176,7 @@ impl LockRequest<'_> {
         self.reading().state()
     }
 
-    /// What was recorded last, whatever the configuration says by now: `init` takes the state from there.
+    /// The backend as last recorded, whatever the configuration says now: `init` takes the state from there.
     pub(super) fn recorded_state(&self) -> Result<StateRef, Failure> {
         let record = read_record(self.directory, &self.environment)?;
         Ok(StateRef {
@@ -202,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    /// An initialised directory, whose backend gets its settings from `init`.
+    /// An initialised directory whose backend got its settings from `init`.
     fn initialise(directory: &Path) {
         let files = directory.join(".terraform");
         std::fs::create_dir(files).unwrap();
@@ -211,7 +211,7 @@ mod tests {
         record(directory, "a.tfstate");
     }
 
-    /// What `init -backend-config=path=…` leaves.
+    /// Writes what `init -backend-config=path=…` records.
     fn record(directory: &Path, path: &str) {
         let config = serde_json::json!({ "path": path, "workspace_dir": null });
         let record = serde_json::json!({
@@ -225,7 +225,7 @@ mod tests {
         directory.join(".terraform/terraform.tfstate")
     }
 
-    /// Whether what is selected in such a directory is the same after `change`.
+    /// Whether the selection in such a directory is still the same after `change`.
     fn is_unchanged_after(change: impl FnOnce(&Path)) -> Option<bool> {
         let directory = tempfile::tempdir().unwrap();
         initialise(directory.path());
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn another_selection_is_seen_and_what_cannot_be_read_is_none() {
+    fn another_selection_is_noticed_and_an_unreadable_one_is_none() {
         let write = |name: &'static str, text: &'static str| {
             move |directory: &Path| std::fs::write(directory.join(name), text).unwrap()
         };

@@ -1,4 +1,4 @@
-//! What a plan compares that takes no lock (`--shared`): the state, before and after.
+//! The state that a plan without a lock (`--shared`) compares before and after.
 
 use super::{InitLocked, LockPart, LockRequest, StateRef};
 use crate::exit_code;
@@ -7,33 +7,33 @@ use crate::lock::store::state::LockedState;
 use crate::terraform::backend::S3Backend;
 use crate::terraform::command::Effect;
 
-/// Where terraform locks in spite of `-lock=false`.
-const NOT_SHARED: &str = "this plan takes the lock in spite of `--shared`, as terraform does before each plan in this workspace: the \
+/// The notice where terraform locks despite `-lock=false`.
+const NOT_SHARED: &str = "this plan takes the lock despite `--shared`: in this workspace terraform locks before each plan, because the \
                           backend's `key` or `workspace_key_prefix` is not a clean path";
 
-/// The state of a run that takes no lock.
+/// The state that a run without a lock compares.
 pub struct ComparedState {
-    /// What is read of it.
+    /// The state.
     pub state: LockedState,
     /// What terraform does if there is none.
     pub if_missing: IfMissing,
 }
 
-/// What terraform does with a state that does not exist when it plans.
+/// What terraform does if the state does not exist when it plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfMissing {
     /// Nothing.
     LeftAlone,
-    /// It creates an empty one, under a lock of its own that no flag turns off: so does the S3 backend in every workspace but
-    /// the default one (see [`super::InitLock`]).
+    /// It creates an empty one under a lock that no flag turns off, as the S3 backend does in every workspace but the default
+    /// one (see [`super::InitLock`]).
     Created,
 }
 
 impl LockRequest<'_> {
-    /// What to compare; `None` if the run is to take the lock.
+    /// What to compare; `None` if the run takes the lock.
     ///
     /// # Errors
-    /// It is to take none, and nothing could be compared.
+    /// The run takes no lock, but there is nothing to compare.
     pub(super) fn compared(
         &self,
         parts: &mut [LockPart],
@@ -49,7 +49,7 @@ impl LockRequest<'_> {
         let locks_itself = s3.is_some_and(|s3| s3.dynamodb_table.is_some() || s3.use_lockfile);
         if locks_itself && !parts.iter().any(|part| part.is_terraforms_own) {
             return Err(cannot_share(
-                "`--shared` has to see the lock that terraform takes, and these options select another",
+                "`--shared` needs the lock that terraform takes, but these options select another one",
             )
             .hint("leave out `--store`, `--table` and `--lock-id`"));
         }
@@ -82,7 +82,7 @@ impl LockRequest<'_> {
 }
 
 impl LockPart {
-    /// Whether terraform takes its lock before each plan, whatever it is told.
+    /// Whether terraform takes its lock before each plan, whatever the flags.
     fn is_init_locked_each_time(&self) -> bool {
         let lock = self.init_lock.as_ref().filter(|_| self.is_terraforms_own);
         lock.is_some_and(|lock| matches!(lock.when, InitLocked::Always))

@@ -13,7 +13,7 @@ use crate::lock::store::state::LockedState;
 use crate::terraform::backend::S3Backend;
 use crate::terraform::lock_name::{local_lock_name, s3_names, shared_lock_name};
 
-/// What the name of a state's digest item ends with, beside its lock.
+/// The suffix that turns the name of a lock into that of its state's digest item.
 pub(super) const DIGEST: &str = "-md5";
 
 impl LockRequest<'_> {

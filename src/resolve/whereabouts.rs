@@ -1,4 +1,4 @@
-//! Where the lock of a run is, as its run file says: enough to find it again without the backend, and no secrets.
+//! Where the lock of a run is, as recorded in its run file: enough to find it without the backend, and no secrets.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -13,24 +13,24 @@ use crate::failure::Failure;
 use crate::lock::store::{Identity, Store};
 use crate::text::quoted_for_shell;
 
-/// What leads to a lock.
+/// How to find a lock.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub struct Whereabouts {
-    /// The command that takes it, as a person would say it.
+    /// The command that took it, as a person would say it.
     pub command: String,
     directory: PathBuf,
     store: Option<String>,
     table: Option<String>,
     lock_id: Option<String>,
     state: StateRef,
-    /// Whether the backend has secrets, which are not written here: then it is needed.
+    /// Whether the backend has secrets. They are not recorded here, so then the backend is needed.
     needs_backend: bool,
     places: Vec<Identity>,
 }
 
 impl Whereabouts {
-    /// Where the lock in these places is, for a run file.
+    /// For the run file of a run whose lock is in these stores.
     #[must_use]
     pub fn of(
         options: &Options,
@@ -40,7 +40,7 @@ impl Whereabouts {
         stores: &[Rc<dyn Store>],
         init_lock: Option<&InitLock>,
     ) -> Value {
-        // One place has a name of its own; two are only found together.
+        // One store can be named; two can only be found together.
         let (store, lock_id) = match stores {
             [store] => (Some(store.kind()), Some(store.key().to_owned())),
             _ => (options.store.name(), options.lock_id.clone()),
@@ -63,13 +63,13 @@ impl Whereabouts {
         serde_json::to_value(whereabouts).unwrap_or_default()
     }
 
-    /// What a run file says; `None` if it says nothing that we understand.
+    /// Parses the entry of a run file; `None` if we do not understand it.
     #[must_use]
     pub fn parse(value: &Value) -> Option<Self> {
         serde_json::from_value(value.clone()).ok()
     }
 
-    /// The places of the lock. `options` are those of this command, for all but the lock.
+    /// The stores of the lock. `options` are those of this command, for everything but the lock.
     ///
     /// # Errors
     /// They cannot be found from here.
@@ -98,7 +98,7 @@ impl Whereabouts {
         let places: Option<Vec<_>> = self.places.iter().map(place).collect();
         places.ok_or_else(|| {
             self.elsewhere(
-                "the environment, the AWS files or the workspace lead to another lock by now",
+                "the environment, the AWS files or the workspace now select another lock",
             )
         })
     }
@@ -107,7 +107,7 @@ impl Whereabouts {
         let directory = self.directory.to_string_lossy();
         let directory = quoted_for_shell(&directory);
         Failure::new(exit_code::CONFIGURATION, why.to_owned()).hint(format!(
-            "with the environment of that run: `tflock -chdir={directory} release`"
+            "in the environment of that run, type `tflock -chdir={directory} release`"
         ))
     }
 }

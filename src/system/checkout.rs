@@ -1,20 +1,20 @@
-//! The git checkout round a directory: its branch and its commit, read from git's own files.
+//! The branch and commit of the git checkout that a directory is in, read from git's own files.
 //!
-//! Git is not started, and only a few small files are read: it stands in the way of the lock. Whatever is not as expected
-//! (a ref table, a huge `packed-refs`) is not known, which is no error. A checkout may be a stranger's: what is read is
-//! taken only if it looks like a branch or a commit.
+//! This delays the lock, so it does not start git and reads only a few small files. Whatever it does not expect (a ref
+//! table, a huge `packed-refs`) counts as unknown, not as an error. A checkout may be a stranger's: only what looks like a
+//! branch or a commit is used.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::plain_file::{Link, read};
 
-/// How many directories upward a checkout is looked for.
+/// How many parent directories to search for a checkout.
 const MOST_PARENTS: usize = 64;
-/// The largest file that holds one line: `HEAD`, a ref, `.git` of a worktree.
+/// The largest file with one line: `HEAD`, a ref, `.git` of a worktree.
 const LARGEST_LINE: u64 = 4 * 1024;
 /// The largest `packed-refs` that is searched: some ten thousand branches, and less than a millisecond.
 const LARGEST_PACKED: u64 = 1024 * 1024;
-/// The longest name of a branch that is taken, in bytes.
+/// The longest branch name that is used, in bytes.
 const LONGEST_BRANCH: usize = 120;
 
 /// What is checked out.
@@ -26,7 +26,7 @@ pub struct Checkout {
     pub commit: Option<String>,
 }
 
-/// What is checked out round `directory`, an absolute path; `None` if that is in no checkout, or cannot be told.
+/// The checkout that `directory`, an absolute path, is in; `None` if it is in none, or if that is unknown.
 #[must_use]
 pub fn checkout_of(directory: &Path) -> Option<Checkout> {
     let git = directory
@@ -85,7 +85,7 @@ fn packed(place: &Path, name: &str) -> Option<String> {
         .and_then(|(hash, _)| commit(hash))
 }
 
-/// A SHA-1 or SHA-256 in hexadecimal, and nothing else.
+/// Whether this is a SHA-1 or SHA-256 in hexadecimal.
 fn commit(text: &str) -> Option<String> {
     let text = text.trim();
     let is_hash =
@@ -93,7 +93,7 @@ fn commit(text: &str) -> Option<String> {
     is_hash.then(|| text.to_owned())
 }
 
-/// Git allows no `..` in a name; ref tables say `.invalid`.
+/// Git allows no `..` in a name; with ref tables, `HEAD` says `.invalid`.
 fn is_branch(name: &str) -> bool {
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(part) if !part.as_encoded_bytes().starts_with(b"."));
     !name.is_empty()
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn branch_and_commit_are_those_that_git_tells() {
+    fn branch_and_commit_are_the_same_as_git_s() {
         let (_directory, repository) = repository();
         let inside = repository.join("environments/prod");
         assert_eq!(
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_no_checkout_tells_nothing() {
+    fn a_directory_without_a_usable_checkout_has_no_branch_or_commit() {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path();
         let head = at.join(".git/HEAD");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_ref_holds_is_taken_only_if_it_is_a_commit() {
+    fn the_content_of_a_ref_is_used_only_if_it_is_a_commit() {
         let (_directory, repository) = repository();
         fs::create_dir_all(repository.join(".git/refs/heads")).unwrap();
         fs::write(repository.join(".git/refs/heads/main"), "secret\n").unwrap();

@@ -1,12 +1,12 @@
-//! Who reads and changes the files of a directory, as the kernel tells it (inotify): that they are read, not by whom.
+//! Watches when the files of a directory are read or changed, by inotify. It does not tell by which process.
 //!
-//! It may be refused (a limit of the user's), and only Linux has it.
+//! Only Linux has it, and the system may refuse it (a limit per user).
 
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
-/// What was done.
+/// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Touch {
     /// The file of that name in the directory has been read, to its end.
@@ -49,7 +49,7 @@ mod linux {
         }
     }
 
-    /// The watch over a directory, and over the reading of another one's list.
+    /// Watches a directory, and when another one is listed.
     #[derive(Debug)]
     pub struct FileWatch {
         inotify: AsyncFd<Source>,
@@ -59,10 +59,11 @@ mod linux {
     }
 
     impl FileWatch {
-        /// Watches `directory`, which may be missing if it is to be made in `listed`.
+        /// Watches the files of `directory`, and when `listed` is listed. `directory` may be missing if it will be created
+        /// in `listed`.
         ///
         /// # Errors
-        /// What the system says.
+        /// An error of the operating system.
         pub fn start(listed: &Path, directory: &Path) -> io::Result<Self> {
             let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
             let of_list = inotify.add_watch(
@@ -93,10 +94,10 @@ mod linux {
             Ok(())
         }
 
-        /// Waits until something was done. Nothing is lost if the future is dropped.
+        /// Waits until something happens. Nothing is lost if the future is dropped.
         ///
         /// # Errors
-        /// What the system says.
+        /// An error of the operating system.
         pub async fn next(&mut self) -> io::Result<Vec<Touch>> {
             loop {
                 let mut ready = self.inotify.readable().await?;
@@ -113,7 +114,7 @@ mod linux {
             }
         }
 
-        /// What was done until now and has not been told.
+        /// What has happened so far and was not returned yet.
         pub fn so_far(&mut self) -> Vec<Touch> {
             let mut touches = Vec::new();
             while let Ok(events) = self.inotify.get_ref().0.read_events() {
@@ -134,7 +135,7 @@ mod linux {
                     if was_read && is_directory && name.is_none() {
                         touches.push(Touch::Listed);
                     } else if !was_read && name.as_deref() == self.directory.file_name() {
-                        // It may be gone again, which is a change as well.
+                        // It may be gone again, which is a change, too.
                         let _ = self.add_directory();
                         touches.push(Touch::Changed);
                     }
@@ -151,17 +152,17 @@ mod linux {
     }
 }
 
-/// Nothing is told.
+/// Other systems have no such watch.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 pub enum FileWatch {}
 
 #[cfg(not(target_os = "linux"))]
 impl FileWatch {
-    /// Does not.
+    /// Always fails.
     ///
     /// # Errors
-    /// Always.
+    /// It is not supported.
     pub fn start(_listed: &Path, _directory: &Path) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -186,7 +187,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_read_listed_and_changed_is_told_in_its_order() {
+    async fn reads_listings_and_changes_are_reported_in_order() {
         let listed = tempfile::tempdir().unwrap();
         let directory = listed.path().join("data");
         std::fs::create_dir(&directory).unwrap();
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_directory_that_is_made_later_is_watched_from_then_on() {
+    async fn a_directory_that_is_created_later_is_watched_from_then_on() {
         let listed = tempfile::tempdir().unwrap();
         let directory = listed.path().join("data");
         let mut watch = FileWatch::start(listed.path(), &directory).unwrap();

@@ -1,5 +1,6 @@
-//! The trace that a hold leaves on its owner's machine: a file beside the run files, named by the lock ID, with what stands in
-//! the store. Names, machine IDs and lock IDs can be alike on many machines; this file is only where the hold was taken.
+//! The trace of a hold on its owner's machine: a file next to the run files, named by the lock ID, with a copy of the hold's
+//! record. Names, machine IDs and lock IDs can be the same on many machines, but this file exists only where the hold was
+//! taken.
 
 use std::io;
 use std::path::Path;
@@ -9,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use super::own_directory::OwnDirectory;
 use super::run_file::{for_this_user_alone, name_of};
 
-/// What is known of a hold.
+/// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 struct Held {
-    /// terraform's part of each of its records, byte for byte: with the nanosecond in which it was taken.
+    /// terraform's part of each of its records, byte for byte, which includes the nanosecond when it was taken.
     infos: Vec<String>,
 }
 
-/// Notes in `directory`, which is created if needed, that the hold with that ID and those records is this user's.
+/// Records in `directory`, which is created if needed, that the hold with that ID and those records is this user's.
 ///
 /// # Errors
 /// The system refuses, or others can write to the directory.
@@ -33,7 +34,7 @@ pub fn create(directory: &Path, lock_id: &str, infos: Vec<String>) -> io::Result
     directory.rename(&new, &name).map_err(io::Error::other)
 }
 
-/// Whether the hold with that ID, of which that record stands in a store, was taken by this user on this machine.
+/// Whether the hold with that ID and that record in the store was taken by this user on this machine.
 #[must_use]
 pub fn is_here(directory: &Path, lock_id: &str, info: &str) -> bool {
     let look = || {
@@ -46,7 +47,7 @@ pub fn is_here(directory: &Path, lock_id: &str, info: &str) -> bool {
     look().is_some_and(|held| held.infos.iter().any(|own| own == info))
 }
 
-/// Removes the file, after the hold was given back.
+/// Removes the file after the hold was released.
 pub fn remove(directory: &Path, lock_id: &str) {
     if let (Ok(name), Ok(Some(directory))) =
         (name_of(lock_id, "hold"), OwnDirectory::open(directory))
@@ -63,7 +64,7 @@ mod tests {
     const ID: &str = "4db125df-d950-b194-cf41-df3ed13f0cf1";
 
     #[test]
-    fn a_hold_is_known_where_it_was_taken_by_its_whole_record() {
+    fn a_hold_is_recognised_where_it_was_taken_by_its_whole_record() {
         let home = tempfile::tempdir().unwrap();
         let runs = home.path().join("runs");
         assert!(!is_here(&runs, ID, "one"));
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_from_the_store_leads_nowhere_else() {
+    fn an_id_from_the_store_cannot_lead_out_of_the_directory() {
         let home = tempfile::tempdir().unwrap();
         create(home.path(), "../4db125df", vec![]).unwrap_err();
         assert!(!is_here(home.path(), "../4db125df", ""));

@@ -1,5 +1,5 @@
-//! Files that anybody may have put there: plain ones only, of a size that is no surprise, and without waiting for whoever
-//! is at the other end of a pipe.
+//! Reads files that anyone may have put there: only plain ones of a limited size, and never waiting for the writer of a
+//! pipe.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
@@ -8,19 +8,19 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-/// What becomes of a symbolic link in the place of the file.
+/// What to do if the file is a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// It is followed.
+    /// Follow it.
     Followed,
-    /// It is refused.
+    /// Refuse it.
     Refused,
 }
 
 /// The whole content of a plain file of at most `longest` bytes.
 ///
 /// # Errors
-/// What the operating system says, and `InvalidInput` for whatever is no such file; never anything of its content.
+/// An error of the operating system, or `InvalidInput` for any other kind of file. Never quotes its content.
 pub fn read(path: &Path, link: Link, longest: u64) -> io::Result<Vec<u8>> {
     let refused = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what);
     let follow = match link {

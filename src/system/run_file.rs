@@ -59,7 +59,7 @@ pub struct Run {
     arguments: Option<String>,
     /// The child's possible working directories.
     directories: Vec<String>,
-    /// Where its lock is, in the words of whoever made the file.
+    /// Where its lock is, in the form that the caller chose.
     #[serde(default)]
     whereabouts: Value,
 }
@@ -99,7 +99,7 @@ impl Run {
         })
     }
 
-    /// The same that says where its lock is; without secrets.
+    /// Adds where its lock is, without secrets.
     #[must_use]
     pub fn with_whereabouts(self, whereabouts: Value) -> Self {
         Self {
@@ -177,7 +177,7 @@ impl RunFile {
         &self.path
     }
 
-    /// Takes all places for good, unless somebody holds one that was not inherited from ours. Tells whether it did.
+    /// Takes all places for good, unless someone holds one that was not inherited from ours. Returns whether it did.
     ///
     /// # Errors
     /// An error of the operating system.
@@ -235,7 +235,7 @@ pub fn remove(directory: &Path, lock_id: &str) {
 /// Whether the program that worked under the lock with that ID was seen, according to its run file.
 ///
 /// # Errors
-/// What the system says; there is no such run.
+/// There is no such run, or the system refuses.
 pub fn sighting_of(directory: &Path, lock_id: &str) -> io::Result<Sighting> {
     let text = plain_file::read(&path_of(directory, lock_id)?, Link::Refused, LARGEST)?;
     Ok(serde_json::from_slice::<Run>(&text)?.sighting)
@@ -269,8 +269,7 @@ impl Place {
         Ok(Self { file })
     }
 
-    /// Whether nobody else has a place in that run. If so, the place becomes exclusive, and the run looks alive to
-    /// everyone.
+    /// Whether no one else has a place in that run. If so, ours becomes exclusive, and the run looks alive to everyone.
     #[must_use]
     pub fn is_the_last(&self) -> bool {
         if self.file.try_lock().is_ok() {

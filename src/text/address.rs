@@ -1,22 +1,22 @@
-//! Addresses as they may be shown, recorded and made names of: without user, password, query and fragment, each of which
-//! may hold a secret.
+//! Reduces addresses to what may be shown, recorded and used in names: without user, password, query and fragment, each of
+//! which may contain a secret.
 
 use std::fmt;
 
 /// The harmless parts of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Without `://`; empty where there is none.
+    /// Without `://`; empty if there is none.
     pub scheme: String,
     /// Host and port.
     pub host: String,
-    /// Without the slash at its beginning.
+    /// Without its leading slash.
     pub path: String,
 }
 
 impl Address {
-    /// That of a URL, with a scheme or without. In one that no browser would take (a slash in its password) everything
-    /// before the last `@` counts as user and password.
+    /// The harmless parts of a URL, with or without a scheme. In an invalid one (a slash in its password), everything before
+    /// the last `@` counts as user and password.
     #[must_use]
     pub fn of(url: &str) -> Self {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));

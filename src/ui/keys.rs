@@ -1,4 +1,4 @@
-//! Single keys at a terminal, for as long as something is watched.
+//! Reads single keys at a terminal, as long as something is watched.
 
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
@@ -7,13 +7,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, read, tcgetpgrp};
 
-/// The terminal gives each key as it is pressed, and shows none, until this is dropped. Ctrl-C and Ctrl-Z stay signals.
+/// Makes the terminal deliver each key when it is pressed, without echo, until this is dropped. Ctrl-C and Ctrl-Z still send
+/// signals.
 pub struct Keys {
     before: Termios,
 }
 
 impl Keys {
-    /// Listens at stdin; `None` where that is no terminal, or belongs to others.
+    /// Listens at stdin; `None` if that is not a terminal, or not ours to read.
     #[must_use]
     pub fn listen() -> Option<Self> {
         let stdin = std::io::stdin();
@@ -28,7 +29,7 @@ impl Keys {
         Some(Self { before })
     }
 
-    /// Whether `q`, or the end of input, has come. Does not wait.
+    /// Whether `q` was pressed or input has ended. Does not wait.
     #[must_use]
     pub fn quit(&self) -> bool {
         let stdin = std::io::stdin();

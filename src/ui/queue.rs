@@ -1,4 +1,4 @@
-//! Describes who waits for a lock, and where a waiting run stands among them.
+//! Describes the runs that wait for a lock, and the place of a run among them.
 
 use chrono::{DateTime, Utc};
 
@@ -6,10 +6,10 @@ use super::holder::duration;
 use crate::lock::queue::{Standing, Ticket};
 use crate::text::printable;
 
-/// How many are told one by one.
+/// How many runs to list one by one.
 const TOLD: usize = 10;
 
-/// Who waits, first come first: a row for each.
+/// The waiting runs in order, a row for each.
 #[must_use]
 pub fn rows(tickets: &[Ticket], now: DateTime<Utc>) -> Vec<(&'static str, String)> {
     let told = tickets.iter().take(TOLD);
@@ -34,7 +34,7 @@ fn summary(ticket: &Ticket, now: DateTime<Utc>) -> String {
     printable(&format!("{who} ({command}{age}){reason}"))
 }
 
-/// `2 runs are waiting, first carlos@desk`; `None` if nobody is.
+/// `2 runs are waiting, first carlos@desk`; `None` if there are none.
 #[must_use]
 pub fn summary_of(tickets: &[Ticket]) -> Option<String> {
     let first = name(tickets.first()?);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_a_short_queue_is_told_and_the_rest_of_a_long_one_counted() {
+    fn the_first_ten_runs_are_listed_and_the_rest_counted() {
         let reasoned = Ticket {
             reason: Some("new\u{1b}[2J keys".to_owned()),
             ..ticket("carlos@desk")
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_in_a_few_words() {
+    fn a_queue_is_summed_up_in_a_few_words() {
         assert_eq!(summary_of(&[]), None);
         let one = summary_of(&[ticket("ana@laptop")]);
         assert_eq!(one.as_deref(), Some("1 run is waiting: ana@laptop"));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_counted_as_people_do_and_names_whoever_is_just_before() {
+    fn a_place_has_an_ordinal_and_names_the_run_before_it() {
         let standing = |before: usize| Standing {
             before: vec![ticket("ana@laptop"); before],
             behind: 3,

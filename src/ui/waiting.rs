@@ -18,9 +18,9 @@ use crate::text::printable;
 
 /// How often to print a plain line if nothing changes: a CI system ends a job that seems to hang.
 const NEXT_LINE: Duration = Duration::from_secs(30);
-/// After how long a wait its end is worth more than a line.
+/// After how long a wait its end should attract attention.
 const LONG: Duration = Duration::from_secs(10);
-/// How long the store must fail before it is worth a message.
+/// How long the store must fail before we say so.
 const SHORTEST_OUTAGE: TimeDelta = TimeDelta::seconds(3);
 
 /// The holder that was shown in full, identified by its lock ID if it has one.
@@ -49,7 +49,7 @@ pub struct Waiting<'a> {
     introduced: Option<Introduced>,
     take_over: TakeOver<'a>,
     next_line: Duration,
-    /// The place that was shown last.
+    /// The place in the queue that was shown last.
     place: Option<usize>,
     /// How long it has lasted.
     waited: Duration,
@@ -81,7 +81,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Says that the wait is over and the lock is ours: after a long one, so that it is noticed.
+    /// Says that the wait is over and the lock is ours; after a long wait, in a way that attracts attention.
     pub fn announce(&self) {
         if self.introduced.is_none() {
             return;
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_terminal_a_line_comes_every_half_a_minute() {
+    fn without_a_terminal_a_line_is_printed_every_half_minute() {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let writer = Writer::to(Some(File::from(OwnedFd::from(writer))));
         let ui = Ui {

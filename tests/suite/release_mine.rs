@@ -242,7 +242,7 @@ fn a_store_that_cannot_be_reached_is_an_error_and_the_trace_stays() {
     kill_with_terraform(scene.hold(["apply"]), &scene.fake);
     let lost = always(&scene).env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
     let lost = lost.run().ended_with(78);
-    assert!(lost.stderr.contains("lead to another lock"), "{lost:?}");
+    assert!(lost.stderr.contains("now select another lock"), "{lost:?}");
     always(&scene).run().succeeded();
     assert_eq!(scene.held_id(), None);
 }

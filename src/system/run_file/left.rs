@@ -1,4 +1,4 @@
-//! The runs of this user on this machine whose traces are still here: living ones, and those that were killed.
+//! The runs of this user on this machine whose traces still exist: those that are alive, and those that were killed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,20 +10,20 @@ use super::{Run, Traces, for_this_user_alone, path_of, remove, traces_of};
 use crate::system::own_directory::OwnDirectory;
 use crate::system::process::Existence;
 
-/// How long a request of a run that was killed may still be carried out: its signature is good for a quarter of an hour.
+/// How long a request of a killed run may still be carried out: its signature is valid for a quarter of an hour.
 const LATEST_REQUEST: Duration = Duration::from_mins(20);
 
-/// A run by its trace.
+/// A run that has left a trace.
 #[derive(Debug)]
 pub struct LeftRun {
     directory: PathBuf,
     run: Run,
 }
 
-/// All of them; none where there is no directory.
+/// All of them; none if there is no directory.
 ///
 /// # Errors
-/// The system refuses, or others can write to the directory: then nothing in it proves anything.
+/// The system refuses, or others can write to the directory: then nothing in it is a proof.
 pub fn left_runs(directory: &Path) -> io::Result<Vec<LeftRun>> {
     let Some(opened) = OwnDirectory::open(directory).map_err(io::Error::other)? else {
         return Ok(Vec::new());
@@ -33,7 +33,7 @@ pub fn left_runs(directory: &Path) -> io::Result<Vec<LeftRun>> {
     names.sort();
     let runs = names.iter().filter_map(|name| {
         let lock_id = name.strip_suffix(".run")?;
-        // One that ends meanwhile is gone, and what is no run file is not ours to judge.
+        // It may have ended meanwhile, or may not be a run file.
         let text = opened.read(name).ok()??;
         let run: Run = serde_json::from_slice(&text).ok()?;
         (run.lock_id == lock_id).then(|| LeftRun {
@@ -51,7 +51,7 @@ impl LeftRun {
         &self.run.lock_id
     }
 
-    /// Where its lock is, in the words of whoever made the file; null if that is not known.
+    /// Where its lock is, in the form that its creator chose; null if unknown.
     #[must_use]
     pub fn whereabouts(&self) -> &Value {
         &self.run.whereabouts
@@ -63,19 +63,19 @@ impl LeftRun {
         traces_of(&self.directory, &self.run.lock_id, self.run.tflock)
     }
 
-    /// Whether tflock itself has ended for certain, and at most its witness and its terraform are left.
+    /// Whether tflock itself has certainly ended, so that at most its witness and its terraform are left.
     #[must_use]
     pub fn has_lost_tflock(&self) -> bool {
         self.run.tflock.existence() == Existence::Absent
     }
 
-    /// Whether its trace is still here: a run, or its witness, removes it once the lock is given back.
+    /// Whether its trace still exists: a run, or its witness, removes it after releasing the lock.
     #[must_use]
     pub fn is_here(&self) -> bool {
         path_of(&self.directory, &self.run.lock_id).is_ok_and(|path| path.exists())
     }
 
-    /// Removes its traces, once its lock is known to be given back.
+    /// Removes its traces once its lock is known to be released.
     pub fn forget(&self) {
         remove(&self.directory, &self.run.lock_id);
         if let Ok(path) = path_of(&self.directory, &self.run.lock_id) {
@@ -83,7 +83,7 @@ impl LeftRun {
         }
     }
 
-    /// The same where no lock of it was found, unless a last request of it may still be on its way.
+    /// Removes its traces if no lock of it was found, unless a last request may still be on its way.
     pub fn forget_if_long_over(&self) {
         let Ok(path) = path_of(&self.directory, &self.run.lock_id) else {
             return;

@@ -55,7 +55,7 @@ impl Loan {
         &self.path
     }
 
-    /// Takes the turn for good unless someone has it. Tells whether it did.
+    /// Takes the turn for good unless someone has it. Returns whether it did.
     ///
     /// # Errors
     /// An error of the operating system.
@@ -75,7 +75,7 @@ impl Loan {
     }
 }
 
-/// Removes a loan, also in the place of its lender.
+/// Removes a loan, also on behalf of its lender.
 pub fn remove(loan: &Path) {
     // A leftover file lends nothing.
     let _ = std::fs::remove_file(loan);
@@ -98,7 +98,7 @@ impl Place {
         Ok(is_still_at(&file, run_file).then_some(Self(file)))
     }
 
-    /// The same without waiting: `None` also if the run is ending.
+    /// Takes a place without waiting: `None` also if the run is ending.
     ///
     /// # Errors
     /// As [`Self::take`].
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_usable_directory_is_taken() {
+    fn the_first_usable_directory_is_used() {
         let above = tempfile::tempdir().unwrap();
         let places = [PathBuf::from("/sys/no/runs"), above.path().join("runs")];
         let loan = Loan::create(places, ID).unwrap();

@@ -26,8 +26,8 @@ pub enum Traces {
     Inconclusive,
 }
 
-/// How often, and at which interval, to ask whether anyone has a place: another observer that asks holds the file locked for
-/// microseconds.
+/// How often, and at which interval, to check whether anyone has a place: another observer that checks has the file locked
+/// for microseconds.
 const ATTEMPTS: u32 = 8;
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -80,8 +80,8 @@ fn look(directory: &Path, lock_id: &str, claimed: ProcessIdentity) -> io::Result
     run.look_at_processes()
 }
 
-/// Whether nobody has a place in the run. Once that is so, only a process that carries the lock's ID can take one, and that is
-/// looked for afterwards: the file need not stay locked, which would look like a place to other observers.
+/// Whether no one has a place in the run. From then on only a process that carries the lock's ID can take one, and we look
+/// for such a process afterwards. So the file need not stay locked, which would look like a place to other observers.
 fn is_without_places(file: &File) -> io::Result<bool> {
     for attempt in 1..=ATTEMPTS {
         match file.try_lock() {
@@ -129,7 +129,7 @@ impl Run {
     fn may_belong(&self, pid: u32) -> io::Result<bool> {
         let stat = match Stat::read(pid) {
             Ok(stat) => stat,
-            // Ended since the list was made.
+            // It has ended since the processes were listed.
             Err(_) if process::existence_of(pid) == Existence::Absent => return Ok(false),
             Err(error) => return Err(error),
         };

@@ -58,7 +58,7 @@ fn a_lock_that_is_not_terraforms_is_not_enough() {
         let scene = Scene::new(LockMode::DynamodbTable);
         let plan = scene.tflock(["--shared"]).args(options).arg("plan");
         let plan = plan.run().ended_with(78);
-        plan.with_stderr("`--shared` has to see the lock that terraform takes");
+        plan.with_stderr("`--shared` needs the lock that terraform takes");
         assert_eq!(scene.fake.calls().len(), 0);
     }
 }

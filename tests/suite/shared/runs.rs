@@ -186,7 +186,7 @@ fn a_workspace_that_terraform_locks_for_each_plan_is_locked() {
     glimpse
         .finished
         .succeeded()
-        .with_stderr("takes the lock in spite of `--shared`");
+        .with_stderr("takes the lock despite `--shared`");
 }
 
 #[test]
