@@ -29,6 +29,7 @@ mod local_files;
 mod locking_runs;
 mod manual;
 mod moving;
+mod other_tools;
 mod pass_through;
 mod plain_terraform;
 mod release_mine;

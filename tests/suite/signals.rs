@@ -3,12 +3,12 @@
 //! The rows of `docs/signals.md`, each against the real terraform where its words or its state matter, and against
 //! the scripted one where the order of things does.
 
-mod apply;
+pub mod apply;
 mod around;
 mod bequeathed;
 mod beside;
 mod clients;
-mod console;
+pub mod console;
 mod hang_up;
 mod jobs;
 mod keys;
