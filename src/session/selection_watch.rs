@@ -34,12 +34,15 @@ type Look = Pin<Box<dyn Future<Output = Option<bool>>>>;
 
 /// The watch over what is selected.
 pub(super) struct SelectionWatch {
-    selected: Selected,
+    /// Reads it again.
+    read_again: Box<dyn Fn() -> Look>,
     /// `None` where nothing is told.
     files: Option<FileWatch>,
     reads: Reads,
     started: Instant,
     look: Option<Look>,
+    /// Whether something may have changed since that look was begun.
+    look_again: bool,
     /// What was done during that look, our own reading included.
     meanwhile: Vec<Touch>,
     change: Change,
@@ -79,13 +82,22 @@ impl SelectionWatch {
     /// From before the last look at what is selected.
     pub(super) fn new(selected: Selected) -> Self {
         let paths = selected.files();
+        let read_again = move || -> Look {
+            let selected = selected.clone();
+            Box::pin(async move { selected.is_unchanged().await })
+        };
+        Self::over(&paths, Box::new(read_again))
+    }
+
+    fn over(paths: &SelectionFiles, read_again: Box<dyn Fn() -> Look>) -> Self {
         let files = FileWatch::start(&paths.directory, &paths.data_directory).ok();
         Self {
-            selected,
+            read_again,
             files: files.filter(|_| paths.can_be_watched()),
-            reads: Reads::of(&paths),
+            reads: Reads::of(paths),
             started: Instant::now(),
             look: None,
+            look_again: false,
             meanwhile: Vec::new(),
             change: Change::None,
             has_met_program: false,
@@ -107,9 +119,12 @@ impl SelectionWatch {
         }
     }
 
+    /// One look at a time: one that was given up would go on reading, and be taken for somebody.
     fn look(&mut self) {
-        let selected = self.selected.clone();
-        self.look = Some(Box::pin(async move { selected.is_unchanged().await }));
+        match self.look {
+            Some(_) => self.look_again = true,
+            None => self.look = Some((self.read_again)()),
+        }
     }
 
     /// Waits for something; for ever once it is settled. Nothing is lost if the future is dropped.
@@ -181,6 +196,10 @@ impl SelectionWatch {
                     if counts && self.change != Change::None {
                         return self.changed();
                     }
+                    // Whatever was done after that may be told together with it.
+                    if counts && self.reads.standing(worker) == Standing::Read {
+                        return self.settle();
+                    }
                 }
             }
         }
@@ -202,6 +221,15 @@ impl SelectionWatch {
 
     fn looked(&mut self, is_unchanged: Option<bool>, worker: Worker) -> Verdict {
         self.has_met_program |= worker == Worker::Program;
+        if std::mem::take(&mut self.look_again) {
+            // Whoever has read something meanwhile, ourselves included, may have read what is no more.
+            self.meanwhile.clear();
+            if let Some(files) = &mut self.files {
+                files.so_far();
+            }
+            self.look();
+            return Verdict::Nothing;
+        }
         let Some(files) = &mut self.files else {
             return match is_unchanged {
                 Some(false) => self.changed(),
@@ -251,7 +279,7 @@ impl SelectionWatch {
             None => true,
         };
         if may_have_changed {
-            let is_unchanged = self.selected.is_unchanged().await;
+            let is_unchanged = (self.read_again)().await;
             self.note(is_unchanged);
         }
         match self.change {
@@ -431,5 +459,126 @@ mod tests {
         );
         assert_eq!(after("E", true, true, Worker::Script), QUIETLY);
         assert_eq!(after("", true, true, Worker::Script), Standing::Unread);
+    }
+
+    /// A directory with a record and a file of the workspace, watched by the kernel or not, that is no more as it was when it is
+    /// read again.
+    fn watch(directory: &std::path::Path, by_kernel: bool) -> SelectionWatch {
+        let paths = SelectionFiles {
+            directory: directory.to_owned(),
+            data_directory: directory.join("data"),
+            reads_record: true,
+            reads_workspace: true,
+        };
+        std::fs::create_dir(&paths.data_directory).unwrap();
+        for file in [paths.record(), paths.workspace()] {
+            std::fs::write(file, "{}").unwrap();
+        }
+        let mut watch = SelectionWatch::over(&paths, Box::new(|| Box::pin(async { Some(false) })));
+        if !by_kernel {
+            watch.files = None;
+        }
+        watch.begin();
+        watch
+    }
+
+    fn told(watch: &mut SelectionWatch, letters: &str, worker: Worker) -> Verdict {
+        let touches = letters.chars().map(|letter| match letter {
+            'R' => Touch::Read(SelectionFiles::RECORD.into()),
+            'E' => Touch::Read(SelectionFiles::WORKSPACE.into()),
+            'L' => Touch::Listed,
+            _ => Touch::Changed,
+        });
+        watch.take_in(Noticed::Touched(touches.collect()), || worker)
+    }
+
+    #[tokio::test]
+    async fn a_change_counts_until_all_is_read_though_both_are_told_at_once() {
+        for (letters, at_once, after_a_look) in [
+            ("LRELE!", Verdict::Settled, None),
+            ("LRE!LE", Verdict::Nothing, Some(Verdict::Changed)),
+            ("!LRELE", Verdict::Nothing, Some(Verdict::Changed)),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut watch = watch(directory.path(), true);
+            let verdict = told(&mut watch, letters, Worker::Program);
+            assert_eq!(verdict, at_once, "{letters}");
+            if let Some(expected) = after_a_look {
+                let Noticed::Looked(looked) = watch.next().await else {
+                    panic!("it was not read again");
+                };
+                let verdict = watch.take_in(Noticed::Looked(looked), || Worker::Program);
+                assert_eq!(verdict, expected, "{letters}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn changes_in_quick_succession_do_not_make_our_own_reading_somebody_else_s() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut watch = watch(directory.path(), true);
+        let data = directory.path().join("data");
+        let [record, workspace] =
+            [SelectionFiles::RECORD, SelectionFiles::WORKSPACE].map(|name| data.join(name));
+        let (listed, paths) = (
+            directory.path().to_owned(),
+            [record.clone(), workspace.clone()],
+        );
+        watch.read_again = Box::new(move || {
+            std::fs::read_dir(&listed).unwrap().count();
+            for path in &paths {
+                std::fs::read(path).unwrap();
+            }
+            Box::pin(async { Some(true) })
+        });
+        assert_eq!(told(&mut watch, "LR", Worker::Program), Verdict::Nothing);
+        for _ in 0..3 {
+            std::fs::write(&workspace, "{}").unwrap();
+            let noticed = watch.next().await;
+            let verdict = watch.take_in(noticed, || Worker::Program);
+            assert_eq!(verdict, Verdict::Nothing);
+        }
+        while watch.look.is_some() {
+            let noticed = watch.next().await;
+            let verdict = watch.take_in(noticed, || Worker::Program);
+            assert_eq!(verdict, Verdict::Nothing);
+        }
+        assert_eq!(told(&mut watch, "ELE", Worker::Program), Verdict::Settled);
+    }
+
+    #[track_caller]
+    fn settles_in(watch: &SelectionWatch, before: Instant, expected: Duration) {
+        let due = watch.settles_at.expect("a time");
+        let range = before + expected..=Instant::now() + expected;
+        assert!(range.contains(&due), "{due:?} is not in {range:?}");
+    }
+
+    #[tokio::test]
+    async fn where_the_kernel_tells_nothing_it_is_read_again_two_seconds_after_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = Instant::now();
+        let mut watch = watch(directory.path(), false);
+        settles_in(&watch, before, Duration::from_secs(2));
+        let verdict = watch.take_in(Noticed::Time, || Worker::Unknown);
+        assert_eq!(verdict, Verdict::Nothing);
+        assert!(matches!(watch.next().await, Noticed::Looked(Some(false))));
+        let looked = watch.take_in(Noticed::Looked(Some(false)), || Worker::Unknown);
+        assert_eq!(looked, Verdict::Changed);
+    }
+
+    #[tokio::test]
+    async fn a_second_reading_is_waited_for_ten_seconds_and_one_of_a_script_for_less_than_one() {
+        for (letters, worker, expected) in [
+            ("LREL", Worker::Program, Duration::from_secs(10)),
+            ("E", Worker::Script, Duration::from_millis(400)),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut watch = watch(directory.path(), true);
+            let before = Instant::now();
+            assert_eq!(told(&mut watch, letters, worker), Verdict::Nothing);
+            settles_in(&watch, before, expected);
+            let verdict = watch.take_in(Noticed::Time, || worker);
+            assert_eq!(verdict, Verdict::Settled);
+        }
     }
 }
