@@ -259,6 +259,7 @@ fn put_of_run(scene: &LockTable, run: &str) {
         "Command": { "S": "apply" },
         "Heartbeat": { "N": "3" },
         "HeartbeatAt": { "S": an_hour_ago },
+        "RenewedEverySeconds": { "N": "1" },
         "Origin": { "M": {
             "CI": { "S": "GitHub Actions" },
             "RunId": { "S": run },

@@ -75,6 +75,8 @@ impl LockTable {
             "Command": { "S": "apply" },
             "Heartbeat": { "N": "3" },
             "HeartbeatAt": { "S": heartbeat_at },
+            // So that its next heartbeat, which does not come, is not watched for as long as usual.
+            "RenewedEverySeconds": { "N": "1" },
         }));
         ID
     }
