@@ -227,11 +227,19 @@ fn the_options_of_exec_hold_for_the_terraforms_inside() {
     let info =
         json!({ "ID": "7", "Operation": "OperationTypeApply", "Who": "ben@desk", "Path": OTHER });
     two.remote.table.put_lock(OTHER, &info);
-    let options = ["--wait", "0", "--reason", "moving house", "-q", "exec"];
-    let script = "env | grep ^TFLOCK_REASON; terraform -chdir=other plan";
+    let options = [
+        "--wait",
+        "0",
+        "--reason",
+        "moving house",
+        "-q",
+        "--no-input",
+        "exec",
+    ];
+    let script = "echo $TFLOCK_REASON, $TFLOCK_NO_INPUT; terraform -chdir=other plan";
     let run = two.workspace.tflock(options).args(["sh", "-c", script]);
     let run = run.env("TFLOCK_LOG", "1").run().ended_with(75);
-    assert_eq!(run.stdout, "TFLOCK_REASON=moving house\n");
+    assert_eq!(run.stdout, "moving house, true\n");
     assert!(
         run.stderr
             .starts_with("error: the state is locked: Error acquiring the state lock\n"),
