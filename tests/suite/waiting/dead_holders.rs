@@ -164,21 +164,21 @@ fn a_lock_is_not_taken_over_while_the_child_of_its_killed_holder_lives() {
     assert_eq!(scene.table.locks(), Vec::<String>::new());
 }
 
-/// The real terraform with nothing in its environment that tells of its run, and with or without the place in the run that it
-/// has inherited.
+/// The real terraform, whose wrapper is killed as well, with nothing in its environment that tells of its run, and with or
+/// without the place in the run that it has inherited.
 #[test]
 fn a_terraform_with_a_cleared_environment_keeps_its_killed_run_from_being_taken_for_dead() {
-    for first in ["", "for n in 3 4 5 6 7 8 9; do eval \"exec $n>&-\"; done"] {
+    let closing = "for n in $(ls /proc/$$/fd); do [ $n -le 2 ] || eval \"exec $n>&-\"; done;";
+    for first in ["", closing] {
         let scene = LockTable::new();
         let slow = Configuration::without_backend().waiting_resource("slow");
         scene.workspace.configure(&slow);
-        let real = terraform_program();
+        let real = terraform_program().display().to_string();
+        let runs = format!(
+            "bash -c '{first} exec env -i PATH=\"$PATH\" \"$@\"' sh {real} \"$@\" & echo $! >pid; wait $!"
+        );
         let cleared = Script::new()
-            .step(first)
-            .step(&format!(
-                "exec env -i PATH=\"$PATH\" {} \"$@\"",
-                real.display()
-            ))
+            .step(&runs)
             .install(scene.workspace.home().join("cleared"));
         let apply = || {
             let run = scene.workspace.tflock(["apply", "-auto-approve"]);
@@ -186,10 +186,12 @@ fn a_terraform_with_a_cleared_environment_keeps_its_killed_run_from_being_taken_
         };
         let holder = apply().start_with(Stdio::null(), Stdio::null());
         scene.workspace.wait_until_started();
-        let terraform = Pid::from_raw(cleared.only_call().pid);
-        kill_witness(terraform.as_raw());
+        let wrapper = cleared.only_call().pid;
+        kill_witness(wrapper);
         holder.signal(Signal::SIGKILL);
         holder.wait().died_of(Signal::SIGKILL);
+        kill_if_ours(wrapper, &cleared);
+        wait_for_end(Pid::from_raw(wrapper));
         let id = scene.held_id();
         let status = scene.tflock(["status", "--exit-code"]).run();
         status.ended_with(75);
@@ -200,7 +202,8 @@ fn a_terraform_with_a_cleared_environment_keeps_its_killed_run_from_being_taken_
             "{first}"
         );
         scene.workspace.let_go();
-        wait_for_end(terraform);
+        let terraform = scene.workspace.read("pid").trim().parse();
+        wait_for_end(Pid::from_raw(terraform.expect("a PID")));
         let next = apply().run().succeeded().with_stdout("0 added");
         let words = without_changing_parts(&next.stderr);
         assert!(words.contains(TAKEN_OVER), "{next}");
