@@ -11,7 +11,9 @@ use super::order::{self, opens_after, pace};
 use super::{Standing, Ticket, Tickets};
 use crate::lock::host::{Host, Instant};
 use crate::lock::record::LockId;
-use crate::lock::store::companion::{Change, Companion, Document, Purpose};
+use crate::lock::store::companion::{
+    Companion, Document, Edit, Edited, OnFailure, Persistence, Purpose, Seen,
+};
 use crate::lock::store::{Store, StoreError};
 
 /// How often a run without a place in the queue tries for the lock.
@@ -22,9 +24,6 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// How long a run competes with others to enter its ticket before it waits without a place for now.
 const ENTERING: Duration = Duration::from_secs(5);
-/// The first pause when another was faster; each is half as long again.
-const FIRST_PAUSE: Duration = Duration::from_millis(30);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often to visit the queue.
 const AGAIN: Duration = Duration::from_secs(10);
 /// How long removing the ticket may take.
@@ -53,7 +52,7 @@ pub struct Line {
     /// Whether our ticket may be in the queue: it was sent.
     may_be_there: bool,
     /// The queue as last seen.
-    document: Option<Document>,
+    seen: Seen,
     before: Vec<Ticket>,
     behind: usize,
     /// Who was before us when we last saw our place, or who was there when we arrived.
@@ -79,7 +78,7 @@ impl Line {
             companion: None,
             place: Place::Outside,
             may_be_there: false,
-            document: None,
+            seen: Seen::Unread,
             before: Vec::new(),
             behind: 0,
             seen_before: None,
@@ -185,43 +184,49 @@ impl Line {
 
     /// Enters our ticket unless it is there.
     async fn enter(&mut self, companion: &Companion) -> Result<Place, Trouble> {
-        let began = self.host.now();
-        self.document = self.ask(companion.read()).await?;
-        if self.seen_before.is_none() {
-            let tickets = tickets_of(self.document.as_ref())?.tickets;
-            self.seen_before = Some(tickets.into_iter().map(|one| one.id).collect());
+        let host = Rc::clone(&self.host);
+        let mut seen = Seen::Unread;
+        let entered = companion.edit(
+            host.as_ref(),
+            persistence(ENTERING),
+            &mut seen,
+            |document| self.enter_into(document),
+        );
+        let entered = entered.await;
+        let tickets = match &seen {
+            Seen::Read(document) => tickets_of(document.as_ref()),
+            Seen::Unread => Err(Trouble::Lasting),
+        };
+        self.seen = seen;
+        match entered? {
+            Edited::Done => {
+                self.stands_in(&tickets?.tickets);
+                Ok(Place::Inside)
+            }
+            Edited::OutOfTime => Ok(Place::Outside),
+            Edited::Refused => Err(Trouble::Lasting),
         }
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let mut tickets = tickets_of(self.document.as_ref())?;
-            if order::before(&tickets.tickets, &self.mine.id).is_some() {
-                self.stands_in(&tickets.tickets);
-                return Ok(Place::Inside);
-            }
-            if self.host.now().since(began) >= ENTERING {
-                return Ok(Place::Outside);
-            }
-            order::clear(&mut tickets.tickets, self.host.wall());
-            self.mine.under.clone_from(&self.under);
-            let seen_before = self.seen_before.as_deref().unwrap_or_default();
-            order::enter(&mut tickets.tickets, self.mine.clone(), seen_before);
-            let text = tickets.to_text().ok_or(Trouble::Lasting)?;
-            self.may_be_there = true;
-            let expected = self.document.clone();
-            let change = companion.change(expected.as_ref(), Some(&text));
-            match self.ask(change).await? {
-                Change::Done(now) => {
-                    self.document = now;
-                    self.stands_in(&tickets.tickets);
-                    return Ok(Place::Inside);
-                }
-                Change::Refused(now) => {
-                    self.document = now;
-                    self.host.sleep(self.host.jittered(pause)).await;
-                    pause = (pause * 3 / 2).min(LONGEST_PAUSE);
-                }
-            }
+    }
+
+    fn enter_into(&mut self, document: Option<&Document>) -> Edit {
+        let Ok(mut queue) = tickets_of(document) else {
+            return Edit::Refuse;
+        };
+        let tickets = &mut queue.tickets;
+        let seen_before = self
+            .seen_before
+            .get_or_insert_with(|| tickets.iter().map(|one| one.id.clone()).collect());
+        if order::before(tickets, &self.mine.id).is_some() {
+            return Edit::Keep;
         }
+        order::clear(tickets, self.host.wall());
+        self.mine.under.clone_from(&self.under);
+        order::enter(tickets, self.mine.clone(), seen_before);
+        let Some(text) = queue.to_text() else {
+            return Edit::Refuse;
+        };
+        self.may_be_there = true;
+        Edit::Write(text)
     }
 
     fn stands_in(&mut self, tickets: &[Ticket]) {
@@ -238,22 +243,6 @@ impl Line {
             self.open_since = Some(self.host.now());
         }
         self.before = before;
-    }
-
-    /// One request to the queue.
-    async fn ask<T>(
-        &self,
-        request: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, Trouble> {
-        tokio::select! {
-            biased;
-            answer = request => answer.map_err(|error| if error.kind.is_transient() {
-                Trouble::Passing
-            } else {
-                Trouble::Lasting
-            }),
-            () = self.host.sleep(ATTEMPT) => Err(Trouble::Passing),
-        }
     }
 
     /// Removes our ticket because this run gives up.
@@ -278,36 +267,58 @@ impl Line {
         let Some(companion) = self.companion.clone().filter(|_| self.may_be_there) else {
             return;
         };
-        let mut pause = FIRST_PAUSE;
-        while let Ok(mut tickets) = tickets_of(self.document.as_ref()) {
+        let (host, id) = (Rc::clone(&self.host), self.mine.id.clone());
+        let edit = |document: Option<&Document>| {
+            let Ok(mut tickets) = tickets_of(document) else {
+                return Edit::Refuse;
+            };
             let there = tickets.tickets.len();
-            order::leave(&mut tickets.tickets, &self.mine.id, leaving);
-            let text = tickets.to_text().filter(|_| !tickets.tickets.is_empty());
-            // We do not cut a document that is too long for us, and an unchanged one needs no request.
-            let stays = !tickets.tickets.is_empty();
-            if stays && (text.is_none() || tickets.tickets.len() == there) {
-                return;
+            order::leave(&mut tickets.tickets, &id, leaving);
+            match tickets.tickets.len() {
+                0 => Edit::Remove,
+                left if left == there => Edit::Keep,
+                // We do not cut a document that is too long for us.
+                _ => tickets.to_text().map_or(Edit::Refuse, Edit::Write),
             }
-            let expected = self.document.clone();
-            let change = companion.change(expected.as_ref(), text.as_deref());
-            match self.ask(change).await {
-                Ok(Change::Refused(now)) => {
-                    self.document = now;
-                    self.host.sleep(self.host.jittered(pause)).await;
-                    pause = (pause * 3 / 2).min(LONGEST_PAUSE);
-                }
-                Ok(Change::Done(_)) | Err(_) => return,
-            }
-        }
+        };
+        // Nothing depends on it.
+        let _ = companion
+            .edit(
+                host.as_ref(),
+                persistence(Duration::MAX),
+                &mut self.seen,
+                edit,
+            )
+            .await;
+    }
+}
+
+/// For requests to the queue: a failure is not worth a delay, a busy queue is.
+fn persistence(patience: Duration) -> Persistence {
+    Persistence {
+        patience,
+        attempt: ATTEMPT,
+        on_failure: OnFailure::Return,
     }
 }
 
 /// Why the queue cannot be used.
+#[derive(Debug)]
 enum Trouble {
     /// It may be usable again soon.
     Passing,
     /// Forbidden, full, or not a queue.
     Lasting,
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        if error.kind.is_transient() {
+            Self::Passing
+        } else {
+            Self::Lasting
+        }
+    }
 }
 
 fn tickets_of(document: Option<&Document>) -> Result<Tickets, Trouble> {

@@ -3,8 +3,11 @@
 //! They live in the same table, bucket or directory and change by compare-and-swap too, but are never part of the lock's
 //! record, which stays what plain terraform expects. Everything works without them.
 
+mod edit;
+
 use std::rc::Rc;
 
+pub use self::edit::{Edit, Edited, OnFailure, Persistence, Seen};
 use super::{Store, StoreError, Stored, Swap};
 use crate::lock::record::Record;
 
