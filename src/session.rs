@@ -1,10 +1,10 @@
-//! One run under the lock: acquire, start the child, keep the lock, release, say how it ended.
+//! One run under the lock: acquire, start the child, keep the lock, release, report how it ended.
 //!
-//! The only file that knows both the lock and the child. Between acquire and release nothing returns early: the
-//! child's ending is kept, the lock released, and only then is the ending looked at.
+//! The only room that knows both the lock and the child. Between acquire and release nothing returns early: the child's
+//! ending is kept, the lock released, and only then is the ending evaluated.
 //!
-//! Signals are heard from the first request for a lock to the last. Before, nothing is held, and they end tflock by
-//! themselves, even where it hangs in the system.
+//! Signals are handled from the first request for a lock to the last. Before that nothing is held, and signals simply end
+//! tflock, even if it hangs in a system call.
 
 mod aside;
 pub mod bequest;
@@ -63,7 +63,7 @@ use crate::system::run_file::lent::Loan;
 use crate::system::run_file::{Run, RunFile};
 use crate::ui::Prompts;
 
-/// How long a release fails before somebody is told why it takes so long.
+/// How long a release may keep failing before we say so.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
 /// How tflock ends.
@@ -75,24 +75,24 @@ pub enum Outcome {
     Signal(SignalNumber),
 }
 
-/// What the lock is wanted for.
+/// What a run is, and how it treats its lock.
 #[derive(Clone, Debug)]
 pub struct RunSpec {
-    /// terraform's word for it.
+    /// `Operation` in terraform's lock info.
     pub operation: String,
     /// The command as a person would say it.
     pub command: String,
-    /// The promise to have stopped after this much silence.
+    /// The promise: after this much silence the lock expires.
     pub expire_after: Option<Duration>,
     /// How long to wait for the lock.
     pub patience: Patience,
-    /// Whether a question may be asked meanwhile.
+    /// Whether prompts are allowed.
     pub prompts: Prompts,
     /// The exit codes of the child that mean success.
     pub success_codes: &'static [u8],
-    /// The words after `tflock` that wait for longer.
+    /// The command line that waits longer, for hints.
     pub longer_wait: String,
-    /// Whether the program works on what was selected when it was started.
+    /// Which backend and workspace the program works on.
     pub selection: Selection,
     /// Whether others may run under the lock meanwhile.
     pub lending: Lending,
@@ -100,10 +100,10 @@ pub struct RunSpec {
     pub patience_source: PatienceSource,
 }
 
-/// Whether a run lends its lock to what it starts.
+/// Whether a run lends its lock to the programs that it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lending {
-    /// It writes the state itself: whatever is nested in it would write it as well.
+    /// No: it writes the state itself, and a nested run would write it, too.
     Nothing,
     /// To one terraform at a time.
     OneAtATime,
@@ -112,19 +112,19 @@ pub enum Lending {
 /// Which backend and workspace the program works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Those that are selected when it starts: terraform reads them once.
+    /// Those selected when it starts: terraform reads them once.
     AtStart,
-    /// It may select others itself, and whatever works on them takes their lock.
+    /// It may select others itself; a terraform that works on those takes their lock.
     ItsOwn,
     /// The command itself names its state, whatever is selected.
     Named,
 }
 
-/// Runs a child under the lock of `resolved`, or under that of a run that we are inside of. `child` makes it for the way in
-/// which it is to lock.
+/// Runs a child under the lock of `resolved`, or under the lock of a run that we are inside of. `child` makes its command,
+/// given how the child has to lock.
 ///
 /// # Errors
-/// Whatever keeps it from running, or the lock from being given back.
+/// What keeps the child from running, or the lock from being released.
 pub async fn run_under_lock(
     context: &Context,
     request: LockRequest<'_>,
@@ -146,7 +146,7 @@ pub async fn run_under_lock(
             return Box::pin(run).await;
         }
     }
-    // To be kept until the end.
+    // Kept until the end.
     let _places = reentry::places_around(&variable);
     if let Some(notice) = &resolved.notice {
         context.ui.notice(notice);
@@ -182,7 +182,7 @@ fn install_signals() -> Result<Signals, Failure> {
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))
 }
 
-/// What it takes to lend the lock. Where there is no place for that, nothing is lent.
+/// Creates what is needed to lend the lock. Without a directory for it nothing is lent.
 fn loan(context: &Context, claim: &Claim) -> Option<Loan> {
     let directories = shim::places(&variable).into_iter();
     let directories = directories.map(|place| place.join("runs"));
@@ -191,7 +191,7 @@ fn loan(context: &Context, claim: &Claim) -> Option<Loan> {
         Err(error) => {
             context
                 .ui
-                .detail(|| format!("the lock cannot be lent to a terraform inside: {error}"));
+                .detail(|| format!("cannot lend the lock to a terraform inside: {error}"));
             None
         }
     }
@@ -251,7 +251,7 @@ struct Session<'a> {
     stores: Vec<Rc<dyn Store>>,
     child_locking: ChildLocking,
     init_lock: Option<InitLock>,
-    /// The state, if it is compared and not locked, and what it was before.
+    /// The state, if it is compared instead of locked, and what it was before.
     compared: Option<ComparedState>,
     before: RefCell<Option<Before>>,
     missing_directory: MissingDirectory,
@@ -260,34 +260,33 @@ struct Session<'a> {
     run_file: RefCell<Option<RunFile>>,
     /// How the lock is lent, if it is.
     loan: RefCell<Option<Loan>>,
-    /// Whether a lock of ours may be left, whose trace is still needed.
+    /// Whether a lock of ours may be left behind, so that the trace is still needed.
     may_be_left: Cell<bool>,
-    /// What goes on beside the run.
+    /// Work that goes on in parallel to the run.
     aside: RefCell<Aside>,
-    /// Who held the lock before.
     history: Option<Rc<Recorder>>,
-    /// The program that is told what happens.
+    /// The program of `--on-event`.
     hook: Option<Hook>,
     patience: Patience,
-    /// Whether a child that locks for itself gets what is left of our patience.
+    /// Whether a child that locks for itself gets the rest of our patience.
     hands_on_patience: bool,
     longer_wait: String,
     success_codes: &'static [u8],
-    /// What terraform works on, if it is still selected when it is started.
+    /// The backend and workspace that the lock was resolved from.
     selected: Option<Selected>,
-    /// What is locked, for whoever gives it back if we are killed.
+    /// What is locked, for the witness.
     state: Option<StateRef>,
     selection: Selection,
-    /// The watch over it, from before the last look until terraform has read it.
+    /// Watches the selection, from before our last check until terraform has read it.
     selection_watch: RefCell<Option<SelectionWatch>>,
-    /// Whether what was selected changed while the child may have been reading it.
+    /// Whether the selection changed while the child may have been reading it.
     selection_changed: Cell<bool>,
-    /// How the child's view was seen to differ from what the lock was resolved from.
+    /// How the child's view differs from what the lock was resolved from.
     difference: RefCell<Option<Difference>>,
 }
 
 impl<'a> Session<'a> {
-    /// One that has left no trace yet.
+    /// A session that has left no trace yet.
     fn new(
         context: &'a Context,
         request: LockRequest<'_>,
@@ -340,7 +339,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The trace of the run, from before its lock is asked for. Where none can be left, nothing can be proven of the run later.
+    /// Creates the run file, before the lock is requested. Without it the run's death can never be proven.
     fn leave_trace(&self, directory: &Path) -> Option<RunFile> {
         let runs = self.context.machine().runs?;
         let directories = [self.context.directory.clone(), directory.to_owned()];
@@ -364,7 +363,7 @@ impl<'a> Session<'a> {
                 self.context.ui.detail(|| {
                     let runs = runs.display();
                     format!(
-                        "no trace of this run in `{runs}`, so that its death cannot be proven: {error}"
+                        "cannot leave a trace of this run in `{runs}`, so its death could not be proven: {error}"
                     )
                 });
                 None
@@ -372,7 +371,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Brings to its end what goes on beside a run, if it does not take long.
+    /// Finishes the work that goes on in parallel, unless it takes too long.
     async fn settle(&self) {
         self.aside.take().end(self.host.as_ref()).await;
         if let Some(hook) = &self.hook {
@@ -382,10 +381,10 @@ impl<'a> Session<'a> {
 }
 
 impl Session<'_> {
-    /// Takes the lock, runs the child under it, gives it back.
+    /// Takes the lock, runs the child under it, releases it.
     ///
     /// # Errors
-    /// Whatever kept the child from running, or the lock from being given back.
+    /// What kept the child from running, or the lock from being released.
     async fn run(
         &self,
         child: &dyn Fn(ChildLocking) -> Command,
@@ -461,7 +460,7 @@ impl Session<'_> {
         Box::pin(self.unless_outdated(outcome, signals)).await
     }
 
-    /// Removes the trace of the run, unless something of it is left in a store.
+    /// Removes the trace of the run, unless it may have left a lock behind.
     fn forget_run(&self) {
         if let Some(loan) = self.loan.take() {
             loan.remove();
@@ -473,7 +472,7 @@ impl Session<'_> {
         }
     }
 
-    /// Signals wait meanwhile: a release takes as long as it takes. The first that wants an end is returned.
+    /// Releases the locks. Signals are delayed until that is done; the first one that asked tflock to end is returned.
     async fn release(
         &self,
         locks: &mut HeldLocks,
@@ -486,7 +485,7 @@ impl Session<'_> {
         let (mut told, mut refused) = (false, false);
         let mut asked_to_end = None;
         let mut releasing = pin!(locks.release(|error| {
-            // What mends itself at once is not worth a word: new keys of a role, or another attempt.
+            // Problems that resolve themselves at once are not reported: expired keys of a role, one lost request.
             let credentials = error.kind.is_about_credentials();
             let refused_again = credentials && std::mem::replace(&mut refused, credentials);
             let lasts = self.host.now().since(begun) >= WORTH_A_WORD;
@@ -506,7 +505,7 @@ impl Session<'_> {
         }
     }
 
-    /// What became of each lock.
+    /// Reports the locks that were not released, or were lost.
     fn tell_released(&self, released: &Released) {
         for failed in &released.failed {
             self.tell(SessionEvent::NotReleased(failed));
@@ -561,7 +560,7 @@ impl Session<'_> {
     }
 }
 
-/// What the child is told of it.
+/// What the child needs to borrow the lock.
 fn lent(loan: &Loan, run_file: Option<&RunFile>, child: &Command) -> Lent {
     let mut variables = child.environment.iter();
     let wait = variables.find(|(name, _)| name == "TFLOCK_WAIT");
@@ -572,7 +571,7 @@ fn lent(loan: &Loan, run_file: Option<&RunFile>, child: &Command) -> Lent {
     }
 }
 
-/// Waits for a slow reader to take what the child wrote. The lock is free by now, and a signal ends the wait.
+/// Waits for a slow reader to take the child's output. The lock is already free; a signal ends the wait.
 async fn deliver(output: &mut Output, signals: &mut Signals) {
     tokio::select! {
         () = output.delivered() => {}

@@ -1,4 +1,4 @@
-//! What goes on beside a run and is worth no delay: taking its ticket out of the queue, and writing its history.
+//! Work that goes on in parallel to a run and must not delay it: removing its ticket from the queue, writing its history.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -7,25 +7,25 @@ use std::time::Duration;
 use crate::lock::host::Host;
 use crate::lock::queue::Leaving;
 
-/// How long it may still take when the run is over.
+/// How long it may still take after the run.
 const AT_THE_END: Duration = Duration::from_secs(1);
 
-/// What has not ended yet.
+/// The work that has not ended yet.
 #[derive(Default)]
 pub(super) struct Aside(Vec<Leaving>);
 
 impl Aside {
-    /// Takes up one thing more.
+    /// Adds work.
     pub(super) fn add(&mut self, work: Option<Leaving>) {
         self.0.extend(work);
     }
 
-    /// Takes up what another has.
+    /// Takes over the work of another.
     pub(super) fn join(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    /// Goes on while `main` does, and ends with it.
+    /// Runs `main` to its end, and the work in parallel.
     pub(super) async fn beside<T>(&mut self, main: impl Future<Output = T>) -> T {
         let mut main = pin!(main);
         poll_fn(|context| {
@@ -36,7 +36,7 @@ impl Aside {
         .await
     }
 
-    /// Ends it, if it does not take long.
+    /// Finishes the work, unless that takes too long.
     pub(super) async fn end(mut self, host: &dyn Host) {
         let all = async {
             for work in &mut self.0 {

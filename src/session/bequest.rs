@@ -236,7 +236,7 @@ async fn take_back(will: &Will) -> Result<Option<Turn>, Failure> {
             Err(error) => {
                 return Err(Failure::new(
                     exit_code::NOT_RELEASED,
-                    format!("it cannot be told whether a terraform still runs under it: {error}"),
+                    format!("unknown whether a terraform still runs under it: {error}"),
                 ));
             }
         }
@@ -257,12 +257,12 @@ async fn outlast_group(group: Option<Pid>, will: &Will) -> Result<(), Failure> {
     outlast(group, wait_for, &arguments).await.map_err(|error| {
         Failure::new(
             exit_code::NOT_RELEASED,
-            format!("it cannot be told what still runs under it: {error}"),
+            format!("unknown what still runs under it: {error}"),
         )
     })
 }
 
-/// The lock as it was found by the killed tflock; files that a person is just mending are read again for a minute.
+/// Finds the lock as the killed tflock did. Retries for a minute, in case the user is just repairing a file.
 async fn find(
     will: &Will,
     context: &Context,
@@ -312,7 +312,7 @@ async fn release_places(
         let Some(store) = found.iter().find(is_there) else {
             return Err(Failure::new(
                 exit_code::NOT_RELEASED,
-                "the environment or the AWS files lead to another place by now",
+                "the environment or the AWS files now select another lock",
             ));
         };
         let host = Rc::clone(host);
@@ -338,7 +338,7 @@ async fn release_places(
     lost.extend(released.lost.into_iter().map(|loss| loss.key));
     for key in &lost {
         context.ui.notice(&format!(
-            "tflock was killed; the lock `{key}` is another run's by now and was left alone"
+            "tflock was killed; the lock `{key}` now belongs to another run and was left alone"
         ));
     }
     for failed in &failed {

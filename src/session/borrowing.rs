@@ -1,4 +1,4 @@
-//! Running under the lock of an `exec` around us: one terraform at a time, as terraform's own lock would have it.
+//! Runs under the lock of an `exec` around us: one terraform at a time, as with terraform's own lock.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,19 +16,19 @@ use crate::system::process::Named;
 use crate::system::run_file::lent::{Turn, TurnAttempt};
 use crate::terraform::duration::format_duration;
 
-/// How often a turn that somebody has is asked for again.
+/// How often to try for a turn that is in use.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long what a terraform that has ended leaves behind (providers) may keep its turn before the next one is refused.
+/// How long the leftovers of a terraform that has ended (providers) may keep its turn before the next one is refused.
 const LEAVING: Duration = Duration::from_millis(500);
 
-/// How long a turn is waited for before that is worth a word.
+/// How long to wait for a turn before we say so.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
-/// Runs the child under the borrowed lock: watches a terraform until it has read what is selected, becomes any other program.
+/// Runs the child under the borrowed lock: watches a terraform until it has read the selection, execs any other program.
 ///
 /// # Errors
-/// Somebody else has the turn; whatever keeps the child from being started; it works on something else than what is locked.
+/// The turn is in use; the child cannot be started; it works on another state than the locked one.
 pub(super) async fn run_borrowing(
     context: &Context,
     request: LockRequest<'_>,
@@ -59,7 +59,7 @@ pub(super) async fn run_borrowing(
     Err(context.exec_program(&child))
 }
 
-/// Runs the child beside us, as under a lock of its own: what terraform works on can be told only while it starts.
+/// Runs the child next to us, as in a run with its own lock: what terraform works on can only be told while it starts.
 async fn watch(
     context: &Context,
     request: LockRequest<'_>,
@@ -67,7 +67,7 @@ async fn watch(
     spec: RunSpec,
     child: &Command,
 ) -> Result<Outcome, Failure> {
-    // It is locked already: there is nothing left to take, nor to compare instead.
+    // It is already locked: there is nothing to take or to compare.
     resolved.stores.clear();
     resolved.init_lock = None;
     resolved.compared = None;
@@ -78,7 +78,7 @@ async fn watch(
     ran
 }
 
-/// The turn at what is lent there.
+/// Takes the turn of that loan.
 async fn turn(context: &Context, spec: &RunSpec, lent: &Lent) -> Result<Option<Turn>, Failure> {
     let patience = patience(spec, lent);
     let limit = match patience {
@@ -108,8 +108,7 @@ async fn turn(context: &Context, spec: &RunSpec, lent: &Lent) -> Result<Option<T
     }
 }
 
-/// As for terraform's own lock: not at all, unless this run was told to. What `exec` hands on in `TFLOCK_WAIT` is meant for
-/// other locks.
+/// As with terraform's own lock, a run does not wait unless told to. The `TFLOCK_WAIT` of `exec` is meant for other locks.
 fn patience(spec: &RunSpec, lent: &Lent) -> Patience {
     let is_handed_on = variable("TFLOCK_WAIT").is_none_or(|wait| *wait == *lent.wait);
     match spec.patience_source {
@@ -162,8 +161,8 @@ pub(super) fn refused(context: &Context, key: &str) -> Failure {
     Failure::new(
         exit_code::HELD,
         format!(
-            "the state is locked: Error acquiring the state lock: the terraform run that this one was started from holds \
-             `{key}`, and would be waited for in vain"
+            "the state is locked: Error acquiring the state lock: the terraform run that started this one holds `{key}`, and \
+             waiting for it would never end"
         ),
     )
     .hint(format!(
@@ -171,7 +170,7 @@ pub(super) fn refused(context: &Context, key: &str) -> Failure {
     ))
 }
 
-/// Those that began first; terraform's providers come later.
+/// The first of the processes; the others are terraform's providers.
 fn listed(who: &[Named]) -> String {
     match who {
         [] => "another one".to_owned(),

@@ -1,4 +1,4 @@
-//! After the program of an `exec` has ended: the lock is kept until nobody runs under it any more.
+//! The end of an `exec`: keeps the lock until no process runs under it any more.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::system::process::Named;
 use crate::system::run_file::RunFile;
 use crate::system::run_file::lent::Loan;
 
-/// How often it is looked whether they have ended.
+/// How often to check whether they have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl Session<'_> {
-    /// Waits until every terraform that has borrowed the lock has ended, wherever it has gone: into another process group,
-    /// another session. From then on the lock cannot be borrowed.
+    /// Waits until every terraform that has borrowed the lock has ended, even in another process group or session. From then
+    /// on the lock cannot be borrowed.
     pub(super) async fn wait_for_borrowers(
         &self,
         loan: &Loan,
@@ -25,11 +25,11 @@ impl Session<'_> {
     ) {
         let mut told: Option<Vec<Named>> = None;
         let mut looks = 0;
-        // A look that fails tells nothing, and the lock is kept.
+        // If a check fails, the lock is kept.
         while !(loan.take_back().unwrap_or(false) && take_all_places(run_file)) {
             looks += 1;
             let borrowers = borrowers(loan, run_file);
-            // The first may have met somebody who only looked whether this run lives.
+            // The first check may have met a process that only checked whether this run is alive.
             if looks > 1 && told.as_ref() != Some(&borrowers) {
                 self.tell(SessionEvent::Borrowed(&borrowers));
                 told = Some(borrowers);
@@ -54,7 +54,7 @@ fn take_all_places(run_file: Option<&RunFile>) -> bool {
     run_file.is_none_or(|file| file.take_all_places().unwrap_or(false))
 }
 
-/// Those who have the turn; else those who have a place, and perhaps others to whom ours was handed down.
+/// The processes that have the turn; else those that have a place, perhaps one inherited from us.
 fn borrowers(loan: &Loan, run_file: Option<&RunFile>) -> Vec<Named> {
     let borrowers = loan.borrowers();
     match run_file {

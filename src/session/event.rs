@@ -1,5 +1,4 @@
-//! What happens in a session, as values. The session tells each of them once, in [`Session::tell`]; whoever wants to know
-//! listens there.
+//! The events of a session, as values. Each is passed once to [`Session::tell`], which passes it on to all listeners.
 
 use super::Session;
 use crate::child::{Command, Difference, Event, SignalNumber};
@@ -16,12 +15,12 @@ use crate::system::process::Named;
 pub(super) enum SessionEvent<'a> {
     /// This lock is about to be requested.
     Taking(&'a dyn Store),
-    /// Somebody else holds this lock, and the run waits for it; told once.
+    /// Someone else holds this lock, and the run waits for it; reported once.
     Waiting {
         store: &'a dyn Store,
         observed: &'a Observed,
     },
-    /// The holder of this lock has stopped sending heartbeats; told once for each.
+    /// The holder of this lock has stopped sending heartbeats; reported once per holder.
     Stale {
         store: &'a dyn Store,
         observed: &'a Observed,
@@ -35,29 +34,29 @@ pub(super) enum SessionEvent<'a> {
     },
     /// This machine has no directory for the lock, so the run goes without it.
     RunsWithoutLock(&'a StoreError),
-    /// The credentials do not reach as far as the turn for a new workspace.
+    /// The credentials do not permit taking the turn for a new workspace.
     WithoutTurn(&'a AcquireError),
     /// The workspace has no state: terraform creates it and takes its own lock for that.
     NewWorkspace,
     /// No lock is taken; this state is compared instead.
     Comparing(&'a LockedState),
-    /// Neither has the state of a plan that was to take no lock: it takes the lock.
+    /// The same for a plan that wanted no lock (`--shared`): it takes the lock.
     NotShared,
-    /// Not confirmed before the child could be started: taken again.
+    /// The lock could not be confirmed before the child was started: it is taken again.
     LostBeforeStart,
     /// The user wants to stop while requests for the lock are still unanswered.
     Withdrawing,
-    /// A request may have created a lock, and nothing could tell.
+    /// A request may have created a lock, and its outcome is unknown.
     MayBeLeft,
     /// The child is about to be started.
     Starting(&'a Command),
-    /// Nobody could release the lock if tflock were killed.
+    /// The witness got no bequest: if tflock is killed, nothing will release the lock.
     WithoutBequest(&'a std::io::Error),
     /// What the child did.
     Child(&'a Event),
     Renewed,
     NotRenewed(&'a StoreError),
-    /// The lock is gone or belongs to somebody else.
+    /// The lock is gone or belongs to someone else.
     Lost(&'a Loss),
     /// The lock of this name was not renewed and is about to expire.
     Expiring {
@@ -67,29 +66,29 @@ pub(super) enum SessionEvent<'a> {
     SelectionChanged,
     /// The child's view differs from what the lock was resolved from.
     Differs(&'a Difference),
-    /// The child was asked to stop, for what was told just before.
+    /// The child was asked to stop, because of the event before.
     Stopping(&'a Command),
-    /// The lock is kept for those who still run under it.
+    /// The lock is kept for processes that still run under it.
     Borrowed(&'a [Named]),
-    /// A signal has to wait until nobody runs under the lock any more.
+    /// A signal has to wait until no process runs under the lock any more.
     DelayedByBorrowers(SignalNumber),
     Releasing,
-    /// The lock of this name was ours to the end, and is free.
+    /// The lock of this name was ours to the end and is now free.
     Released {
         key: &'a str,
     },
-    /// The release failed and is tried again.
+    /// The release failed and is retried.
     ReleasingAgain(&'a StoreError),
     /// A signal has to wait for the release.
     DelayedByRelease(SignalNumber),
-    /// The lock is kept for a terraform that may be at work on another machine.
+    /// The lock is kept for a terraform that may be running on another machine.
     LeftElsewhere(&'a HeldLock),
     /// The lock is left behind.
     NotReleased(&'a NotReleased),
 }
 
 impl Session<'_> {
-    /// Tells everybody who listens.
+    /// Passes an event to all listeners.
     pub(super) fn tell(&self, event: SessionEvent<'_>) {
         if matches!(
             event,

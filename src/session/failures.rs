@@ -34,7 +34,7 @@ impl Session<'_> {
         .hint(self.locked_hint(key, observed))
     }
 
-    /// Nobody should wait longer for a dead holder.
+    /// What to do about a held lock: waiting for a dead holder is no advice.
     fn locked_hint(&self, key: &str, observed: &Observed) -> String {
         let wait = &self.longer_wait;
         let naming = self.reporter.context_naming(key);
@@ -48,15 +48,15 @@ impl Session<'_> {
             Liveness::Hold => {
                 let release = naming.command_line("release");
                 format!(
-                    "wait longer with `{wait}`, or ask its owner to give it back with `{release}`"
+                    "wait longer with `{wait}`, or ask its owner to release it with `{release}`"
                 )
             }
             Liveness::Unknown => format!(
-                "wait longer with `{wait}`, or make sure that the holder is dead and type `{}`",
+                "wait longer with `{wait}`, or make sure that the holder is dead, then type `{}`",
                 removal()
             ),
             Liveness::Stale | Liveness::Gone(_) => format!(
-                "make sure that the holder is dead and type `{}`, or wait longer with `{wait}`",
+                "make sure that the holder is dead, then type `{}`; or wait longer with `{wait}`",
                 removal()
             ),
         }
@@ -74,7 +74,7 @@ impl Session<'_> {
             ),
         )
         .hint(format!(
-            "see what is selected with `{selected}`, then run `{look}` and read it"
+            "see what is selected with `{selected}`, then run `{look}` and check it"
         ))
     }
 
@@ -101,7 +101,7 @@ impl Session<'_> {
         .hint(format!("{before}, or name the real terraform: `{program} …`"))
     }
 
-    /// The promise ended before the child did; whether anybody took the lock is unknown.
+    /// The lock expired before the child ended; whether another run took it is unknown.
     pub(super) fn not_kept(&self, outcome: Outcome) -> Failure {
         let ending = ending(outcome);
         self.ran_without_lock(format!(
@@ -119,7 +119,7 @@ impl Session<'_> {
     fn ran_without_lock(&self, message: String) -> Failure {
         let look = self.context.command_line("plan");
         Failure::new(exit_code::LOST, message).hint(format!(
-            "somebody else may have changed the state meanwhile: run `{look}` and read it"
+            "someone else may have changed the state meanwhile: run `{look}` and check it"
         ))
     }
 }

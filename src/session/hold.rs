@@ -1,4 +1,4 @@
-//! Holds from the side of a session: taking one without running anything, and making sure of one that was named.
+//! Holds in a session: taking one without running anything, and the errors of runs under one.
 
 use super::holding::Holding;
 use super::reentry::{self, Nested};
@@ -14,23 +14,23 @@ use crate::resolve::{InitLock, InitLocked, LockRequest, ResolvedLock};
 use crate::system::hold_file;
 use crate::text::printable;
 
-/// What came of wanting a hold.
+/// The outcome of taking a hold.
 pub enum TakenHold {
     /// It is held.
     Held {
         /// Its lock ID.
         id: LockId,
-        /// Whether this user's runs on this machine will know it.
+        /// Whether this user's runs on this machine will recognise it.
         is_remembered: bool,
     },
     /// tflock was asked to end; nothing is held.
     Ended(Outcome),
 }
 
-/// Takes the lock of `resolved` as a hold, and leaves it.
+/// Takes the lock of `resolved` as a hold, which stays.
 ///
 /// # Errors
-/// Whatever keeps it from being taken.
+/// What keeps it from being taken.
 pub async fn take_hold(
     context: &Context,
     request: LockRequest<'_>,
@@ -43,7 +43,7 @@ pub async fn take_hold(
     }
     let mut session = Session::new(context, request, resolved, spec);
     session.claim.lease.hold = Some(hold);
-    // Nothing runs: there is no process to be proven dead.
+    // A hold has no process that could be proven dead.
     session.claim.lease.holder = None;
     session.claim.under = None;
     if let Some(InitLock { when, .. }) = session.init_lock.take()
@@ -71,7 +71,7 @@ pub async fn take_hold(
 }
 
 impl Session<'_> {
-    /// Leaves the trace by which this user's runs on this machine know the hold; whether that could be done.
+    /// Leaves the trace by which this user's runs on this machine recognise the hold. Returns whether that succeeded.
     fn remember_hold(&self, locks: &HeldLocks) -> bool {
         let id = &self.claim.info.id;
         let infos = locks.held().filter_map(|held| held.record().info.clone());
@@ -81,7 +81,7 @@ impl Session<'_> {
         };
         if let Err(error) = &noted {
             self.context.ui.warning(&format!(
-                "this machine cannot remember the hold ({error}): name it to each run with `--hold {id}`"
+                "cannot remember the hold on this machine ({error}): name it for each run with `--hold {id}`"
             ));
         }
         noted.is_ok()
@@ -101,8 +101,8 @@ impl Session<'_> {
         ))
     }
 
-    /// terraform has to lock for itself, and would meet the hold.
-    pub(super) fn stands_in_the_way(&self) -> Failure {
+    /// terraform has to lock for itself, and would find the hold in its way.
+    pub(super) fn hold_is_in_the_way(&self) -> Failure {
         no_state_yet().hint(format!(
             "release the hold with `{}`, and hold the lock again when the workspace has a state",
             self.context.command_line("release")

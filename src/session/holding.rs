@@ -1,5 +1,4 @@
-//! From wanting the lock to holding it, for sure and for the right state: attempts, until one of them leaves nothing to
-//! doubt.
+//! Gets the lock, certainly and for the right state: repeats attempts until one leaves no doubt.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use crate::lock::store::StoreErrorKind;
 use crate::resolve::{ChildLocking, InitLocked, LockRequest, ResolvedLock};
 use crate::terraform::command::LockSwitch;
 
-/// What is waited for by a terraform that waits for ever: a year.
+/// The `-lock-timeout` of a terraform that waits for ever: a year.
 const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 
 /// What came of wanting the lock.
@@ -28,7 +27,7 @@ pub(super) enum Holding {
     Ended(Signal),
 }
 
-/// By what a run keeps others out.
+/// How a run keeps others out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// By the lock itself.
@@ -76,7 +75,7 @@ fn waiting_itself(patience: Patience) -> ChildLocking {
     }
 }
 
-/// terraform would work on something else by now.
+/// terraform would now work on another state.
 pub(super) fn selects_another(message: &str) -> Failure {
     Failure::new(exit_code::CONFIGURATION, message)
         .hint("see what is selected with `tflock workspace show`, then run it again")
@@ -99,7 +98,7 @@ impl Session<'_> {
                 Attempt::Held(locks) => return Ok(Holding::Held(locks, self.locking(way))),
                 Attempt::Ended(signal) => return Ok(Holding::Ended(signal)),
                 Attempt::TryWay(Way::Turn) if self.claim.under.is_some() => {
-                    return Err(self.stands_in_the_way());
+                    return Err(self.hold_is_in_the_way());
                 }
                 Attempt::TryWay(other) => other,
                 Attempt::Lost => {
@@ -247,7 +246,7 @@ impl Session<'_> {
         ended = ended.or(self.give_back(&mut turn, signals).await);
         match ended {
             Some(signal) => Ok(Attempt::Ended(signal)),
-            None if is_under_hold => Err(self.stands_in_the_way()),
+            None if is_under_hold => Err(self.hold_is_in_the_way()),
             None => Err(Failure::new(
                 exit_code::UNREACHABLE,
                 "terraform has to lock for itself, and its lock could not be freed for it: nothing was started",

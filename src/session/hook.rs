@@ -1,4 +1,4 @@
-//! `--on-event`: a program that is told what happens. It gets one JSON object on its stdin, and is never waited for.
+//! `--on-event`: starts a program for each event and writes the event as JSON to its stdin. Never waits for the program.
 
 use std::cell::RefCell;
 use std::io::{self, Write as _};
@@ -21,12 +21,12 @@ use crate::ui::Ui;
 
 /// The version of the objects; they only grow.
 const VERSION: u32 = 1;
-/// How long the end of a run leaves the programs to be started and told, not to end.
+/// How long the end of a run waits for programs to be started and to get their event.
 const STARTING: Duration = Duration::from_millis(500);
 /// Enough to start a program.
 const STACK: usize = 128 * 1024;
 
-/// The program, and how many of it are being started.
+/// The program, and how many are being started.
 pub(super) struct Hook {
     program: PathBuf,
     ui: Ui,
@@ -44,7 +44,7 @@ impl Hook {
         }
     }
 
-    /// Tells the program, if the event is one of those that it hears of.
+    /// Starts the program, if the event is one of those that are passed on.
     pub(super) fn tell(&self, event: &SessionEvent<'_>, claim: &Claim, host: &dyn Host) {
         let Some((name, Value::Object(details))) = described(event) else {
             return;
@@ -69,7 +69,7 @@ impl Hook {
         self.run(format!("{object}\n"));
     }
 
-    /// On a thread of its own: starting a program can take long, and reading what it is told as well.
+    /// Runs the program on its own thread: starting it can take long, and so can writing to it.
     fn run(&self, text: String) {
         let (program, ui, told) = (self.program.clone(), self.ui.clone(), self.told.0.clone());
         let started = thread::Builder::new()
@@ -77,7 +77,7 @@ impl Hook {
             .stack_size(STACK)
             .spawn(move || {
                 let child = start(&program, &text);
-                // Whoever wanted to know may be gone.
+                // The receiver may be gone.
                 let _ = told.send(());
                 let failure = match child.and_then(|mut child| child.wait()) {
                     Ok(status) if status.success() => return,
@@ -92,7 +92,7 @@ impl Hook {
         }
     }
 
-    /// Call before tflock ends: programs that are just being started get a moment.
+    /// Call before tflock ends: gives programs that are just being started a moment.
     pub(super) fn settle(&self) {
         let until = Instant::now() + STARTING;
         for _ in 0..self.starting.take() {
@@ -104,8 +104,8 @@ impl Hook {
     }
 }
 
-/// Starts the program out of reach of the terminal's signals, and tells it. It writes nowhere: a program that reads our
-/// output would wait for it.
+/// Starts the program out of reach of the terminal's signals, and writes to its stdin. Its output goes nowhere: a program
+/// that reads ours would have to wait for it.
 fn start(program: &Path, text: &str) -> io::Result<Child> {
     let mut command = Command::new(program);
     command
@@ -120,7 +120,7 @@ fn start(program: &Path, text: &str) -> io::Result<Child> {
     let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         match stdin.write_all(text.as_bytes()) {
-            // It need not want to know.
+            // The program need not read it.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
             _ => {}
         }
@@ -128,7 +128,7 @@ fn start(program: &Path, text: &str) -> io::Result<Child> {
     Ok(child)
 }
 
-/// The event's name and what it is about; `None` if the program does not hear of it.
+/// The event's name and details; `None` if it is not passed on.
 fn described(event: &SessionEvent<'_>) -> Option<(&'static str, Value)> {
     Some(match event {
         SessionEvent::Waiting { store, observed } => (
@@ -165,7 +165,7 @@ fn described(event: &SessionEvent<'_>) -> Option<(&'static str, Value)> {
             "not-released",
             json!({
                 "lock": lock(held.store()),
-                "error": "the command was killed, and the terraform that it had started may still be at work",
+                "error": "the command was killed, and the terraform that it started may still be running",
             }),
         ),
         _ => return None,

@@ -1,4 +1,4 @@
-//! Where a run comes from, as it goes into the record: the CI run, or the checkout round the configuration.
+//! The origin of a run, for its record: the CI run, or the checkout that the configuration is in.
 
 use std::path::Path;
 
@@ -7,22 +7,22 @@ use crate::environment::Environment;
 use crate::lock::record::Origin;
 use crate::system::checkout::checkout_of;
 
-/// What a record says of where its run comes from.
+/// The origin of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Provenance {
-    /// Where the CI run can be seen.
+    /// The address of the CI run.
     pub(super) run_url: Option<String>,
-    /// All else; `None` if nothing is known.
+    /// Everything else; `None` if nothing is known.
     pub(super) origin: Option<Origin>,
 }
 
-/// The CI run that this process is part of, if it is.
+/// The CI run that this process is part of, if any.
 #[must_use]
 pub fn of_ci_run(environment: Environment<'_>) -> Option<Origin> {
     ci::run(environment).and_then(|_| of_this_run(Path::new(""), environment).origin)
 }
 
-/// That of this run, whose configuration is in `directory`.
+/// The origin of this run, whose configuration is in `directory`.
 pub(super) fn of_this_run(directory: &Path, environment: Environment<'_>) -> Provenance {
     if let Some(run) = ci::run(environment) {
         return Provenance {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_of_ci_is_told_by_its_system_and_any_other_by_its_checkout() {
+    fn the_origin_of_a_ci_run_is_its_system_and_of_any_other_run_its_checkout() {
         let checkout = tempfile::tempdir().unwrap();
         let git = checkout.path().join(".git");
         std::fs::create_dir(&git).unwrap();

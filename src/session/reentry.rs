@@ -1,10 +1,10 @@
-//! A tflock inside of a run that holds the same lock: it does not wait for itself.
+//! Re-entry: a tflock inside a run that holds the same lock must not wait for that lock.
 //!
-//! `exec` lends its lock, to one terraform at a time: such a run goes on under it. A run of terraform lends nothing: what is
-//! nested in it (a provisioner, an external data source) would write a state that its parent is about to write.
+//! `exec` lends its lock to one terraform at a time, which runs under it. A run of terraform lends nothing: a run nested in
+//! it (a provisioner, an external data source) would write a state that its parent is about to write.
 //!
-//! The child sees `TFLOCK_HELD`. The variable alone proves nothing, since a process can outlive the run that it
-//! came from: the lock counts as held only if the store says so, under the very ID that the variable names.
+//! The child sees `TFLOCK_HELD`. The variable alone proves nothing, since a process can outlive the run that started it: the
+//! lock counts as held only if the store says so, under the ID that the variable names.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,10 +29,10 @@ pub const VARIABLE: &str = "TFLOCK_HELD";
 #[serde(rename_all = "snake_case")]
 struct Announced {
     place: Identity,
-    /// For people; compared is the place, which it is part of.
+    /// For people. `place`, which includes it, is what is compared.
     key: String,
     id: LockId,
-    /// When it was taken, as its record says: an ID alone does not tell a lock from that of a clone of its machine.
+    /// When it was taken, according to its record: a clone of the machine could have a lock with the same ID.
     created: String,
     /// How to borrow it; `None` if it is not lent.
     #[serde(default)]
@@ -49,36 +49,36 @@ impl Announced {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) struct Lent {
-    /// The file of [`crate::system::run_file::lent::Loan`].
+    /// The file of the [`crate::system::run_file::lent::Loan`].
     pub(super) turn: PathBuf,
     /// The lender's run file, if it has one.
     pub(super) run: Option<PathBuf>,
-    /// What the lender says in `TFLOCK_WAIT`, for other locks than this one.
+    /// The lender's `TFLOCK_WAIT`, which is meant for other locks than this one.
     pub(super) wait: String,
 }
 
-/// What a run is nested in.
+/// Whether a run is nested in one that holds its lock.
 pub(super) enum Nested {
-    /// No run that holds its lock.
+    /// It is not.
     No,
-    /// One that lends it, to a child that is to lock in that way.
+    /// It is, in one that lends the lock; the child has to lock in that way.
     Borrows {
         locking: ChildLocking,
         borrowed: Borrowed,
     },
-    /// One that does not: it holds the lock of that name for itself.
+    /// It is, in one that lends nothing and holds the lock of that name.
     Refused { key: String },
 }
 
-/// A lock that is lent to this run, but for its turn.
+/// A lock that is lent to this run, which still has to take the turn.
 pub(super) struct Borrowed {
-    /// To be kept as long as anything of this run lives.
+    /// Kept as long as any process of this run lives.
     pub(super) places: Vec<Place>,
-    /// From whom it is lent.
+    /// The lenders.
     pub(super) from: Vec<Lent>,
 }
 
-/// Tells the child of the locks that it runs under; those that we ourselves run under stay named.
+/// Announces to the child the locks that it runs under, including those that we ourselves run under.
 pub(super) fn announce<'held>(
     command: &mut Command,
     held: impl Iterator<Item = &'held HeldLock>,
@@ -87,7 +87,7 @@ pub(super) fn announce<'held>(
 ) {
     let mut held = held.peekable();
     if held.peek().is_none() {
-        // It stays with what it was told: also of a lock that we have borrowed for it.
+        // The announcement stays as it is, which includes a lock that we have borrowed for the child.
         return;
     }
     let mut announced = announced_to_us(environment);
@@ -101,7 +101,7 @@ pub(super) fn announce<'held>(
     tell(command, &announced);
 }
 
-/// Tells a terraform that has borrowed the locks at these files that it does not lend them on.
+/// Announces to a terraform that it has borrowed the locks of these lenders and must not lend them on.
 pub(super) fn announce_borrowed(
     command: &mut Command,
     from: &[Lent],
@@ -125,10 +125,10 @@ fn tell(command: &mut Command, announced: &[Announced]) {
         .push((OsString::from(VARIABLE), OsString::from(json)));
 }
 
-/// Whether there is a run that holds the lock around this one.
+/// Finds out whether this run is nested in one that holds its lock.
 ///
 /// # Errors
-/// The store's failure.
+/// The store's error.
 pub(super) async fn look_around(
     resolved: &ResolvedLock,
     environment: Environment<'_>,
@@ -141,7 +141,7 @@ pub(super) async fn look_around(
         Nested::No => {}
         nested => return Ok(nested),
     }
-    // There terraform's own lock is not held for anybody, or by the terraform that we are inside of.
+    // In that case terraform's own lock is free, or held by the terraform that we are inside of.
     match &resolved.init_lock {
         Some(lock) => {
             let turn = std::slice::from_ref(&lock.turn);
@@ -151,11 +151,11 @@ pub(super) async fn look_around(
     }
 }
 
-/// Whether all of `stores` are held by runs that this process is inside of, and lent. One that is not can only be waited for
-/// in vain.
+/// Whether all of `stores` are held by runs that this process is inside of, and lent. Waiting for one that is not lent would
+/// never end.
 ///
 /// # Errors
-/// The store's failure.
+/// The store's error.
 async fn look_for(
     stores: &[Rc<dyn Store>],
     locking: ChildLocking,
@@ -172,7 +172,7 @@ async fn look_for(
             is_missing = true;
             continue;
         };
-        // Before the look at the store: as long as we have a place there, the lock is not given back.
+        // Before reading the store: as long as we have a place, the lock is not released.
         let is_lending = match &innermost.lent {
             Some(lent) if !borrowed.from.contains(lent) => borrowed.take_place(lent),
             _ => true,
@@ -197,7 +197,7 @@ async fn look_for(
 }
 
 impl Borrowed {
-    /// Whether the lender has not ended. Without a run file of its own only the turn tells.
+    /// Takes a place in the lender's run. Returns whether the lender is still there; without a run file only the turn tells.
     fn take_place(&mut self, lent: &Lent) -> bool {
         self.from.push(lent.clone());
         let Some(run) = &lent.run else {
@@ -213,20 +213,19 @@ impl Borrowed {
     }
 }
 
-/// A place with each run that lends anything to the processes that it started, whatever we do among those. To be kept until
-/// it is done.
+/// A place in each run around us that lends its lock, whatever we do inside it. To be kept until we are done.
 pub(super) fn places_around(environment: Environment<'_>) -> Vec<Place> {
     let mut runs: Vec<PathBuf> = announced_to_us(environment)
         .into_iter()
         .filter_map(|held| held.lent?.run)
         .collect();
     runs.dedup();
-    // One that cannot be had is one with a run that is at its end.
+    // A place that cannot be taken belongs to a run that is ending.
     let places = runs.iter().map(|run| Place::take_at_once(run));
     places.filter_map(|place| place.ok().flatten()).collect()
 }
 
-/// What cannot be read was not written by us, and announces nothing.
+/// The locks announced to us. A value that cannot be parsed was not written by us and announces nothing.
 fn announced_to_us(environment: Environment<'_>) -> Vec<Announced> {
     environment(VARIABLE)
         .and_then(|value| serde_json::from_str(value.to_str()?).ok())

@@ -1,4 +1,4 @@
-//! What a session writes into the history of its lock, beside everything else.
+//! Writes a session's entries into the history of its lock, in parallel to everything else.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use crate::lock::store::Store;
 /// The variable that turns the history off.
 const VARIABLE: &str = "TFLOCK_HISTORY";
 
-/// The history of the lock in these places; `None` if it is turned off, or there can be none.
+/// The history of the lock in these stores; `None` if it is turned off, or if there can be none.
 pub fn recorder(stores: &[Rc<dyn Store>], host: Rc<dyn Host>) -> Option<Recorder> {
     if variable(VARIABLE).is_some_and(|value| value == "off") {
         return None;
@@ -24,7 +24,7 @@ pub fn recorder(stores: &[Rc<dyn Store>], host: Rc<dyn Host>) -> Option<Recorder
     Recorder::of(stores, host)
 }
 
-/// The holder of `record`, whose lock `by` has just ended in that way.
+/// The entry for the holder of `record`, whose lock `by` has just ended in that way.
 #[must_use]
 pub fn ended_by(record: &Record, ended: HowEnded, by: &str, host: &dyn Host) -> Option<Entry> {
     let entry = Entry::of(record, go_time(host.wall()), ended)?;
@@ -43,7 +43,7 @@ pub fn this_user() -> String {
 }
 
 impl Session<'_> {
-    /// Looks at the history while the run goes on.
+    /// Reads the history in advance, while the run goes on.
     pub(super) fn look_back(&self) {
         if let Some(history) = self.history.clone() {
             let look = async move { history.look().await };
@@ -51,7 +51,7 @@ impl Session<'_> {
         }
     }
 
-    /// Writes who held the lock whose place this run has taken.
+    /// Records the holder whose lock this run has taken over.
     pub(super) fn remember_predecessor(&self, replaced: &Observed) {
         let record = &replaced.stored.record;
         let by = &self.claim.info.who;
@@ -63,7 +63,7 @@ impl Session<'_> {
         ));
     }
 
-    /// Writes how this run ends, beside its release.
+    /// Records how this run ends, in parallel to its release.
     pub(super) fn remember_end(&self, running: &Running, locks: &HeldLocks) {
         let ended = if locks.lost_any() {
             HowEnded::Lost
@@ -73,7 +73,7 @@ impl Session<'_> {
         self.remember(self.entry(running, locks, ended));
     }
 
-    /// Corrects that, if it has come otherwise.
+    /// Corrects that entry if the release failed or found the lock lost.
     pub(super) fn remember_release(
         &self,
         running: &Running,
@@ -90,7 +90,7 @@ impl Session<'_> {
 
     fn entry(&self, running: &Running, locks: &HeldLocks, ended: HowEnded) -> Option<Entry> {
         if matches!(running, Running::Panicked(_)) {
-            // What broke once may break again, and the lock is still to be given back.
+            // The code that panicked may panic again, and the lock has yet to be released.
             return None;
         }
         let held = locks.held().last()?;

@@ -23,7 +23,7 @@ pub(super) struct Reporter<'a> {
     pub(super) ui: Ui,
     pub(super) host: Rc<dyn Host>,
     pub(super) lock_id: LockId,
-    /// The lock that only orders those who create a workspace. Hints have to name it.
+    /// The lock that only orders runs that create a workspace. Hints have to name it.
     pub(super) turn: Option<String>,
     /// What was said about signals: some supervisors send the same one many times a second.
     pub(super) said_of_signals: RefCell<BTreeSet<String>>,
@@ -36,7 +36,7 @@ impl Reporter<'_> {
             SessionEvent::Taking(store) => {
                 ui.detail(|| format!("taking the lock `{}` in {}", store.key(), store.place()));
             }
-            // Shown as long as it lasts.
+            // The display of the wait shows these.
             SessionEvent::Waiting { .. } | SessionEvent::Stale { .. } => {}
             SessionEvent::Released { key } => ui.detail(|| format!("released `{key}`")),
             SessionEvent::Acquired {
@@ -50,7 +50,7 @@ impl Reporter<'_> {
                 ui.detail(|| format!("holding `{}` with the lock ID {id}", store.key()));
             }
             SessionEvent::RunsWithoutLock(error) => ui.warning(&format!(
-                "running without a lock of tflock's own, terraform only takes its own: {error}"
+                "running without tflock's own lock; terraform still takes its own: {error}"
             )),
             SessionEvent::WithoutTurn(error) => {
                 ui.detail(|| format!("going on without a turn: {error}"));
@@ -69,17 +69,17 @@ impl Reporter<'_> {
                 "the workspace has no state yet, and terraform creates it under its lock: this plan takes the lock too",
             ),
             SessionEvent::LostBeforeStart => {
-                ui.notice("the lock was lost again before anything was started: taking it anew");
+                ui.notice("the lock was lost before anything was started; taking it again");
             }
             SessionEvent::Withdrawing => ui.notice(
-                "ending, but first making sure that no lock is left behind; once more ends at once",
+                "ending, but first making sure that no lock is left behind; a second signal ends tflock at once",
             ),
             SessionEvent::MayBeLeft => self.may_be_left(),
             SessionEvent::Starting(command) => {
                 ui.detail(|| format!("starting `{}`", command.program.display()));
             }
             SessionEvent::WithoutBequest(error) => ui.detail(|| {
-                format!("nobody could release the lock if tflock were killed: {error}")
+                format!("nothing will release the lock if tflock is killed: {error}")
             }),
             SessionEvent::Child(event) => self.child(event),
             SessionEvent::Renewed => ui.detail(|| "renewed the lock".into()),
@@ -103,22 +103,22 @@ impl Reporter<'_> {
                     list => list.join(", "),
                 };
                 ui.notice(&format!(
-                    "waiting for what still runs under the lock before releasing it: {list}"
+                    "waiting for processes that still run under the lock before releasing it: {list}"
                 ));
             }
             SessionEvent::DelayedByBorrowers(signal) => {
-                self.say_once(format!("{signal} waits: the lock is still in use"));
+                self.say_once(format!("got {signal}; the lock is still in use"));
             }
             SessionEvent::Releasing => ui.detail(|| "releasing the lock".into()),
             SessionEvent::ReleasingAgain(error) => self.releasing_again(error),
             SessionEvent::DelayedByRelease(signal) => {
-                self.say_once(format!("{signal} waits: the lock is being released"));
+                self.say_once(format!("got {signal}; releasing the lock first"));
             }
             SessionEvent::LeftElsewhere(held) => {
                 let naming = self.context_naming(held.store().key());
                 naming.ui.warning(
-                    "the lock is NOT released: the command was killed, and the terraform that it had started was never seen \
-                     on this machine: it may still be at work",
+                    "the lock is NOT released: the command was killed, and the terraform that it started was never seen on \
+                     this machine, so it may still be running",
                 );
                 let removal = naming.force_unlock_line(Some(held.id()));
                 naming.ui.hint(&format!("once it has ended: `{removal}`"));
@@ -129,7 +129,7 @@ impl Reporter<'_> {
         }
     }
 
-    /// A context whose commands address the lock `key`: the turn has to be named, unlike the lock itself.
+    /// A context whose command lines address the lock `key`: the turn has to be named, unlike the lock itself.
     pub(super) fn context_naming(&self, key: &str) -> Cow<'_, Context> {
         if self.turn.as_deref() != Some(key) {
             return Cow::Borrowed(self.context);
@@ -146,7 +146,7 @@ impl Reporter<'_> {
                 "took over a hold that had ended"
             }
             Replacement::ByPromise => "took over an expired lock",
-            // The user agreed, having seen all of it.
+            // The user has seen the holder and agreed.
             Replacement::No => return self.ui.notice("took over the stale lock"),
         };
         let record = &replaced.stored.record;
@@ -240,13 +240,13 @@ fn lost(loss: &Loss) -> String {
         None if loss.promise == Promise::Over => {
             format!("lost `{key}`: not renewed in time, another run took it over")
         }
-        None => format!("the lock `{key}` is gone: somebody removed it while it was ours"),
+        None => format!("the lock `{key}` is gone: someone removed it while it was ours"),
         Some(stored) => {
             let who = stored
                 .record
                 .lock_info()
-                .map_or_else(|| "somebody else".to_owned(), |info| printable(&info.who));
-            format!("the lock `{key}` is not ours any more: {who} has it now")
+                .map_or_else(|| "someone else".to_owned(), |info| printable(&info.who));
+            format!("the lock `{key}` is no longer ours: {who} has it now")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The child's part of a session: the lock is kept until it has ended, and the child stopped if it cannot be kept.
+//! The child's part of a session: keeps the lock until the child has ended, and stops the child if the lock is lost.
 
 use std::any::Any;
 use std::future::Future;
@@ -15,11 +15,11 @@ use crate::system::process::ProcessIdentity;
 use crate::system::run_file::lent::Loan;
 use crate::system::run_file::{RunFile, Sighting};
 
-/// What may be left of a child that has ended.
+/// What a child that has ended may leave behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaves {
     Nothing,
-    /// It was the client of a terraform that was never seen here, and was killed: that one may still be at work.
+    /// It was killed, and the terraform that it started was never seen on this machine: that one may still be running.
     ProgramElsewhere,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Running {
         ending: Ending,
         leaves: Leaves,
         output: Output,
-        /// Stays until the lock has been given back, in case that we are killed before.
+        /// Stays until the lock is released, in case we are killed before.
         witness: Option<Witness>,
     },
     NotStarted(StartError),
@@ -37,7 +37,7 @@ pub(super) enum Running {
 }
 
 impl Session<'_> {
-    /// Runs the child, and returns when it has ended and nothing is left that holds its place.
+    /// Runs the child, and returns when it has ended and no process holds its place.
     pub(super) async fn run_child(
         &self,
         command: &Command,
@@ -59,7 +59,7 @@ impl Session<'_> {
             Ok(run) => run,
             Err(error) => return Running::NotStarted(error),
         };
-        // Before all else: from here on somebody keeps our promise even if we are stopped.
+        // First of all: from here on the witness keeps our promise even if we are stopped.
         run.set_limit(locks.time_left());
         let child = ProcessIdentity::of(run.id());
         locks.set_child(child);
@@ -84,7 +84,7 @@ impl Session<'_> {
                     witness,
                 }
             }
-            // Whatever it was, the child still runs: the lock is kept until it has ended.
+            // Whatever the reason, the child still runs: the lock is kept until it has ended.
             Err(panic) => {
                 run.interrupt();
                 while !matches!(run.next().await, Event::Ended(_)) {}
@@ -106,7 +106,7 @@ impl Session<'_> {
     ) -> Ending {
         let mut selection = self.selection_watch.take();
         loop {
-            // In no order, so that none of them keeps another from its turn.
+            // In random order, so that none of them starves another.
             tokio::select! {
                 event = run.next() => match event {
                     Event::Ended(ending) => {
@@ -117,7 +117,7 @@ impl Session<'_> {
                         }
                         return ending;
                     }
-                    // The child stays stopped until `is_confirmed`, or for as long as it can.
+                    // The child stays suspended until the lock is confirmed, or for as long as it can.
                     Event::Resumed => locks.renew_now(),
                     Event::Sighted(sighting) => sighted(sighting),
                     Event::Differs(difference) => {
@@ -157,7 +157,7 @@ impl Session<'_> {
         }
     }
 
-    /// Acts first, and tells then.
+    /// Acts first, then reports.
     fn stop(&self, command: &Command, run: &mut Run<'_>, why: SessionEvent<'_>) {
         run.interrupt();
         self.tell(why);

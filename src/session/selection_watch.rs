@@ -1,14 +1,15 @@
-//! Whether what is selected (workspace and backend record) changes before terraform has read it. A change after that is
-//! nobody's business.
+//! Watches whether the selection (backend record and workspace) changes before terraform has read it. A change after that
+//! does not matter.
 //!
-//! The kernel tells that the files are read, and not by whom: whoever works under the lock is looked at then, and what others
-//! read in the same directory (a `workspace select` in another terminal) is counted by what such commands read.
+//! The kernel tells that the files are read, but not by which process. So whenever they are, we look at the process that
+//! works under the lock, and discount what other commands in the same directory read (a `workspace select` in another
+//! terminal).
 //!
-//! What terraform 1.11.4 reads, as strace shows it, with R for the record, E for the file of the workspace and L for the list
-//! of files in its directory: `plan`, `apply` and `refresh` L R E L E L; `taint` and `import` L R E L E; `state rm` L R E L E E;
-//! `apply PLANFILE` E L E L; `workspace select` E L R L, and then it writes; `version` nothing. Between R and the first E may be
-//! minutes (an STS that does not answer); between the two E, of which the second decides, nothing but its own work. An E
-//! whose file is not there is not told by the kernel; an L is.
+//! What terraform 1.11.4 reads according to strace, with R for the record, E for the workspace file and L for the list of
+//! files in its directory: `plan`, `apply` and `refresh` L R E L E L; `taint` and `import` L R E L E; `state rm` L R E L E E;
+//! `apply PLANFILE` E L E L; `workspace select` E L R L, and then it writes; `version` nothing. Minutes can pass between R and
+//! the first E (an STS that does not answer), but only terraform's own work lies between the two E, of which the second
+//! decides. The kernel does not report an E if the file is missing; it does report an L.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -20,30 +21,30 @@ use crate::child::Worker;
 use crate::resolve::{Selected, SelectionFiles};
 use crate::system::file_watch::{FileWatch, Touch};
 
-/// How long terraform takes at the most until it has read what is selected, where nothing tells. Nothing but its word could
-/// pin that: `TF_WORKSPACE` would be seen by all that terraform runs in other directories.
+/// The longest time until terraform has read the selection, if the kernel does not tell. Only `TF_WORKSPACE` could pin the
+/// workspace, and every program that terraform starts in other directories would inherit it.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
-/// How long what was read may be followed by another reading of the same.
+/// How long after a read the same file may be read again.
 const QUIET: Duration = Duration::from_millis(400);
 
-/// How long it may take from the first reading of the workspace to the second, which every terraform that is known does.
+/// How long it may take from the first read of the workspace to the second one, which every known terraform does.
 const SECOND_READING: Duration = Duration::from_secs(10);
 
 type Look = Pin<Box<dyn Future<Output = Option<bool>>>>;
 
-/// The watch over what is selected.
+/// Watches the selection.
 pub(super) struct SelectionWatch {
-    /// Reads it again.
+    /// Reads the selection again.
     read_again: Box<dyn Fn() -> Look>,
-    /// `None` where nothing is told.
+    /// `None` if the files cannot be watched.
     files: Option<FileWatch>,
     reads: Reads,
     started: Instant,
     look: Option<Look>,
-    /// Whether something may have changed since that look was begun.
+    /// Whether something may have changed since that look began.
     look_again: bool,
-    /// What was done during that look, our own reading included.
+    /// What happened during that look, our own reads included.
     meanwhile: Vec<Touch>,
     change: Change,
     has_met_program: bool,
@@ -51,13 +52,13 @@ pub(super) struct SelectionWatch {
     is_settled: bool,
 }
 
-/// Whether what is selected is known to have changed.
+/// Whether the selection is known to have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
     None,
     /// So early that whatever was started may have read it.
     Early,
-    /// Later, and nobody was seen who has read it since.
+    /// Later, and no process was seen to read it since.
     Late,
 }
 
@@ -72,14 +73,14 @@ pub(super) enum Noticed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Nothing,
-    /// terraform has read what is locked.
+    /// terraform has read the selection that is locked.
     Settled,
-    /// terraform may work on something else.
+    /// terraform may work on another one.
     Changed,
 }
 
 impl SelectionWatch {
-    /// From before the last look at what is selected.
+    /// Starts to watch. Call before the last check of the selection.
     pub(super) fn new(selected: Selected) -> Self {
         let paths = selected.files();
         let read_again = move || -> Look {
@@ -106,7 +107,7 @@ impl SelectionWatch {
         }
     }
 
-    /// The child is about to be started: what was read until now was read by others.
+    /// Call when the child is about to be started: all reads so far were by others.
     pub(super) fn begin(&mut self) {
         self.started = Instant::now();
         match &mut self.files {
@@ -127,7 +128,7 @@ impl SelectionWatch {
         }
     }
 
-    /// Waits for something; for ever once it is settled. Nothing is lost if the future is dropped.
+    /// Waits for the next event; for ever once settled. Nothing is lost if the future is dropped.
     pub(super) async fn next(&mut self) -> Noticed {
         if self.is_settled {
             pending::<()>().await;
@@ -161,7 +162,7 @@ impl SelectionWatch {
         }
     }
 
-    /// Takes in what has happened, with a look at who works.
+    /// Judges an event; `worker` looks at the process that works under the lock.
     pub(super) fn take_in(&mut self, noticed: Noticed, worker: impl FnOnce() -> Worker) -> Verdict {
         match noticed {
             Noticed::Touched(touches) => self.touched(&touches, worker()),
@@ -238,7 +239,7 @@ impl SelectionWatch {
         };
         let mut touches = std::mem::take(&mut self.meanwhile);
         touches.extend(files.so_far());
-        // Our own reading looks like anybody's.
+        // Our own reads look like any others.
         for own in [SelectionFiles::RECORD, SelectionFiles::WORKSPACE] {
             let own = Touch::Read(own.into());
             if let Some(at) = touches.iter().position(|touch| *touch == own) {
@@ -269,7 +270,7 @@ impl SelectionWatch {
         Verdict::Settled
     }
 
-    /// Whether the child, which has ended, may have worked on something else.
+    /// Whether the child, which has ended, may have worked on another selection.
     pub(super) async fn has_changed_at_end(&mut self) -> bool {
         if self.is_settled {
             return false;
@@ -292,7 +293,7 @@ impl SelectionWatch {
     fn note(&mut self, is_unchanged: Option<bool>) {
         self.change = match is_unchanged {
             Some(false) if self.started.elapsed() < SETTLED_AFTER => Change::Early,
-            // It was early, and has not been taken back.
+            // It was early, and has not been undone.
             Some(false) if self.change == Change::Early => Change::Early,
             Some(false) => Change::Late,
             Some(true) | None => Change::None,
@@ -300,10 +301,10 @@ impl SelectionWatch {
     }
 }
 
-/// What was read so far, by whoever it was.
+/// Counts the reads so far, by any process.
 #[derive(Debug, Clone, Copy)]
 struct Reads {
-    /// Whether terraform reads the record, and the file of the workspace.
+    /// Whether terraform reads the record, and the workspace file.
     of_record: bool,
     of_workspace: bool,
     has_workspace_file: bool,
@@ -331,12 +332,12 @@ impl Reads {
         }
     }
 
-    /// Counts it, if whoever works may have done it; returns whether it was a file that decides.
+    /// Counts a read if the worker may have done it; returns whether that file decides.
     fn note(&mut self, touch: &Touch, worker: Worker) -> bool {
         if !matches!(worker, Worker::Program | Worker::Script) {
             return false;
         }
-        // What is read before the record does not decide.
+        // Reads before that of the record do not decide.
         let is_begun = !self.of_record || self.records > 0 || worker == Worker::Script;
         match touch {
             Touch::Read(name) if name == SelectionFiles::RECORD => self.records += 1,
@@ -394,7 +395,7 @@ impl Reads {
 mod tests {
     use super::*;
 
-    /// The standing after these letters of the table above, in a directory with a record and perhaps a file of the workspace.
+    /// The standing after the reads in `letters` (see above), in a directory with or without a record and a workspace file.
     fn after(letters: &str, of_record: bool, has_workspace_file: bool, worker: Worker) -> Standing {
         let mut reads = Reads {
             of_record,
@@ -418,7 +419,7 @@ mod tests {
     const QUIETLY: Standing = Standing::ReadUnlessMoreWithin(QUIET);
 
     #[test]
-    fn each_command_of_terraform_is_seen_to_have_read_what_decides() {
+    fn each_terraform_command_is_recognised_when_it_has_read_what_decides() {
         let program = Worker::Program;
         for (letters, expected) in [
             ("L", Standing::Unread),
@@ -440,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_select_beside_it_is_not_taken_for_it() {
+    fn a_concurrent_workspace_select_is_not_taken_for_the_child() {
         let program = Worker::Program;
         assert_eq!(
             after("LR ELREL".replace(' ', "").as_str(), true, true, program),
@@ -452,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_while_nobody_is_there_who_could_be_terraform_tells_nothing() {
+    fn reads_do_not_count_while_no_process_can_be_terraform() {
         assert_eq!(
             after("LRELE", true, true, Worker::Unknown),
             Standing::Unread

@@ -1,4 +1,4 @@
-//! Getting all places of the lock, one after the other, or none. Signals are heard all the time.
+//! Takes all places of the lock, one after the other, or none. Handles signals all the time.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,8 +21,7 @@ use crate::lock::store::{Store, StoreError, StoreErrorKind};
 use crate::resolve::{ComparedState, MissingDirectory};
 use crate::ui::waiting::Waiting;
 
-/// How long after a request to end another one means that it is to be at once; and how long nothing is said of what is still
-/// waited for.
+/// How long after a request to end a second one means "at once"; also how long cleaning up may take before we say so.
 const INSISTED: Duration = Duration::from_secs(1);
 
 /// What is to be held.
@@ -168,7 +167,7 @@ impl Session<'_> {
         others
     }
 
-    /// Whether it only was that this machine has no place for the lock, and nobody asked for that lock.
+    /// Whether the run can go on: this machine has no directory for the lock, and the user did not ask for that lock.
     pub(super) fn can_do_without(&self, store: &dyn Store, kind: StoreErrorKind) -> bool {
         let has_no_place = matches!(
             kind,
@@ -238,7 +237,7 @@ impl Session<'_> {
     }
 }
 
-/// Whether the state is missing for certain, which stops everything else; so does a stop the look.
+/// Whether the state is certainly missing, which stops everything else. A stop ends the look.
 async fn look_for(
     state: Option<&StateObject>,
     stop: &watch::Sender<bool>,

@@ -1,5 +1,5 @@
-//! What cannot be brought about from outside: a bug of our own while the child runs, a signal in the very moment in which
-//! the lock was taken or is given back, and time that passes between taking it and starting the child.
+//! What cannot be caused from outside: a bug of ours while the child runs, a signal at the moment when the lock is taken or
+//! released, and time that passes between taking the lock and starting the child.
 
 mod endings;
 mod moments;
@@ -24,7 +24,7 @@ use crate::lock::store::memory::{Fault, MemoryStore};
 use crate::lock::store::{Heartbeats, Identity, StoreErrorKind, StoreFuture, Stored, Swap};
 use crate::resolve::InitLocked;
 
-/// This machine, but that time goes by a hundred times faster, and that its wall clock panics once there is that file.
+/// This machine, but with time a hundred times faster, and a wall clock that panics once the file `sign` exists.
 struct Breaking {
     sign: PathBuf,
 }
@@ -56,8 +56,8 @@ impl Host for Breaking {
     }
 }
 
-/// A store that does something right after the lock was taken and before it is given back, and looks for the child when it
-/// is.
+/// A store that calls functions right after the lock was taken and before it is released, and notes whether the child had
+/// ended by then.
 struct Watched {
     name: &'static str,
     store: MemoryStore,
@@ -91,7 +91,7 @@ impl Store for Watched {
                     When::WithoutLastWord
                 }));
                 (self.when_given_back)();
-                // As long as a store takes that is not in memory: what came meanwhile is heard.
+                // As long as a real store takes, so that signals are noticed meanwhile.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             let swapped = self.store.swap(expected, new).await;
@@ -123,7 +123,7 @@ impl Store for Watched {
     }
 }
 
-/// A directory for the child's marks, and what became of the lock.
+/// A directory for the child's marker files, and the outcome for the lock.
 struct Scene {
     directory: TempDir,
     store: MemoryStore,
@@ -159,11 +159,11 @@ impl Default for Play {
     }
 }
 
-/// A child that notes each request to stop, and takes its time over it.
+/// A child that records each request to stop, and ends slowly.
 const TAKES_ITS_TIME: &str = "trap 'echo asked >>requests' INT TERM; : >started; \
                               while [ ! -e requests ]; do sleep 0.02; done; sleep 0.3; : >last-word";
 
-/// What came of a session, or with what words it panicked.
+/// The outcome of a session, or its panic message.
 type Ran = Result<Result<Outcome, Failure>, String>;
 
 impl Scene {
@@ -184,7 +184,7 @@ impl Scene {
         self.run_while(play, async {})
     }
 
-    /// Runs the child under a lock, and `meanwhile` beside it.
+    /// Runs the child under a lock, and `meanwhile` concurrently.
     fn run_while(&self, play: &Play, meanwhile: impl Future<Output = ()>) -> Ran {
         self.run_child(play, meanwhile, || {})
     }
@@ -270,7 +270,7 @@ impl Scene {
         ran.map_err(|panic| (*panic.downcast::<&str>().unwrap()).to_owned())
     }
 
-    /// Ends once there is such a file, which has something in it if it is one that is written to.
+    /// Waits for a file, and for its content if it is one that is written to.
     async fn has(&self, name: &str) {
         while !self.file(name).exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -281,7 +281,7 @@ impl Scene {
         std::fs::write(self.file(name), "").unwrap();
     }
 
-    /// What the child noted of requests to stop.
+    /// The requests to stop that the child has recorded.
     fn requests(&self) -> String {
         std::fs::read_to_string(self.file("requests")).unwrap_or_default()
     }
@@ -331,7 +331,8 @@ fn a_panic_stops_the_child_gracefully_and_gives_the_lock_back_when_it_has_ended(
     assert_eq!(scene.requests(), "asked\n");
 }
 
-/// Returns when the handlers have run. It comes from another process, because what tflock sends to itself means nothing.
+/// Sends SIGTERM from another process, because tflock ignores signals that it sends itself. Returns when the handlers have
+/// run.
 fn be_sent_sigterm() {
     let arrived = Arc::new(AtomicBool::new(false));
     let number = Number::SIGTERM as i32;

@@ -1,14 +1,14 @@
-//! How a session ends: by the child's ending, what became of the lock, and which of the two wins.
+//! How a session ends: the child's ending, the outcome for the lock, and which of the two wins.
 
 use super::*;
 
-/// What befalls the lock while the child runs.
+/// What happens to the lock while the child runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Befalls {
     Nothing,
-    /// It cannot be given back.
+    /// It cannot be released.
     NotReleased,
-    /// It is somebody else's.
+    /// Another run has taken it.
     Lost,
 }
 

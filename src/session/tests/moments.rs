@@ -1,11 +1,11 @@
-//! Signals and losses in moments that matter: before the child is started, and after it was asked to stop.
+//! Signals and losses at critical moments: before the child is started, and after it was asked to stop.
 
 use super::*;
 
 const SIGTERM: Outcome = Outcome::Signal(SignalNumber(Number::SIGTERM as i32));
 
 #[test]
-fn a_signal_in_the_moment_in_which_the_lock_was_taken_starts_nothing() {
+fn after_a_signal_at_the_moment_when_the_lock_is_taken_nothing_is_started() {
     let scene = Scene::new();
     let outcome = scene.run(&Play {
         when_taken: be_sent_sigterm,

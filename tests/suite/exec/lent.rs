@@ -136,9 +136,9 @@ fn the_lock_is_kept_until_a_terraform_that_left_the_group_has_ended() {
         let run = exec(&scene, LEFT_BEHIND).env("TFLOCK_STORE", store);
         let running = run.start();
         wait_until("the word of what is waited for", || {
-            running
-                .stderr()
-                .contains("waiting for what still runs under the lock before releasing it: ")
+            running.stderr().contains(
+                "waiting for processes that still run under the lock before releasing it: ",
+            )
         });
         let locks = (scene.remote.locks(), local_locks(&scene.workspace));
         let expected = if store == "local" { (0, 1) } else { (1, 0) };

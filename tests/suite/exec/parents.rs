@@ -47,7 +47,7 @@ fn a_run_nested_in_a_run_of_terraform_is_refused_at_once_whatever_the_store() {
         assert_eq!(run.stdout, "75 75 75 ", "{mode:?}");
         assert_eq!(outer.calls().len(), 1, "{mode:?}");
         let error = scene.workspace.read("error");
-        let expected = "the terraform run that this one was started from holds `";
+        let expected = "the terraform run that started this one holds `";
         assert_eq!(error.matches(expected).count(), 3, "{error}");
         assert_eq!(scene.remote.locks(), Vec::<String>::new());
     }
@@ -69,7 +69,7 @@ fn a_terraform_inside_of_an_exec_does_not_lend_on_what_it_has_borrowed() {
         assert_eq!(outer.calls().len(), 1, "{store}");
         let error = scene.workspace.read("error");
         assert_eq!(
-            error.matches("would be waited for in vain").count(),
+            error.matches("waiting for it would never end").count(),
             2,
             "{error}"
         );

@@ -216,7 +216,7 @@ fn the_lock_of_a_living_holder_wants_force() {
     scene.workspace.let_go();
     run.wait()
         .ended_with(76)
-        .with_stderr("is gone: somebody removed it while it was ours");
+        .with_stderr("is gone: someone removed it while it was ours");
 }
 
 #[test]

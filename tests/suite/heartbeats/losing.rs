@@ -37,9 +37,9 @@ fn either_way(run: impl Fn(fn(&Scene) -> Option<Value>) + Sync) {
 /// What is said first.
 fn first_words(now: Option<&Value>) -> String {
     let what = if now.is_some() {
-        "is not ours any more: ana@laptop has it now"
+        "is no longer ours: ana@laptop has it now"
     } else {
-        "is gone: somebody removed it while it was ours"
+        "is gone: someone removed it while it was ours"
     };
     format!("warning: the lock `{LOCK}` {what}\n")
 }
@@ -48,8 +48,8 @@ fn first_words(now: Option<&Value>) -> String {
 fn last_words(scene: &Scene, code: i32) -> String {
     format!(
         "error: the lock was lost while the command ran (it ended with exit code {code})\n\
-         hint: somebody else may have changed the state meanwhile: run \
-         `tflock --table {} --lock-id {LOCK} plan` and read it\n",
+         hint: someone else may have changed the state meanwhile: run \
+         `tflock --table {} --lock-id {LOCK} plan` and check it\n",
         scene.table.table.name()
     )
 }
@@ -123,8 +123,8 @@ fn a_lock_object_that_is_taken_away_is_missed_at_its_release() {
             },
         );
         let words = match robber {
-            None => "is gone: somebody removed it while it was ours\n",
-            Some(_) => "is not ours any more: eve@desk has it now\n",
+            None => "is gone: someone removed it while it was ours\n",
+            Some(_) => "is no longer ours: eve@desk has it now\n",
         };
         run.ended_with(76).with_stderr(words);
         let now = scene.remote.s3.object(LOCK_KEY).map(|object| object.text());

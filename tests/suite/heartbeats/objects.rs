@@ -63,10 +63,10 @@ fn a_lock_object_that_is_taken_away_stops_terraform_once_within_fifteen_seconds(
                 let taken = Instant::now();
                 let words = match robber {
                     None => {
-                        "is gone: somebody removed it while it was ours\nwarning: stopping `terraform` gracefully"
+                        "is gone: someone removed it while it was ours\nwarning: stopping `terraform` gracefully"
                     }
                     Some(_) => {
-                        "is not ours any more: eve@desk has it now\nwarning: stopping `terraform` gracefully"
+                        "is no longer ours: eve@desk has it now\nwarning: stopping `terraform` gracefully"
                     }
                 };
                 run.wait().ended_with(76).with_stderr(words);

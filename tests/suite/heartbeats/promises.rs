@@ -85,7 +85,7 @@ fn a_stopped_holder_is_replaced_when_its_child_has_stopped_and_notices_when_it_w
     holder.signal(Signal::SIGCONT);
     let lost = holder.wait().ended_with(76);
     scene.was_stopped_once();
-    let words = format!("warning: the lock `{LOCK}` is not ours any more: ");
+    let words = format!("warning: the lock `{LOCK}` is no longer ours: ");
     assert!(told_of_the_loss(&lost).starts_with(&words), "{lost}");
     assert_eq!(scene.item().as_ref(), Some(&second), "not ours to touch");
 

@@ -227,7 +227,7 @@ fn another_s_lock_in_its_place_stays() {
     assert!(
         finished
             .stderr
-            .contains("is another run's by now and was left alone"),
+            .contains("now belongs to another run and was left alone"),
         "{finished}"
     );
     assert_eq!(behind.scene.held_id().as_deref(), Some(others));

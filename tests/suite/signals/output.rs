@@ -166,7 +166,7 @@ fn a_signal_during_the_release_ends_the_wait_for_a_reader_too() {
         .start_with(writer, Stdio::piped());
     releasing.wait_until_reached();
     running.signal(Signal::SIGTERM);
-    running.wait_for_output("SIGTERM waits: the lock is being released");
+    running.wait_for_output("got SIGTERM; releasing the lock first");
     releasing.open();
     running.wait().ended_with(4);
     assert_eq!(scene.table.locks(), Vec::<String>::new());

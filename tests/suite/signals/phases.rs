@@ -119,7 +119,7 @@ fn a_second_request_to_end_does_not_wait_for_a_store_that_never_answers() {
     let mut running = behind(&proxy, scene.tflock(["apply"])).start();
     proxy.wait_for("PutItem", 1);
     running.signal(Signal::SIGINT);
-    running.wait_for_output("once more ends at once");
+    running.wait_for_output("a second signal ends tflock at once");
     running.signal(Signal::SIGTERM);
     let finished = running.wait().died_of(Signal::SIGINT);
     finished
@@ -156,7 +156,7 @@ fn a_signal_during_the_release_waits_for_it_and_changes_nothing() {
         releasing.wait_until_reached();
         for signal in STOPS {
             running.signal(signal);
-            running.wait_for_output(&format!("{signal} waits: the lock is being released"));
+            running.wait_for_output(&format!("got {signal}; releasing the lock first"));
         }
         releasing.open();
         running.wait().ended_with(code);
@@ -179,7 +179,7 @@ fn ctrl_c_during_the_release_waits_for_it_too() {
     console.terminal.press_ctrl_c();
     console
         .terminal
-        .wait_for_output("SIGINT waits: the lock is being released");
+        .wait_for_output("got SIGINT; releasing the lock first");
     releasing.open();
     console.finish(0);
     assert_eq!(scene.table.locks(), Vec::<String>::new());

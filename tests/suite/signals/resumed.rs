@@ -75,7 +75,7 @@ impl<'a> Suspended<'a> {
             self.script.events() == ["begin", "INT", "end"]
         });
         let words = self.shell.finish(76);
-        assert!(words.contains("is gone: somebody removed it"), "{words}");
+        assert!(words.contains("is gone: someone removed it"), "{words}");
     }
 }
 

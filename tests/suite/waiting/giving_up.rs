@@ -141,7 +141,7 @@ fn a_lock_without_a_sign_of_life_is_answered_with_the_command_that_removes_it() 
         .run()
         .ended_with(75)
         .with_stderr(&format!(
-            "hint: wait longer with `{options} --wait 1h plan`, or make sure that the holder is dead and type \
+            "hint: wait longer with `{options} --wait 1h plan`, or make sure that the holder is dead, then type \
              `{options} force-unlock {id}`\n"
         ));
     scene.put_silent(chrono::TimeDelta::hours(1));
@@ -150,7 +150,7 @@ fn a_lock_without_a_sign_of_life_is_answered_with_the_command_that_removes_it() 
         .run()
         .ended_with(75)
         .with_stderr(&format!(
-            "hint: make sure that the holder is dead and type `{options} force-unlock {id}`, or wait longer with \
+            "hint: make sure that the holder is dead, then type `{options} force-unlock {id}`; or wait longer with \
              `{options} --wait 1h plan`\n"
         ));
 }

@@ -35,7 +35,7 @@ fn last_words(code: i32) -> String {
     format!(
         "error: the backend or the workspace was changed while the command was starting (it ended with exit code \
          {code}): it may have worked on a state that was not locked\n\
-         hint: see what is selected with `tflock workspace show`, then run `tflock plan` and read it\n"
+         hint: see what is selected with `tflock workspace show`, then run `tflock plan` and check it\n"
     )
 }
 
