@@ -9,6 +9,7 @@
 mod aside;
 pub mod bequest;
 mod borrowing;
+mod conclusion;
 mod ending;
 mod event;
 mod failures;
@@ -21,50 +22,40 @@ pub mod remembering;
 mod report;
 mod running;
 mod selection_watch;
+mod set_up;
 mod shared;
+mod spec;
 mod taking;
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
-use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 use self::aside::Aside;
 use self::event::SessionEvent;
 use self::holding::Holding;
 use self::hook::Hook;
-use self::provenance::Provenance;
 use self::reentry::{Lent, Nested};
 use self::report::Reporter;
 use self::running::{Leaves, Running};
 use self::selection_watch::SelectionWatch;
 use self::shared::Before;
-use crate::child::{
-    Command, Difference, Ending, Output, Phase, Signal, SignalNumber, Signals, StartError,
-};
+pub use self::spec::{Lending, RunSpec, Selection};
+use crate::child::{Command, Difference, SignalNumber, Signals};
 use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::acquire::{Claim, Patience, PatienceSource};
-use crate::lock::held_locks::{HeldLocks, Released};
+use crate::lock::acquire::{Claim, Patience};
+use crate::lock::held_locks::Released;
 use crate::lock::history::Recorder;
 use crate::lock::host::{Host, Instant};
-use crate::lock::own::Own;
-use crate::lock::record::{Lease, LockId, LockInfo};
 use crate::lock::store::{Heartbeats, Store};
 use crate::resolve::{
     ChildLocking, ComparedState, InitLock, LockRequest, MissingDirectory, ResolvedLock, Selected,
-    StateRef, Whereabouts,
+    StateRef,
 };
-use crate::shim;
+use crate::system::run_file::RunFile;
 use crate::system::run_file::lent::Loan;
-use crate::system::run_file::{Run, RunFile};
-use crate::ui::Prompts;
-
-/// How long a release may keep failing before we say so.
-const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
 /// How tflock ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,51 +64,6 @@ pub enum Outcome {
     Exit(u8),
     /// By this signal, as the child did or as it was asked to.
     Signal(SignalNumber),
-}
-
-/// What a run is, and how it treats its lock.
-#[derive(Clone, Debug)]
-pub struct RunSpec {
-    /// `Operation` in terraform's lock info.
-    pub operation: String,
-    /// The command as a person would say it.
-    pub command: String,
-    /// The promise: after this much silence the lock expires.
-    pub expire_after: Option<Duration>,
-    /// How long to wait for the lock.
-    pub patience: Patience,
-    /// Whether prompts are allowed.
-    pub prompts: Prompts,
-    /// The exit codes of the child that mean success.
-    pub success_codes: &'static [u8],
-    /// The command line that waits longer, for hints.
-    pub longer_wait: String,
-    /// Which backend and workspace the program works on.
-    pub selection: Selection,
-    /// Whether others may run under the lock meanwhile.
-    pub lending: Lending,
-    /// Where `patience` comes from.
-    pub patience_source: PatienceSource,
-}
-
-/// Whether a run lends its lock to the programs that it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lending {
-    /// No: it writes the state itself, and a nested run would write it, too.
-    Nothing,
-    /// To one terraform at a time.
-    OneAtATime,
-}
-
-/// Which backend and workspace the program works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Selection {
-    /// Those selected when it starts: terraform reads them once.
-    AtStart,
-    /// It may select others itself; a terraform that works on those takes their lock.
-    ItsOwn,
-    /// The command itself names its state, whatever is selected.
-    Named,
 }
 
 /// Runs a child under the lock of `resolved`, or under the lock of a run that we are inside of. `child` makes its command,
@@ -168,7 +114,7 @@ pub async fn run_under_lock(
     let run_file = session.leave_trace(request.directory);
     session.run_file.replace(run_file);
     if lending == Lending::OneAtATime {
-        session.loan.replace(loan(context, &session.claim));
+        session.loan.replace(set_up::loan(context, &session.claim));
     }
     let mut signals = install_signals()?;
     let ran = session.run(child, &mut signals).await;
@@ -180,67 +126,6 @@ pub async fn run_under_lock(
 fn install_signals() -> Result<Signals, Failure> {
     Signals::install()
         .map_err(|error| Failure::new(exit_code::BUG, format!("no signal handlers: {error}")))
-}
-
-/// Creates what is needed to lend the lock. Without a directory for it nothing is lent.
-fn loan(context: &Context, claim: &Claim) -> Option<Loan> {
-    let directories = shim::places(&variable).into_iter();
-    let directories = directories.map(|place| place.join("runs"));
-    match Loan::create(directories, &claim.info.id.0) {
-        Ok(loan) => Some(loan),
-        Err(error) => {
-            context
-                .ui
-                .detail(|| format!("cannot lend the lock to a terraform inside: {error}"));
-            None
-        }
-    }
-}
-
-fn hook(context: &Context) -> Option<Hook> {
-    let program = context.options.on_event.clone()?;
-    Some(Hook::new(program, context.ui.clone()))
-}
-
-fn claim(
-    context: &Context,
-    directory: &Path,
-    resolved: &ResolvedLock,
-    spec: &RunSpec,
-    host: &dyn Host,
-) -> Claim {
-    let reason = context.options.reason.clone();
-    let Provenance { run_url, origin } = provenance::of_this_run(directory, &variable);
-    let words: Vec<&str> = reason.iter().chain(&run_url).map(String::as_str).collect();
-    let user = whoami::username().unwrap_or_default();
-    let hostname = whoami::hostname().unwrap_or_default();
-    let own_version = format!("tflock {}", env!("CARGO_PKG_VERSION"));
-    Claim {
-        info: LockInfo {
-            id: LockId::from_bytes(host.unique()),
-            operation: spec.operation.clone(),
-            info: words.join(" "),
-            who: format!("{user}@{hostname}"),
-            version: resolved.terraform_version.clone().unwrap_or(own_version),
-            created: String::new(),
-            path: resolved.path.clone(),
-        },
-        lease: Lease {
-            tflock_version: env!("CARGO_PKG_VERSION").to_owned(),
-            command: spec.command.clone(),
-            reason,
-            run_url,
-            origin,
-            hold: None,
-            heartbeat: None,
-            heartbeat_at: None,
-            renewed_every: None,
-            expire_after: spec.expire_after,
-            holder: host.this_process(),
-        },
-        under: context.options.hold.clone().map(LockId),
-        own: Own::default(),
-    }
 }
 
 struct Session<'a> {
@@ -283,101 +168,6 @@ struct Session<'a> {
     selection_changed: Cell<bool>,
     /// How the child's view differs from what the lock was resolved from.
     difference: RefCell<Option<Difference>>,
-}
-
-impl<'a> Session<'a> {
-    /// A session that has left no trace yet.
-    fn new(
-        context: &'a Context,
-        request: LockRequest<'_>,
-        resolved: ResolvedLock,
-        spec: RunSpec,
-    ) -> Self {
-        let ui = match spec.prompts {
-            Prompts::Allowed => context.ui.clone(),
-            Prompts::Refused => context.ui.without_prompts(),
-        };
-        let host: Rc<dyn Host> = Rc::new(context.machine());
-        let claim = claim(context, request.directory, &resolved, &spec, host.as_ref());
-        let turn = resolved.init_lock.as_ref();
-        let history = remembering::recorder(&resolved.stores, Rc::clone(&host));
-        Self {
-            context,
-            history: history.map(Rc::new),
-            reporter: Reporter {
-                context,
-                ui,
-                host: Rc::clone(&host),
-                lock_id: claim.info.id.clone(),
-                turn: turn.map(|lock| lock.turn.key().to_owned()),
-                said_of_signals: RefCell::default(),
-            },
-            claim,
-            begun: host.now(),
-            run_file: RefCell::default(),
-            loan: RefCell::default(),
-            may_be_left: Cell::new(false),
-            host,
-            selected: (spec.selection != Selection::Named).then(|| request.selected(&resolved)),
-            state: Some(resolved.state()),
-            stores: resolved.stores,
-            child_locking: resolved.child_locking,
-            init_lock: resolved.init_lock,
-            compared: resolved.compared,
-            before: RefCell::default(),
-            missing_directory: resolved.missing_directory,
-            hands_on_patience: false,
-            success_codes: spec.success_codes,
-            selection: spec.selection,
-            selection_watch: RefCell::default(),
-            selection_changed: Cell::new(false),
-            difference: RefCell::default(),
-            patience: spec.patience,
-            longer_wait: spec.longer_wait,
-            aside: RefCell::default(),
-            hook: hook(context),
-        }
-    }
-
-    /// Creates the run file, before the lock is requested. Without it the run's death can never be proven.
-    fn leave_trace(&self, directory: &Path) -> Option<RunFile> {
-        let runs = self.context.machine().runs?;
-        let directories = [self.context.directory.clone(), directory.to_owned()];
-        let run = Run::of_this_process(&self.claim.info.id.0, &directories)?;
-        let whereabouts = self.state.as_ref().map(|state| {
-            let (stores, command) = (&self.stores, &self.claim.lease.command);
-            let options = &self.context.options;
-            Whereabouts::of(
-                options,
-                directory,
-                command,
-                state,
-                stores,
-                self.init_lock.as_ref(),
-            )
-        });
-        let run = run.with_whereabouts(whereabouts.unwrap_or_default());
-        match RunFile::create(&runs, run) {
-            Ok(file) => Some(file),
-            Err(error) => {
-                self.context.ui.detail(|| {
-                    let runs = runs.display();
-                    format!(
-                        "cannot leave a trace of this run in `{runs}`, so its death could not be proven: {error}"
-                    )
-                });
-                None
-            }
-        }
-    }
-
-    /// Finishes the work that goes on in parallel, unless it takes too long.
-    async fn settle(&self) {
-        self.aside.take().end(self.host.as_ref()).await;
-        if let Some(hook) = &self.hook {
-            hook.settle();
-        }
-    }
 }
 
 impl Session<'_> {
@@ -453,7 +243,7 @@ impl Session<'_> {
                 witness.dismiss();
             }
             if asked_to_end.is_none() {
-                deliver(output, signals).await;
+                conclusion::deliver(output, signals).await;
             }
         }
         let outcome = self.conclude(running, &locks, &released)?;
@@ -472,90 +262,11 @@ impl Session<'_> {
         }
     }
 
-    /// Releases the locks. Signals are delayed until that is done; the first one that asked tflock to end is returned.
-    async fn release(
-        &self,
-        locks: &mut HeldLocks,
-        signals: &mut Signals,
-    ) -> (Released, Option<Signal>) {
-        if locks.held().next().is_some() {
-            self.tell(SessionEvent::Releasing);
-        }
-        let begun = self.host.now();
-        let (mut told, mut refused) = (false, false);
-        let mut asked_to_end = None;
-        let mut releasing = pin!(locks.release(|error| {
-            // Problems that resolve themselves at once are not reported: expired keys of a role, one lost request.
-            let credentials = error.kind.is_about_credentials();
-            let refused_again = credentials && std::mem::replace(&mut refused, credentials);
-            let lasts = self.host.now().since(begun) >= WORTH_A_WORD;
-            if (lasts || refused_again) && !std::mem::replace(&mut told, true) {
-                self.tell(SessionEvent::ReleasingAgain(error));
-            }
-        }));
-        loop {
-            tokio::select! {
-                biased;
-                released = &mut releasing => return (released, asked_to_end),
-                signal = signals.end_requested(Phase::Releasing) => {
-                    asked_to_end = asked_to_end.or(Some(signal));
-                    self.tell(SessionEvent::DelayedByRelease(signal.kind.number()));
-                }
-            }
-        }
-    }
-
-    /// Reports the locks that were not released, or were lost.
-    fn tell_released(&self, released: &Released) {
-        for failed in &released.failed {
-            self.tell(SessionEvent::NotReleased(failed));
-        }
-        for loss in &released.lost {
-            self.tell(SessionEvent::Lost(loss));
-        }
-    }
-
-    fn conclude(
-        &self,
-        running: Running,
-        locks: &HeldLocks,
-        released: &Released,
-    ) -> Result<Outcome, Failure> {
-        self.tell_released(released);
-        let outcome = match running {
-            Running::Panicked(panic) => std::panic::resume_unwind(panic),
-            Running::NotStarted(StartError::EndRequested(signal)) => {
-                return Ok(Outcome::Signal(signal.kind.number()));
-            }
-            Running::NotStarted(StartError::Spawn(error)) => return Err(error.into()),
-            Running::Ended {
-                ending: Ending::Signalled(signal),
-                ..
-            } => Outcome::Signal(signal),
-            Running::Ended {
-                ending: Ending::Exited(code),
-                ..
-            } => Outcome::Exit(code),
-        };
-        if locks.lost_any() || !released.lost.is_empty() {
-            return Err(self.lost(outcome));
-        }
-        if locks.gave_up_any() {
-            return Err(self.not_kept(outcome));
-        }
-        if let Some(difference) = self.difference.borrow().as_ref() {
-            return Err(self.differs(difference, outcome));
-        }
-        if self.selection_changed.get() {
-            return Err(self.selection_changed_failure(outcome));
-        }
-        match outcome {
-            Outcome::Exit(code)
-                if self.success_codes.contains(&code) && !released.failed.is_empty() =>
-            {
-                Ok(Outcome::Exit(exit_code::NOT_RELEASED))
-            }
-            outcome => Ok(outcome),
+    /// Finishes the work that goes on in parallel, unless it takes too long.
+    async fn settle(&self) {
+        self.aside.take().end(self.host.as_ref()).await;
+        if let Some(hook) = &self.hook {
+            hook.settle();
         }
     }
 }
@@ -568,14 +279,6 @@ fn lent(loan: &Loan, run_file: Option<&RunFile>, child: &Command) -> Lent {
         turn: loan.path().to_owned(),
         run: run_file.map(|file| file.path().to_owned()),
         wait: wait.map_or_else(String::new, |(_, wait)| wait.to_string_lossy().into_owned()),
-    }
-}
-
-/// Waits for a slow reader to take the child's output. The lock is already free; a signal ends the wait.
-async fn deliver(output: &mut Output, signals: &mut Signals) {
-    tokio::select! {
-        () = output.delivered() => {}
-        _ = signals.end_requested(Phase::Waiting) => {}
     }
 }
 

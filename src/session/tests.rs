@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use nix::sys::signal::Signal as Number;
@@ -19,7 +20,8 @@ use super::*;
 use crate::child::ONE_AT_A_TIME;
 use crate::cli;
 use crate::lock::host::{Instant, Machine, ProcessFate};
-use crate::lock::record::{HolderProcess, Record};
+use crate::lock::own::Own;
+use crate::lock::record::{HolderProcess, Lease, LockId, LockInfo, Record};
 use crate::lock::store::memory::{Fault, MemoryStore};
 use crate::lock::store::{Heartbeats, Identity, StoreErrorKind, StoreFuture, Stored, Swap};
 use crate::resolve::InitLocked;
