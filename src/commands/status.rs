@@ -1,6 +1,7 @@
 //! `tflock status`: who holds the lock, and whether that run is alive.
 
 pub(super) mod json;
+mod offer;
 mod watch;
 
 use std::io::IsTerminal as _;
@@ -10,15 +11,13 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
 use self::json::as_json;
-use super::remembering::remember;
+pub(super) use self::offer::changed;
+use self::offer::offer;
 use crate::cli::StatusArguments;
 use crate::context::{Context, block_on};
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::acquire::{Observed, Patience};
-use crate::lock::evict::{Removal, remove};
-use crate::lock::history::HowEnded;
 use crate::lock::host::{Host as _, Machine};
 use crate::lock::liveness::{Assessment, Liveness, Observer};
 use crate::lock::queue::{self, Ticket};
@@ -29,11 +28,7 @@ use crate::session::Outcome;
 use crate::terraform::directory::is_terraform_directory;
 use crate::terraform::own_lock::OwnLock;
 use crate::text::printable;
-use crate::ui::waiting::Waiting;
-use crate::ui::{self, Reply, holder};
-
-/// How often to look while waiting for the lock to become free.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(700);
+use crate::ui::{self, holder};
 
 /// How often to check a holder that seems to have stopped.
 const WATCH_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -265,101 +260,6 @@ fn where_it_is(part: &ObservedPart) -> String {
 /// Whether it is a kernel lock of a plain terraform.
 fn is_kernels(stored: &Stored) -> bool {
     matches!(stored.revision, Revision::KernelLock { .. })
-}
-
-/// Asks whether to release a stale lock or to wait for a held one; the default is no. Returns the status afterwards.
-async fn offer(context: &Context, parts: &[ObservedPart]) -> Result<LockStatus, Failure> {
-    let status = status(parts);
-    let question = match status {
-        LockStatus::Free | LockStatus::Unknown => return Ok(status),
-        LockStatus::Stale => "Release it?",
-        LockStatus::Held => "Wait until it is free?",
-    };
-    if context.ui.confirm(question) == Reply::No {
-        return Ok(status);
-    }
-    for part in parts {
-        if status == LockStatus::Stale {
-            release(context, part).await?;
-            if let Some((released, _)) = &part.held {
-                let stores = stores_of(parts);
-                remember(context, &stores, &released.record, HowEnded::ForceUnlocked).await;
-            }
-        } else {
-            wait_until_free(context, part.store.as_ref()).await?;
-        }
-    }
-    let is_under_hold = |part: &ObservedPart| {
-        let held = part.held.as_ref();
-        held.is_some_and(|(stored, _)| stored.record.returns_to().is_some())
-    };
-    let (text, status) = match status {
-        LockStatus::Stale if parts.iter().any(is_under_hold) => (
-            "released the run; the lock is on hold again",
-            LockStatus::Held,
-        ),
-        LockStatus::Stale => ("released", LockStatus::Free),
-        LockStatus::Held | LockStatus::Unknown | LockStatus::Free => {
-            ("the lock is free", LockStatus::Free)
-        }
-    };
-    context.ui.notice(text);
-    Ok(status)
-}
-
-async fn release(context: &Context, part: &ObservedPart) -> Result<(), Failure> {
-    let Some((shown, _)) = &part.held else {
-        return Ok(());
-    };
-    match remove(part.store.as_ref(), &context.machine(), shown).await? {
-        Removal::Removed => Ok(()),
-        Removal::Changed(_) => Err(changed(context, part.store.as_ref())),
-    }
-}
-
-pub(super) fn changed(context: &Context, store: &dyn Store) -> Failure {
-    Failure::new(
-        exit_code::REFUSED,
-        format!(
-            "the lock `{}` has changed since it was shown; it was left alone",
-            store.key()
-        ),
-    )
-    .hint(format!(
-        "look again with `{}`",
-        context.command_line("status")
-    ))
-}
-
-async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Failure> {
-    let machine = context.machine();
-    let started = machine.now();
-    let mut observer = Observer::default();
-    let mut waiting = Waiting::new(
-        &context.ui,
-        store.key(),
-        context.options.wait,
-        machine.wall(),
-    );
-    while let Some(stored) = read(store, &machine).await? {
-        let look = Observed {
-            assessment: observer.look(&machine, &stored),
-            waited: machine.now().since(started),
-            standing: None,
-            stored,
-        };
-        if let Patience::For(limit) = context.options.wait
-            && look.waited >= limit
-        {
-            waiting.end();
-            let longer = context.typed_waiting_longer();
-            return Err(Failure::new(exit_code::HELD, "the lock is still held")
-                .hint(format!("wait longer with `{longer}`")));
-        }
-        waiting.held(&look, machine.wall());
-        machine.sleep(machine.jittered(LOOK_EVERY)).await;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
