@@ -271,7 +271,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::io::Read as _;
+    use std::io::{PipeReader, Read as _};
     use std::os::fd::{AsFd as _, OwnedFd};
 
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -304,17 +304,82 @@ mod tests {
         }
     }
 
-    #[test]
-    fn without_a_terminal_a_line_is_printed_every_half_minute() {
-        let (mut reader, writer) = std::io::pipe().unwrap();
+    /// What is written can be read.
+    fn ui(terminal: Terminal, notifications: Notifications) -> (Ui, PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
         let writer = Writer::to(Some(File::from(OwnedFd::from(writer))));
         let ui = Ui {
             verbosity: Verbosity::Normal,
             prompts: Prompts::Refused,
-            terminal: Terminal::None,
-            notifications: Notifications::None,
+            terminal,
+            notifications,
             writer: Box::leak(Box::new(writer)),
         };
+        (ui, reader)
+    }
+
+    #[test]
+    fn the_end_of_a_wait_of_more_than_ten_seconds_rings_and_notifies_at_a_terminal_that_can() {
+        let (plain, bell) = ("tflock: the lock is free, going on\n", "\u{7}");
+        let osc = "\u{1b}]9;`locks/app`: the lock is free, going on\u{7}";
+        let none = Notifications::None;
+        for (terminal, notifications, seconds, sign) in [
+            (Terminal::Capable, none, 10, String::new()),
+            (Terminal::Capable, none, 11, bell.to_owned()),
+            (Terminal::Dumb, none, 11, bell.to_owned()),
+            (Terminal::None, Notifications::ByTerminal, 11, String::new()),
+            (
+                Terminal::Capable,
+                Notifications::ByTerminal,
+                10,
+                String::new(),
+            ),
+            (
+                Terminal::Capable,
+                Notifications::ByTerminal,
+                11,
+                format!("{bell}{osc}"),
+            ),
+        ] {
+            let (ui, mut reader) = ui(terminal, notifications);
+            let mut waiting = Waiting::new(&ui, "locks/app", Patience::Forever, Utc::now());
+            waiting.held(&observed(Duration::from_secs(seconds)), Utc::now());
+            waiting.end();
+            waiting.announce();
+            // A terminal may have the last word: it ends here.
+            ui.line("end.".to_owned());
+            ui.writer.settle(Duration::from_secs(20));
+            let mut said = [0; 4096];
+            let length = reader.read(&mut said).unwrap();
+            let said = String::from_utf8_lossy(&said[..length]).into_owned();
+            let expected = format!("{plain}{sign}end.\n");
+            assert!(
+                said.ends_with(&expected),
+                "{terminal:?}, {seconds} s: {said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_terminals_that_are_known_to_notify_are_asked_to() {
+        for (program, term, is_known) in [
+            ("iTerm.app", "xterm-256color", true),
+            ("WezTerm", "xterm-256color", true),
+            ("ghostty", "xterm-256color", true),
+            ("", "xterm-kitty", true),
+            ("", "foot", true),
+            ("Apple_Terminal", "xterm-256color", false),
+            ("vscode", "xterm-256color", false),
+            ("", "linux", false),
+        ] {
+            let known = Notifications::of(program, term) == Notifications::ByTerminal;
+            assert_eq!(known, is_known, "{program} {term}");
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_a_line_is_printed_every_half_minute() {
+        let (ui, mut reader) = ui(Terminal::None, Notifications::None);
         let mut waiting = Waiting::new(&ui, "locks/app", Patience::Forever, Utc::now());
         let mut said = Vec::new();
         for second in 0..3000 {

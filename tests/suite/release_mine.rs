@@ -13,6 +13,7 @@ use crate::support::fake_terraform::Script;
 use crate::support::lock_table::{LOCK, LockTable, kill_with_terraform};
 use crate::support::mid_run::stopping_script;
 use crate::support::process::{Finished, Invocation, Running, Status};
+use crate::support::proxy::{Fault, Proxy};
 use crate::support::scene::Scene;
 use crate::support::waiting::wait_until;
 use crate::support::workspace::Workspace;
@@ -207,6 +208,31 @@ fn a_lock_of_this_machine_is_released_as_well() {
     let status = ["status", "--exit-code"];
     workspace.tflock(["release", "--mine"]).run().succeeded();
     workspace.tflock(status).run().succeeded();
+}
+
+#[test]
+fn a_run_that_is_killed_before_its_child_starts_or_while_it_gives_back_has_left_its_lock() {
+    let silence = Duration::from_mins(2);
+    for (request, fault) in [
+        ("PutItem", Fault::HangReply(silence)),
+        ("DeleteItem", Fault::Hang(silence)),
+    ] {
+        let scene = LockTable::new();
+        scene.workspace.let_go();
+        let proxy = Proxy::before(scene.dynamodb.url());
+        proxy.on(request).every(fault);
+        let here = |run: Invocation| run.env("AWS_ENDPOINT_URL_DYNAMODB", proxy.url());
+        let run = here(scene.tflock(["apply"])).env(COOKIE, scene.workspace.path());
+        let run = run.start();
+        proxy.wait_for(request, 1);
+        wait_until("the lock", || scene.held_id().is_some());
+        kill_job(&scene);
+        run.wait().died_of(Signal::SIGKILL);
+        proxy.heal();
+        let released = here(always(&scene)).run().succeeded();
+        assert_eq!(scene.held_id(), None, "{request}: {released:?}");
+        nothing_to_do(&here(always(&scene)).run().succeeded());
+    }
 }
 
 #[test]
