@@ -113,10 +113,7 @@ impl SelectionWatch {
 
     /// One look at a time: one that was given up would go on reading, and be taken for somebody.
     fn look(&mut self) {
-        match self.look {
-            Some(_) => self.look_again = true,
-            None => self.look = Some((self.read_again)()),
-        }
+        self.look = Some((self.read_again)());
     }
 
     /// Waits for the next event; for ever once settled. Nothing is lost if the future is dropped.
@@ -178,11 +175,11 @@ impl SelectionWatch {
         self.has_met_program |= worker == Worker::Program;
         for touch in touches {
             match touch {
-                Touch::Changed => {
-                    self.meanwhile.clear();
-                    self.look();
+                Touch::Changed if self.look.is_none() => self.look(),
+                touch if self.look.is_some() => {
+                    self.look_again |= *touch == Touch::Changed;
+                    self.meanwhile.push(touch.clone());
                 }
-                touch if self.look.is_some() => self.meanwhile.push(touch.clone()),
                 touch => {
                     let counts = self.reads.note(touch, worker);
                     if counts && self.change != Change::None {
@@ -214,32 +211,20 @@ impl SelectionWatch {
     fn looked(&mut self, is_unchanged: Option<bool>, worker: Worker) -> Verdict {
         self.has_met_program |= worker == Worker::Program;
         if std::mem::take(&mut self.look_again) {
-            // Whoever has read something meanwhile, ourselves included, may have read what is no more.
-            self.meanwhile.clear();
-            if let Some(files) = &mut self.files {
-                files.so_far();
-            }
+            let touches = self.touches_during_look();
+            let since = touches.iter().rposition(|touch| *touch == Touch::Changed);
+            // Whoever read something before the last change has read what is no more.
+            self.meanwhile = touches[since.map_or(0, |at| at + 1)..].to_vec();
             self.look();
             return Verdict::Nothing;
         }
-        let Some(files) = &mut self.files else {
+        if self.files.is_none() {
             return match is_unchanged {
                 Some(false) => self.changed(),
                 _ => self.settle(),
             };
-        };
-        let mut touches = std::mem::take(&mut self.meanwhile);
-        touches.extend(files.so_far());
-        // Our own reads look like any others.
-        for own in [SelectionFiles::RECORD, SelectionFiles::WORKSPACE] {
-            let own = Touch::Read(own.into());
-            if let Some(at) = touches.iter().position(|touch| *touch == own) {
-                touches.remove(at);
-            }
         }
-        if let Some(at) = touches.iter().position(|touch| *touch == Touch::Listed) {
-            touches.remove(at);
-        }
+        let touches = self.touches_during_look();
         self.note(is_unchanged);
         if self.change == Change::Early {
             self.settles_at = Some(self.started + SETTLED_AFTER);
@@ -248,6 +233,23 @@ impl SelectionWatch {
             return self.changed();
         }
         self.touched(&touches, worker)
+    }
+
+    /// What others have done during the look that is over. Its own reads look like any others: the first of each kind is left
+    /// out, because those after a change must not be missed.
+    fn touches_during_look(&mut self) -> Vec<Touch> {
+        let mut touches = std::mem::take(&mut self.meanwhile);
+        touches.extend(self.files.iter_mut().flat_map(FileWatch::so_far));
+        for own in [
+            Touch::Read(SelectionFiles::RECORD.into()),
+            Touch::Read(SelectionFiles::WORKSPACE.into()),
+            Touch::Listed,
+        ] {
+            if let Some(at) = touches.iter().position(|touch| *touch == own) {
+                touches.remove(at);
+            }
+        }
+        touches
     }
 
     fn changed(&mut self) -> Verdict {
@@ -294,11 +296,13 @@ impl SelectionWatch {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
 
     /// A directory with a record and a file of the workspace, watched by the kernel or not, that is no more as it was when it is
     /// read again.
-    fn watch(directory: &std::path::Path, by_kernel: bool) -> SelectionWatch {
+    fn watch(directory: &Path, by_kernel: bool) -> SelectionWatch {
         let paths = SelectionFiles {
             directory: directory.to_owned(),
             data_directory: directory.join("data"),
@@ -348,24 +352,28 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn changes_in_quick_succession_do_not_make_our_own_reading_somebody_else_s() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut watch = watch(directory.path(), true);
-        let data = directory.path().join("data");
+    /// Makes its looks read the files as the real ones do, and find them changed or not. Returns the workspace file.
+    fn look_for_real(watch: &mut SelectionWatch, directory: &Path, is_unchanged: bool) -> PathBuf {
+        let data = directory.join("data");
+        let listed = directory.to_owned();
         let [record, workspace] =
             [SelectionFiles::RECORD, SelectionFiles::WORKSPACE].map(|name| data.join(name));
-        let (listed, paths) = (
-            directory.path().to_owned(),
-            [record.clone(), workspace.clone()],
-        );
+        let paths = [record, workspace.clone()];
         watch.read_again = Box::new(move || {
             std::fs::read_dir(&listed).unwrap().count();
             for path in &paths {
                 std::fs::read(path).unwrap();
             }
-            Box::pin(async { Some(true) })
+            Box::pin(async move { Some(is_unchanged) })
         });
+        workspace
+    }
+
+    #[tokio::test]
+    async fn changes_in_quick_succession_do_not_make_our_own_reading_somebody_else_s() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut watch = watch(directory.path(), true);
+        let workspace = look_for_real(&mut watch, directory.path(), true);
         assert_eq!(told(&mut watch, "LR", Worker::Program), Verdict::Nothing);
         for _ in 0..3 {
             std::fs::write(&workspace, "{}").unwrap();
@@ -379,6 +387,31 @@ mod tests {
             assert_eq!(verdict, Verdict::Nothing);
         }
         assert_eq!(told(&mut watch, "ELE", Worker::Program), Verdict::Settled);
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_during_a_look_that_is_repeated_is_not_missed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut watch = watch(directory.path(), true);
+        let workspace = look_for_real(&mut watch, directory.path(), false);
+        for change in ["x", "y"] {
+            std::fs::write(&workspace, change).unwrap();
+            if change == "y" {
+                std::fs::read(&workspace).unwrap();
+            }
+            let noticed = watch.next().await;
+            let verdict = watch.take_in(noticed, || Worker::Script);
+            assert_eq!(verdict, Verdict::Nothing);
+        }
+        assert!(watch.look_again);
+        let verdict = loop {
+            let noticed = watch.next().await;
+            match watch.take_in(noticed, || Worker::Script) {
+                Verdict::Nothing if watch.look.is_some() => {}
+                verdict => break verdict,
+            }
+        };
+        assert_eq!(verdict, Verdict::Changed);
     }
 
     #[track_caller]
