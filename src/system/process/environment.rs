@@ -1,6 +1,7 @@
 //! Whether a process carries a text in its environment.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -18,21 +19,25 @@ pub enum Carries {
     Hidden,
 }
 
-/// How often, and at which interval, to look again at a process in the middle of an exec or of its end: both take
-/// microseconds.
-const ATTEMPTS: u32 = 20;
-const ATTEMPT_INTERVAL: Duration = Duration::from_micros(250);
+/// When to look again at a process in the middle of an exec or of its end: both take microseconds, on a busy machine tens of
+/// milliseconds, because such a process has to wait for its turn like any other.
+const PAUSES: RangeInclusive<Duration> = Duration::from_micros(250)..=Duration::from_millis(16);
+/// For how long, all pauses taken together.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Whether `text` is in the environment of a process that has not ended.
 #[must_use]
 pub fn carries(pid: u32, text: &[u8]) -> Carries {
-    for _ in 0..ATTEMPTS {
+    let (mut paused, mut pause) = (Duration::ZERO, *PAUSES.start());
+    loop {
         match try_carries(pid, text) {
             Some(carries) => return carries,
-            None => std::thread::sleep(ATTEMPT_INTERVAL),
+            None if paused >= PATIENCE => return Carries::Hidden,
+            None => std::thread::sleep(pause),
         }
+        paused += pause;
+        pause = (2 * pause).min(*PAUSES.end());
     }
-    Carries::Hidden
 }
 
 /// `None` in the middle of an exec, or of its end.
