@@ -1,49 +1,50 @@
-//! A run of the child, from its start to the end of everything that holds its place: signals, terminal, witness and
-//! output brought together, and told to the session as events.
+//! A run of the child, from its start to the end of every process that holds its place. Brings signals, terminal, witness
+//! and output together, and reports events to the session.
 //!
-//! Decisions are taken in `policy`; here they are carried out. The child is asked to stop at most once, unless a person
-//! insists, and it is never killed.
+//! The decisions are those of `policy`. The child is asked to stop at most once, unless the user insists, and is never
+//! killed.
+
+mod acting;
+mod reaping;
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
-use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal as Number, kill};
+use nix::sys::signal::Signal as Number;
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep_until};
 
 use super::bequest::Bequest;
-use super::ending::wait_for;
 use super::event::{Event, Reached, StartError};
-use super::group::{self, Found, Left, Leftovers, Process};
+use super::group::Leftovers;
 use super::job::Job;
 use super::output::{self, Output};
-use super::policy::{Action, Phase, Recipient, decide};
+use super::policy::{Phase, Recipient};
 use super::sighting::{News, Watch, Worker};
 use super::spawn::{Command, WaitFor, spawn};
-use super::stop_request::{SETTLING, StopRequest};
+use super::stop_request::StopRequest;
 use super::terminal::{HandOver, Terminal};
 use super::witness::{Duty, Witness};
 use super::{Ending, Kind, Origin, Signal, Signals};
 use crate::system::run_file::Sighting;
 
-/// How often the group is looked through while somebody in it is waited for.
+/// How often to look for leftover processes while waiting for them.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long a reader may take nothing before its share of the output is left for later.
+/// How long the reader of the output may stall before the run ends without waiting for it.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 enum State {
     Running,
-    /// The child has ended; who is left is looked for again at that time.
+    /// The child has ended; the next look for leftover processes is at that time.
     Group {
         ending: Ending,
         look_at: Instant,
         leftovers: Leftovers,
     },
-    /// Nobody is left; the output is on its way.
+    /// No process is left, but some of the output is.
     Draining {
         ending: Ending,
         progress: u64,
@@ -67,7 +68,7 @@ pub struct Run<'signals> {
     stop_request: StopRequest,
     /// Whether we have asked it to stop.
     was_asked: bool,
-    /// When somebody else has to ask the child to stop.
+    /// When the witness has to ask the child to stop.
     limit: Option<Instant>,
     events: VecDeque<Event>,
 }
@@ -82,11 +83,11 @@ enum Wake {
 }
 
 impl<'signals> Run<'signals> {
-    /// Starts `command`. On the runtime's only thread, and with the lock held. The child and its witness keep the descriptor
-    /// `kept` open for as long as they live, and the witness gets the `bequest` if tflock is killed.
+    /// Starts `command`. Call it on the runtime's only thread and with the lock held. The child and its witness keep the
+    /// descriptor `kept` open as long as they live, and the witness carries out the `bequest` if tflock is killed.
     ///
     /// # Errors
-    /// If the end was requested before, or the program cannot be started.
+    /// The end was requested before, or the program cannot be started.
     pub fn start(
         command: &Command,
         signals: &'signals mut Signals,
@@ -121,8 +122,8 @@ impl<'signals> Run<'signals> {
         {
             terminal.ignore_hang_up();
         }
-        // At once: if tflock is killed before, nobody asks the child to stop and gives back the lock. Without it signals
-        // that reach the child directly go unnoticed, too. No reason to give up a child that runs.
+        // At once: if tflock is killed before, nothing asks the child to stop and releases the lock. Without a witness,
+        // signals that reach the child directly go unnoticed, too, but that is no reason to stop a running child.
         let witness = Witness::start(duty, output.relays(), kept, bequest).ok();
         Ok(Self {
             signals,
@@ -141,21 +142,21 @@ impl<'signals> Run<'signals> {
         })
     }
 
-    /// The child's process ID, which is its group's as well.
+    /// The child's process ID, which is also its group's.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.as_raw().unsigned_abs()
     }
 
-    /// Whether the program that does the work has been seen, as far as is known now.
+    /// Whether the program that does the work has been seen by now.
     pub fn sighting(&mut self) -> Sighting {
         let news = self.sighting.look(Instant::now());
         self.tell_sighted(news);
         self.sighting.current()
     }
 
-    /// Whether the child, which has ended, was the client of a program that may still be at work somewhere else: it died of a
-    /// signal that nobody has sent through us, and the program was never seen here.
+    /// Whether the child, which has ended, may have been the client of a program that is still running elsewhere: it died of
+    /// a signal that was not sent through us, and the program was never seen here.
     #[must_use]
     pub fn left_a_program_elsewhere(&self) -> bool {
         let State::Over(Ending::Signalled(signal)) = self.state else {
@@ -165,14 +166,15 @@ impl<'signals> Run<'signals> {
         !is_asked_for && self.sighting.current() == Sighting::Unseen
     }
 
-    /// Who works now: a look at once.
+    /// The process that does the work now, by a fresh look.
     pub fn worker(&mut self) -> Worker {
         let (worker, news) = self.sighting.look_now();
         self.tell_sighted(news);
         worker
     }
 
-    /// The program has read all that decides on the lock: what looks like it from now on is something that it has started.
+    /// The program has read everything that decides on the lock: from now on, a process that looks like it is one that it has
+    /// started.
     pub fn compare_no_more(&mut self) {
         self.sighting.compare_no_more();
     }
@@ -184,15 +186,15 @@ impl<'signals> Run<'signals> {
         }));
     }
 
-    /// Asks the child to stop, because the lock was lost: the one request, unless it was made already.
+    /// Asks the child to stop because the lock was lost, unless it has been asked already.
     pub fn interrupt(&mut self) {
         if !matches!(self.stop_request, StopRequest::Made { .. }) {
             self.ask();
         }
     }
 
-    /// From now on the child is asked to stop, once, unless this is called again within `limit`: even if tflock itself is
-    /// stopped or hangs. While the child is suspended as well there is no limit.
+    /// From now on the witness asks the child to stop, once, unless this is called again within `limit`: even if tflock itself
+    /// is suspended or hangs. There is no limit while the child is suspended, too.
     pub fn set_limit(&mut self, limit: Option<Duration>) {
         self.limit = limit.map(|limit| Instant::now() + limit);
         self.tell_witness(limit);
@@ -204,20 +206,20 @@ impl<'signals> Run<'signals> {
         }
     }
 
-    /// Lets the child go on after a suspension ([`Event::Resumed`]): the lock is known to be ours still. Without this word it
-    /// goes on three seconds later. Otherwise does nothing.
+    /// Lets the child go on after a suspension ([`Event::Resumed`]), because the lock is still ours. Without this call it goes
+    /// on after three seconds.
     pub fn go_on(&mut self) {
         self.job.hurry();
     }
 
-    /// Gives back the signals, what of the output its reader has not yet taken, and the witness, who stays until the lock
-    /// has been given back. After [`Event::Ended`].
+    /// The output that its reader has not yet taken, and the witness, which stays until the lock is released. Call it after
+    /// [`Event::Ended`].
     #[must_use]
     pub fn into_parts(self) -> (Output, Option<Witness>) {
         (self.output, self.witness)
     }
 
-    /// The next event. After [`Event::Ended`] it is that for ever. Nothing is lost if the future is dropped.
+    /// The next event; after [`Event::Ended`] always that one. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Event {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -254,7 +256,7 @@ impl<'signals> Run<'signals> {
             }
         };
         if let State::Draining { .. } = self.state {
-            // Signals are left to the session, which releases next.
+            // Signals are left to the session, which releases the lock next.
             return tokio::select! {
                 () = self.output.delivered() => Wake::Delivered,
                 () = time => Wake::Time,
@@ -268,7 +270,7 @@ impl<'signals> Run<'signals> {
         };
         tokio::select! {
             biased;
-            // First, so that what the child got directly is known when tflock's own copy is looked at.
+            // First, so that we know what the child got directly when we handle our own copy.
             signal = witnessed => Wake::Witnessed(signal),
             signal = self.signals.next() => Wake::Got(signal),
             () = self.job.hung_up() => Wake::HungUp,
@@ -292,75 +294,6 @@ impl<'signals> Run<'signals> {
             .min()
     }
 
-    fn act(&mut self, recipient: Recipient, signal: Signal) {
-        let now = Instant::now();
-        match decide(
-            Phase::Running,
-            recipient,
-            signal,
-            self.stop_request.history(now),
-        ) {
-            Action::Ask => {
-                self.ask();
-                self.events.push_back(Event::StopRequested {
-                    signal,
-                    reached: Reached::ThroughTflock,
-                });
-            }
-            Action::AskAfterSettling => {
-                self.stop_request = StopRequest::Settling {
-                    signal,
-                    until: now + SETTLING,
-                }
-            }
-            Action::AskAgain => {
-                self.ask();
-                self.events.push_back(Event::StopRepeated(signal));
-            }
-            Action::NoteAsked => {
-                if !matches!(self.stop_request, StopRequest::Made { .. }) {
-                    self.events.push_back(Event::StopRequested {
-                        signal,
-                        reached: Reached::Directly,
-                    });
-                    if signal.origin == Origin::Terminal {
-                        self.job.share_key(signal.kind.to_nix());
-                    }
-                }
-                self.stop_request = StopRequest::Made { at: now };
-                self.job.hurry();
-            }
-            Action::AlreadyAsked => self.events.push_back(Event::AlreadyStopping(signal)),
-            Action::SuspendChild => self.job.send(Number::SIGTSTP),
-            Action::Continue => {
-                self.job.resume_soon();
-                self.events.push_back(Event::Resumed);
-            }
-            Action::Reap => self.reap(),
-            Action::Ignore
-            | Action::End
-            | Action::DoNotStart
-            | Action::SuspendSelf
-            | Action::FinishFirst => {}
-        }
-        if signal.origin == Origin::Terminal && recipient == Recipient::Tflock {
-            // Keys come to us if a shell has put this job in front without telling it (bash's `fg` on a running job).
-            self.job.offer_terminal();
-        }
-    }
-
-    fn ask(&mut self) {
-        self.was_asked = true;
-        self.job.send(self.stop);
-        for program in self.sighting.outside() {
-            // Fails if it has ended meanwhile.
-            let _ = kill(program, self.stop);
-        }
-        // Stopped it would not hear it.
-        self.job.hurry();
-        self.stop_request = StopRequest::Made { at: Instant::now() };
-    }
-
     fn look_at_time(&mut self) {
         let now = Instant::now();
         if let StopRequest::Settling { signal, until } = self.stop_request
@@ -380,7 +313,7 @@ impl<'signals> Run<'signals> {
             self.tell_sighted(news);
         }
         match &mut self.state {
-            State::Group { look_at, .. } if *look_at <= now => self.look_for_holders(),
+            State::Group { look_at, .. } if *look_at <= now => self.look_for_leftovers(),
             State::Draining {
                 progress,
                 stalled_at,
@@ -394,89 +327,6 @@ impl<'signals> Run<'signals> {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// Takes in whatever has become of the child.
-    fn reap(&mut self) {
-        while matches!(self.state, State::Running) {
-            let Some(status) = wait_for(self.child) else {
-                return;
-            };
-            if let Some(ending) = Ending::of(status) {
-                self.state = State::Group {
-                    ending,
-                    look_at: Instant::now(),
-                    leftovers: Leftovers::default(),
-                };
-                self.look_for_holders();
-                continue;
-            }
-            // While both are suspended nothing happens, and before the child goes on the lock is confirmed.
-            self.tell_witness(None);
-            let stopped = status.stopped_signal();
-            if let Some(signal) = stopped.and_then(|raw| Number::try_from(raw).ok()) {
-                self.job.follow_stop(signal, self.signals);
-            }
-            let left = self
-                .limit
-                .map(|limit| limit.saturating_duration_since(Instant::now()));
-            self.tell_witness(left.filter(|left| !left.is_zero()));
-        }
-    }
-
-    fn look_for_holders(&mut self) {
-        let State::Group {
-            ending,
-            look_at,
-            leftovers,
-        } = &mut self.state
-        else {
-            return;
-        };
-        let left = match (&*ending, self.wait_for) {
-            (Ending::Signalled(_), _) => Left::Killed,
-            (Ending::Exited(_), WaitFor::All) => Left::Relying,
-            (Ending::Exited(_), WaitFor::Terraform) => Left::Orderly,
-        };
-        let outside: Vec<Pid> = self.sighting.outside().collect();
-        let living = match &self.witness {
-            Some(witness) if witness.is_alone_in(self.child) && outside.is_empty() => {
-                Ok(Vec::new())
-            }
-            _ => group::living(self.child, &outside),
-        };
-        let is_program = |process: &Process| self.sighting.is_the_program(process);
-        if let Found::Somebody { news } = leftovers.look(living, left, is_program) {
-            *look_at = Instant::now() + LOOK_EVERY;
-            self.events.extend(news.map(Event::WaitingFor));
-            return;
-        }
-
-        let ending = *ending;
-        if self.job.shares_keys()
-            && let Some(witness) = &mut self.witness
-        {
-            for signal in witness.last_words() {
-                self.act(Recipient::Child, signal);
-            }
-        }
-        if let Some(witness) = &self.witness {
-            witness.note_end();
-        }
-        self.job.end(left);
-        self.stop_request = StopRequest::Made { at: Instant::now() };
-        self.output.child_ended();
-        self.state = State::Draining {
-            ending,
-            progress: self.output.progress(),
-            stalled_at: Instant::now() + STALLED_AFTER,
-        };
-    }
-
-    fn finish(&mut self) {
-        if let State::Draining { ending, .. } = self.state {
-            self.state = State::Over(ending);
         }
     }
 

@@ -1,8 +1,10 @@
-//! What a run remembers between two events, with a real child and nobody at the terminal.
+//! What a run remembers between two events, with a real child and no terminal.
 
 use std::fs;
 use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
+
+use nix::sys::signal::kill;
 
 use super::*;
 use crate::child::ONE_AT_A_TIME;
@@ -112,7 +114,7 @@ fn output_that_nobody_takes_for_a_second_is_left_for_later() {
         // Once for what was just forked, once for what became of it.
         while !matches!(run.state, State::Draining { .. }) {
             run.reap();
-            run.look_for_holders();
+            run.look_for_leftovers();
         }
         let State::Draining { stalled_at, .. } = run.state else {
             unreachable!()
