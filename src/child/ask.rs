@@ -1,4 +1,4 @@
-//! Asking a program for a few lines, without holding anything for it: for completion, while somebody looks at a prompt.
+//! Asks a program for a few lines of output, with no lock held: for completion, while the user waits at a prompt.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -27,7 +27,7 @@ pub fn ask(command: &Command, patience: Duration) -> Option<String> {
     thread::spawn(move || {
         let mut text = Vec::new();
         let read = output.take(LONGEST_ANSWER).read_to_end(&mut text);
-        // Nobody listens any more if it took too long.
+        // The receiver is gone if it took too long.
         let _ = answer.send(read.map(|_| text));
     });
     let text = answered.recv_timeout(patience).ok()?.ok()?;

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_dies_of_the_childs_signal_writes_no_second_core_file() {
+    fn dying_of_the_childs_signal_writes_no_second_core_file() {
         use std::os::unix::process::CommandExt as _;
         use std::process::Command;
 

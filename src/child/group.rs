@@ -1,4 +1,4 @@
-//! Who is left in the child's process group when the child itself has ended.
+//! The processes that are left in the child's group when the child itself has ended.
 
 use std::ffi::OsString;
 use std::io;
@@ -23,18 +23,18 @@ pub struct Process {
 /// How the child left its group behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
-    /// It exited: what it left running, it left on purpose.
+    /// It exited: the processes that it left running, it left on purpose.
     Orderly,
-    /// It exited, and what it left running may still start something that relies on the lock.
+    /// It exited, but processes that it left running may still start something that relies on the lock.
     Relying,
-    /// It died of a signal: whatever it was waiting for may still be at work.
+    /// It died of a signal: the processes that it was waiting for may still be working.
     Killed,
 }
 
-/// The living processes in `group`, without the witnesses; and of the `others`, wherever they are, those that live.
+/// The living processes in `group`, without the witnesses, and those of the `others` that are alive, wherever they are.
 ///
 /// # Errors
-/// A look that failed: then nothing is known.
+/// Not all processes could be looked at: then nothing is known.
 pub(super) fn living(group: Pid, others: &[Pid]) -> io::Result<Vec<Process>> {
     if process::are_hidden() {
         return Err(io::ErrorKind::PermissionDenied.into());
@@ -77,31 +77,30 @@ impl Process {
     }
 }
 
-/// Those that have to be waited for before the lock may go: terraform itself, under a wrapper that ended first, or, if
-/// the child was killed, anything at all. Not the ordinary daemon that a `local-exec` left behind; and not a provider,
-/// because one that has lost its terraform writes no state, does not notice, and never ends (terraform-plugin-sdk issue
-/// 257).
+/// The processes that must end before the lock is released: terraform itself, under a wrapper that ended first, or, if the
+/// child was killed, any process. Not an ordinary daemon that a `local-exec` left behind; and not a provider, because a
+/// provider that has lost its terraform writes no state, does not notice, and never ends (terraform-plugin-sdk issue 257).
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     looked: bool,
     told: Option<Vec<Process>>,
 }
 
-/// Who was found at a look through the group.
+/// The result of a look through the group.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Nobody to wait for.
-    Nobody,
+    /// No process has to be waited for.
+    Nothing,
     /// Look again in a moment.
-    Somebody {
-        /// Who they are, if others than last time.
+    Leftovers {
+        /// The processes, if they are not the same as last time.
         news: Option<Vec<Process>>,
     },
 }
 
 impl Leftovers {
-    /// Takes in who lives; `is_program` tells who has exactly the program's arguments. Where nobody can be looked at whoever
-    /// is there is waited for.
+    /// Evaluates a look at the `living`. `is_program` tells which of them has exactly the program's arguments. After a look
+    /// that failed, there may be leftovers.
     pub(super) fn look(
         &mut self,
         living: io::Result<Vec<Process>>,
@@ -110,13 +109,13 @@ impl Leftovers {
     ) -> Found {
         let first = !std::mem::replace(&mut self.looked, true);
         let holders = match living {
-            Ok(living) if living.is_empty() => return Found::Nobody,
-            // What was forked a moment ago may be about to become something else: terraform, or nothing to wait for.
-            _ if first => return Found::Somebody { news: None },
+            Ok(living) if living.is_empty() => return Found::Nothing,
+            // A process that was forked a moment ago may be about to exec: terraform, or something that need not be waited for.
+            _ if first => return Found::Leftovers { news: None },
             Ok(mut living) => {
                 living.retain(|process| holds_place(&process.name, left) || is_program(process));
                 if living.is_empty() {
-                    return Found::Nobody;
+                    return Found::Nothing;
                 }
                 living
             }
@@ -126,7 +125,7 @@ impl Leftovers {
         if is_new {
             self.told = Some(holders.clone());
         }
-        Found::Somebody {
+        Found::Leftovers {
             news: is_new.then_some(holders),
         }
     }
@@ -153,8 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_the_arguments_is_waited_for_and_whoever_is_there_where_nobody_can_be_looked_at()
-    {
+    fn a_process_with_the_arguments_is_a_leftover_and_so_is_any_if_a_look_fails() {
         let process = Process {
             id: 7,
             name: ".terraform-wrap".to_owned(),
@@ -163,13 +161,13 @@ mod tests {
         let mut leftovers = Leftovers::default();
         for news in [None, Some(vec![process.clone()])] {
             let found = leftovers.look(Ok(vec![process.clone()]), Left::Orderly, |_| true);
-            assert_eq!(found, Found::Somebody { news });
+            assert_eq!(found, Found::Leftovers { news });
         }
         let failed = || Err(io::Error::from(io::ErrorKind::NotFound));
         let found = leftovers.look(failed(), Left::Orderly, |_| false);
         assert_eq!(
             found,
-            Found::Somebody {
+            Found::Leftovers {
                 news: Some(Vec::new())
             }
         );
@@ -199,19 +197,19 @@ mod tests {
         let mut leftovers = Leftovers::default();
         assert_eq!(
             look(&mut leftovers, named("sh")),
-            Found::Somebody { news: None }
+            Found::Leftovers { news: None }
         );
         assert_eq!(
             look(&mut leftovers, named("terraform")),
-            Found::Somebody {
+            Found::Leftovers {
                 news: Some(named("terraform"))
             }
         );
         assert_eq!(
             look(&mut leftovers, named("terraform")),
-            Found::Somebody { news: None }
+            Found::Leftovers { news: None }
         );
-        assert_eq!(look(&mut leftovers, Vec::new()), Found::Nobody);
+        assert_eq!(look(&mut leftovers, Vec::new()), Found::Nothing);
     }
 
     #[test]
@@ -224,13 +222,13 @@ mod tests {
         let mut leftovers = Leftovers::default();
         assert_eq!(
             look(&mut leftovers, daemon.clone()),
-            Found::Somebody { news: None }
+            Found::Leftovers { news: None }
         );
-        assert_eq!(look(&mut leftovers, daemon), Found::Nobody);
+        assert_eq!(look(&mut leftovers, daemon), Found::Nothing);
     }
 
     #[test]
-    fn whoever_lives_in_a_group_is_found() {
+    fn all_living_processes_of_a_group_are_found() {
         let own = i32::try_from(std::process::id()).unwrap();
         // Our own process is left out, and what it starts is not.
         let mut sleep = std::process::Command::new("sleep")

@@ -3,7 +3,7 @@
 //! This module ensures that terraform gets each stop request exactly once, however it was sent, and keeps its terminal,
 //! job control and output as if tflock were not there. `docs/signals.md` has the details.
 //!
-//! It must never kill the child, and knows nothing of locks: whoever calls [`Run::next`] decides what to do about an
+//! It must never kill the child, and knows nothing of locks: the caller of [`Run::next`] decides what to do about an
 //! ending, a suspension or a lost lock.
 
 mod ask;

@@ -1,4 +1,4 @@
-//! Waiting for the child of a tflock that was killed, by a process that is not its parent: how it ended is not known.
+//! Waits for the child of a killed tflock, in a process that is not its parent, so that its ending is unknown.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -11,29 +11,29 @@ use tokio::time::sleep;
 use super::group::{Left, Process, holds_place, living};
 use super::spawn::WaitFor;
 
-/// How often the group is looked through.
+/// How often to look through the group.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Returns when the child that leads `group`, and whoever else in it still holds its place, has ended. Who has exactly these
-/// `arguments` does in any case.
+/// Returns when the child that leads `group` has ended, and every other process in the group that holds its place. A process
+/// with exactly these `arguments` always does.
 ///
 /// # Errors
-/// A look that failed: then nothing is known.
+/// Not all processes could be looked at: then nothing is known.
 pub async fn outlast(group: Pid, wait_for: WaitFor, arguments: &[OsString]) -> io::Result<()> {
     let mut watch = Watch::new(group, wait_for);
     let is_program = |process: &Process| process.has_arguments(arguments);
-    while watch.finds_somebody(&living(group, &[])?, is_program) {
+    while watch.finds_leftovers(&living(group, &[])?, is_program) {
         sleep(LOOK_EVERY).await;
     }
     Ok(())
 }
 
-/// What is known of the group so far.
+/// What is known about the group so far.
 struct Watch {
     leader: i32,
     wait_for: WaitFor,
-    /// Whom the child was waiting for when it was last seen; `None` if it never was. If they live when it has ended it was
-    /// killed, and they may still be at work. Whoever else lives is a daemon, left behind on purpose.
+    /// The processes that the child was waiting for when it was last seen; `None` if it never was. If they are alive when it
+    /// has ended, it was killed, and they may still be working. Any other process is a daemon, left behind on purpose.
     at_work: Option<BTreeSet<i32>>,
     is_second_look: bool,
 }
@@ -48,8 +48,8 @@ impl Watch {
         }
     }
 
-    /// Whether anybody among the `living` has to be waited for.
-    fn finds_somebody(
+    /// Whether any of the `living` has to be waited for.
+    fn finds_leftovers(
         &mut self,
         living: &[Process],
         is_program: impl Fn(&Process) -> bool,
@@ -64,7 +64,7 @@ impl Watch {
         if let Some(at_work) = &mut self.at_work {
             *at_work = descendants(living, std::mem::take(at_work));
         }
-        // What was forked a moment ago may be about to become something else.
+        // A process that was forked a moment ago may be about to exec.
         let is_first = !std::mem::replace(&mut self.is_second_look, true);
         is_first
             || living
@@ -120,11 +120,11 @@ mod tests {
     }
 
     fn finds(watch: &mut Watch, living: &[Process]) -> bool {
-        watch.finds_somebody(living, |_| false)
+        watch.finds_leftovers(living, |_| false)
     }
 
     #[test]
-    fn the_child_is_waited_for_and_then_nobody() {
+    fn the_child_is_waited_for_and_no_other_process() {
         let mut watch = watch(WaitFor::Terraform);
         assert!(finds(&mut watch, &[process(LEADER, 1, "terraform")]));
         assert!(!finds(&mut watch, &[]));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_waited_for_who_was_left_by_a_child_that_was_never_seen_or_by_an_exec() {
+    fn all_processes_are_waited_for_that_an_exec_or_a_child_that_was_never_seen_has_left() {
         let mut never_seen = watch(WaitFor::Terraform);
         let mut exec = watch(WaitFor::All);
         assert!(finds(&mut exec, &[process(LEADER, 1, "make")]));
@@ -178,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_the_arguments_of_the_child_is_waited_for_under_any_name() {
+    fn a_process_with_the_child_s_arguments_is_waited_for_under_any_name() {
         let mut watch = watch(WaitFor::Terraform);
         let wrapped = || [process(12, 1, ".terraform-wrap")];
         assert!(finds(&mut watch, &[process(LEADER, 1, "sh")]));
         assert!(finds(&mut watch, &wrapped()));
         for _ in 0..3 {
-            assert!(watch.finds_somebody(&wrapped(), |_| true));
+            assert!(watch.finds_leftovers(&wrapped(), |_| true));
         }
         assert!(!finds(&mut watch, &wrapped()));
     }

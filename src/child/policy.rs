@@ -101,7 +101,7 @@ pub fn decide(phase: Phase, recipient: Recipient, signal: Signal, history: Histo
 }
 
 fn running(kind: Kind, origin: Origin, history: History) -> Action {
-    // A key press. A hang-up comes from the terminal too, but nobody presses it.
+    // A key press. A hang-up comes from the terminal too, but is no key.
     let typed = origin == Origin::Terminal && matches!(kind, Kind::Interrupt | Kind::Quit);
     match (kind, history) {
         (Kind::Child, _) => Action::Reap,

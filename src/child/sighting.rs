@@ -1,12 +1,11 @@
 //! Whether the program that works under the lock is a process of this machine.
 //!
-//! What was started may be a client of something else: a script that calls `docker run`, say, whose end tells nothing of
-//! terraform's. The program counts as seen once a process has exactly the arguments that it was to get, whatever its name: a
-//! version manager becomes it sooner or later. A script counts as the program itself, as long as nothing else works for it.
-//! What was just started has these arguments, be it the program or a script: later looks tell what came of it.
+//! The child may be a client of something else, such as a script that calls `docker run`, whose end says nothing about
+//! terraform's. The program counts as seen once a process has exactly the arguments that we passed, whatever its name: a
+//! version manager execs it sooner or later. A script counts as the program itself as long as nothing else works for it. The
+//! child has these arguments at first, whether it is the program or a script: later looks tell which.
 //!
-//! As soon as it is there, what it sees is compared with what tflock went by. That happens beside the run, never before its
-//! start.
+//! As soon as the program is there, its view is compared with ours. That happens during the run, never before its start.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -21,7 +20,7 @@ use super::view::{Compared, Difference, Expected};
 use crate::system::process::{self, Stat};
 use crate::system::run_file::Sighting;
 
-/// When it is looked for after the start. Then every so often, until it has been seen.
+/// When to look for it after the start. Then at intervals, until it has been seen.
 const LOOKS: [Duration; 12] = [
     Duration::from_millis(20),
     Duration::from_millis(60),
@@ -37,21 +36,21 @@ const LOOKS: [Duration; 12] = [
     Duration::from_secs(3),
 ];
 
-/// How often it is looked for after that: where what it sees has to be compared, and where not.
+/// How often to look for it after that: if its view has to be compared, and if not.
 const COMPARE_EVERY: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// What was started may look like the program and start the real one: when it is looked whether it did.
+/// The child may look like the program and start the real one: when to check whether it did.
 const LOOKS_BEHIND_IT: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(2),
 ];
 
-/// How long a program must have been at work for a script to count as more than a step of it, in clock ticks.
+/// How long a program must have been running to be more than one step of a script, in clock ticks.
 const STEP: u64 = 25;
 
-/// The watch for the program.
+/// Watches for the program.
 #[derive(Debug)]
 pub(super) struct Watch {
     child: Pid,
@@ -68,16 +67,16 @@ pub(super) struct Watch {
     outside: BTreeSet<u32>,
 }
 
-/// What a look has brought.
+/// What a look has found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
     Sighted(Sighting),
-    /// The program sees something else than what was gone by.
+    /// The program's view differs from ours.
     Differs(Difference),
 }
 
 impl Watch {
-    /// The watch over a child that has just been started.
+    /// Watches a child that has just been started.
     pub(super) fn new(command: &Command, child: Pid) -> Self {
         let started = Instant::now();
         let mut watch = Self {
@@ -94,7 +93,7 @@ impl Watch {
             outside: BTreeSet::new(),
         };
         if command.wait_for == WaitFor::All {
-            // Any program, which is itself what works under the lock.
+            // Any program, which itself works under the lock.
             watch.next = None;
         }
         watch
@@ -110,7 +109,7 @@ impl Watch {
         self.next
     }
 
-    /// Looks, if it is time; returns what is new.
+    /// Looks if that is due; returns what is new.
     pub(super) fn look(&mut self, now: Instant) -> Vec<News> {
         if self.next.is_none_or(|next| next > now) {
             return Vec::new();
@@ -125,20 +124,20 @@ impl Watch {
         self.take_in(&found)
     }
 
-    /// Looks at once, because something tells that the program may be there; returns who works, and what is new.
+    /// Looks at once, because the program may be there; returns the worker, and what is new.
     pub(super) fn look_now(&mut self) -> (Worker, Vec<News>) {
         let found = self.find(Depth::First);
         let news = self.take_in(&found);
         (found.worker, news)
     }
 
-    /// The programs with exactly our arguments that are not in the child's group, and do not get what that is sent.
+    /// The programs with exactly our arguments that are not in the child's group, and so miss its signals.
     pub(super) fn outside(&self) -> impl Iterator<Item = Pid> {
         let pids = self.outside.iter().filter(|&&pid| self.is_program(pid));
         pids.filter_map(|&pid| Some(Pid::from_raw(i32::try_from(pid).ok()?)))
     }
 
-    /// It has read all that decides, and what looks like it from now on is something that it has started itself.
+    /// It has read everything that decides. From now on, a process that looks like it is one that it has started itself.
     pub(super) fn compare_no_more(&mut self) {
         self.expected = None;
     }
@@ -165,7 +164,7 @@ impl Watch {
         let before = self.current;
         match found.worker {
             Worker::Program | Worker::Script => self.current = Sighting::Seen,
-            // Whoever it is, the program has been there.
+            // Whichever process it is, the program has been there.
             Worker::Unknown if self.has_met_program => {}
             Worker::Unknown => self.current = Sighting::Unseen,
             Worker::Ended => {}
@@ -198,7 +197,7 @@ impl Watch {
                 return found;
             }
         }
-        // Its subshells look like it.
+        // Its subshells look the same.
         let is_script = |pid: u32| {
             process::command_line(pid)
                 .is_ok_and(|words| process::interprets(&words, &self.program, &self.arguments))
@@ -207,7 +206,7 @@ impl Watch {
             return found;
         };
         if child_is_program {
-            // Whatever it has started is younger, and all the others need not be read.
+            // The processes that it has started are younger; the others need not be read.
             pids.retain(|&pid| pid > child);
         }
         let now = process::ticks_since_boot();
@@ -238,7 +237,7 @@ impl Watch {
         found
     }
 
-    /// Whether it has exactly our arguments, whatever its name. Of a program of `exec` only the first is.
+    /// Whether it has exactly our arguments, whatever its name. For a program of `exec`, only the first one counts.
     pub(super) fn is_the_program(&self, process: &Process) -> bool {
         process.has_arguments(&self.arguments)
     }
@@ -249,7 +248,7 @@ impl Watch {
     }
 }
 
-/// How far to look where the child itself looks like the program.
+/// How far to look if the child itself looks like the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Depth {
     /// It is the first of them.
@@ -258,11 +257,11 @@ enum Depth {
     Behind,
 }
 
-/// What a look has found.
+/// The result of one look.
 struct Found {
     worker: Worker,
     difference: Option<Difference>,
-    /// Whether somebody has to be compared again.
+    /// Whether a process has to be compared again.
     is_undecided: bool,
     outside: Vec<u32>,
 }
@@ -280,7 +279,7 @@ impl Found {
     }
 }
 
-/// The child's group and all that descend from it, wherever they have gone, but for the child itself.
+/// The child's group and all its descendants, in whatever group, without the child itself.
 struct OfChild(Vec<Stat>);
 
 impl OfChild {
@@ -309,15 +308,15 @@ impl OfChild {
     }
 }
 
-/// Who works under the lock.
+/// The process that works under the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worker {
     /// A process with exactly our arguments.
     Program,
     /// A script of that name, by itself.
     Script,
-    /// Nobody who can be told.
+    /// None that we can identify.
     Unknown,
-    /// Nobody any more.
+    /// None any more.
     Ended,
 }

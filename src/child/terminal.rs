@@ -77,7 +77,7 @@ impl Terminal {
     }
 
     /// Whether the child should put itself in the foreground before its exec. It does so itself, because Ctrl-C between
-    /// its start and a call of ours would reach nobody.
+    /// its start and a call of ours would be lost.
     pub(super) fn gives_at_start(&self) -> bool {
         self.hand_over == HandOver::AtOnce && self.is_ours()
     }
@@ -172,7 +172,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Whether nobody lives in a group. A zombie does not, though it can still be signalled; another user's process does, though
+/// Whether a group has no living process. A zombie does not, though it can still be signalled; another user's process does, though
 /// it cannot.
 fn has_died_out(group: Pid) -> bool {
     killpg(group, None) == Err(Errno::ESRCH)

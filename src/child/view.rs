@@ -1,8 +1,8 @@
-//! What tflock went by when it found the lock, and whether the program that really runs sees the same: a version manager or a
+//! Compares the view that the lock was resolved from with that of the program that really runs: a version manager or a
 //! script in between may have set a variable or changed the directory.
 //!
-//! Only a difference that was seen counts: of a process that keeps its environment to itself (another user's, by `sudo`)
-//! nothing is claimed.
+//! Only a difference that was seen counts: nothing is claimed about a process whose environment is unreadable (another
+//! user's, by `sudo`).
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -12,22 +12,22 @@ use std::path::{Path, PathBuf};
 use super::spawn::Command;
 use crate::system::process::{self, Stat};
 
-/// How long a program may take to go to its directory, which terraform does before all else, in clock ticks.
+/// How long a program may take to change to its directory, which terraform does first, in clock ticks.
 const UNDER_WAY: u64 = 500;
 
 /// What decides on the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// Where the program works in the end: terraform goes to the directory of `-chdir` by itself. Absolute.
+    /// The directory that the program works in: terraform changes to that of `-chdir` by itself. Absolute.
     pub directory: PathBuf,
-    /// The variables that were gone by. An empty one counts as one that is not set.
+    /// The variables that the lock was resolved from. An empty one counts as unset.
     pub variables: Vec<String>,
 }
 
-/// In what a program sees something else. Never says a value: it may be a secret.
+/// How a program's view differs. Never contains a value: it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// It works there.
+    /// It works in this directory.
     Directory(PathBuf),
     /// The variable of that name.
     Variable(String),
@@ -44,11 +44,11 @@ pub(super) struct Expected {
 /// A directory, by whatever path it is reached.
 type FileId = (u64, u64);
 
-/// What came of comparing a process.
+/// The result of comparing a process.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Compared {
     Same,
-    /// It has not gone to its directory yet, or keeps to itself what it sees.
+    /// It has not changed to its directory yet, or its view is unreadable.
     NotYet,
     Different(Difference),
 }
@@ -69,7 +69,7 @@ impl Expected {
         })
     }
 
-    /// Compares what a process of this machine sees.
+    /// Compares the view of a process of this machine.
     pub(super) fn compare(&self, pid: u32) -> Compared {
         let environment = match process::environment(pid) {
             Ok(environment) => environment,
@@ -98,12 +98,12 @@ impl Expected {
     }
 }
 
-/// Whether a program may still be on its way to its directory.
+/// Whether a program may not have changed to its directory yet.
 fn is_young(pid: u32) -> bool {
     Stat::read(pid).is_ok_and(|stat| process::ticks_since_boot() < stat.start_time + UNDER_WAY)
 }
 
-/// Whether its environment is empty for good, and not only in the middle of becoming another program.
+/// Whether its environment is empty for good, and not only in the middle of an exec.
 fn has_none(pid: u32) -> bool {
     Stat::read(pid).is_ok_and(|stat| {
         let (start, end) = stat.environment;
@@ -111,7 +111,7 @@ fn has_none(pid: u32) -> bool {
     })
 }
 
-/// Of a variable that stands twice the first counts, for Go as for us.
+/// If a variable occurs twice, the first one counts, as in Go.
 fn value_of<'a>(environment: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsStr> {
     let found = environment.iter().find(|(known, _)| known == name);
     found.map(|(_, value)| value.as_os_str())

@@ -67,7 +67,7 @@ impl Run<'_> {
             _ => group::living(self.child, &outside),
         };
         let is_program = |process: &Process| self.sighting.is_the_program(process);
-        if let Found::Somebody { news } = leftovers.look(living, left, is_program) {
+        if let Found::Leftovers { news } = leftovers.look(living, left, is_program) {
             *look_at = Instant::now() + LOOK_EVERY;
             self.events.extend(news.map(Event::WaitingFor));
             return;

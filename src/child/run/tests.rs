@@ -99,19 +99,19 @@ fn the_witness_goes_on_with_the_limit_after_a_stop() {
         run.set_limit(Some(Duration::from_millis(300)));
         stop(run);
         run.job.send(Number::SIGCONT);
-        // Nobody looks at this run meanwhile, as if it hung.
+        // The run is not polled meanwhile, as if it hung.
         let requests = directory.join("requests");
         wait_until(|| fs::read_to_string(&requests).is_ok_and(|text| text == "asked\n"));
     });
 }
 
 #[test]
-fn output_that_nobody_takes_for_a_second_is_left_for_later() {
+fn output_whose_reader_stalls_for_a_second_is_not_waited_for() {
     with_run(": >started", |run, _| {
         let before = Instant::now();
         let id = run.id();
         wait_until(|| Stat::read(id).is_ok_and(|stat| stat.has_ended()));
-        // Once for what was just forked, once for what became of it.
+        // Once for a process that was just forked, once for what it has become.
         while !matches!(run.state, State::Draining { .. }) {
             run.reap();
             run.look_for_leftovers();
