@@ -1,8 +1,8 @@
 //! Holds: locks that stay although nothing runs, until someone releases them.
 //!
 //! A hold is a record like any other, without a heartbeat. A run of its owner replaces it by compare-and-swap and keeps it
-//! inside its own record. Whoever releases that run's lock (the run, its witness, a run that has proven its death, a
-//! person) restores the hold: the lock **returns to** it. Without a hold, the lock becomes free. So nothing else needs to
+//! inside its own record. A release of that run's lock, by the run, its witness, a run that has proven its death or a
+//! person, restores the hold: the lock **returns to** it. Without a hold, the lock becomes free. So nothing else needs to
 //! know about holds.
 
 use chrono::{DateTime, TimeDelta, Utc};

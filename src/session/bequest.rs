@@ -1,8 +1,9 @@
-//! What a run leaves to its witness if tflock is killed, and how that is carried out: wait until nobody works under the lock
-//! any more, then give it back.
+//! What a run leaves to its witness if tflock is killed, and how the witness carries it out: it waits until no process works
+//! under the lock, then releases it.
 //!
-//! The lock is found again by the words and the environment of the killed tflock, credentials anew, for the state that it
-//! worked on, whatever has been selected since. It is given back if it is where it was and is the very lock that was taken.
+//! The witness finds the lock by the command line and environment of the killed tflock, with fresh credentials, for the state
+//! that it worked on, whatever has been selected since. It releases the lock only if that is where it was and is the very
+//! lock that was taken.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -39,13 +40,13 @@ use crate::system::run_file::{self, Place, Sighting};
 use crate::terraform::command::{Classified, classify};
 use crate::ui::{Prompts, Ui, Verbosity};
 
-/// How long to wait before it is tried again to find the lock.
+/// The pause between two attempts to find the lock.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often the places of an `exec` are looked at.
+/// How often to check the places of an `exec`.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What there is to do. It may hold secrets of the backend.
+/// What the witness has to do. May contain secrets of the backend.
 #[derive(Serialize, Deserialize)]
 struct Will {
     /// The command line, whose first word is the program.
@@ -53,11 +54,11 @@ struct Will {
     state: StateRef,
     lock_id: LockId,
     places: Vec<Left>,
-    /// Whether all that the child started has to end.
+    /// Whether all processes that the child started have to end.
     waits_for_all: bool,
     /// How the lock is lent, if it is.
     loan: Option<PathBuf>,
-    /// The child's own, by which it is known under any name.
+    /// The child's arguments, which identify it under any name.
     arguments: Vec<Vec<u8>>,
 }
 
@@ -69,8 +70,8 @@ struct Left {
 }
 
 impl Session<'_> {
-    /// What the witness of the child gets, who gives back what `locks` holds. Without it a killed run's lock stays until it
-    /// is proven dead.
+    /// What the witness gets, so that it can release `locks`. Without it the lock of a killed run stays until the run is proven
+    /// dead.
     pub(super) fn bequest(
         &self,
         locks: &HeldLocks,
@@ -134,7 +135,7 @@ pub fn carry_out(mut inheritance: Inheritance) -> Outcome {
         let removal = context.force_unlock_line(Some(&will.lock_id));
         tell_kept(&context.ui, &failure);
         context.ui.hint(&format!(
-            "once all that ran under it has ended: `{removal}`"
+            "once all processes that ran under it have ended: `{removal}`"
         ));
         false
     });
@@ -148,7 +149,7 @@ fn tell_kept(ui: &Ui, failure: &Failure) {
     ));
 }
 
-/// How tflock was called, as it understood that itself.
+/// Parses the command line of the killed tflock as it did itself.
 fn context_of(will: &Will) -> Result<(Context, Command), Failure> {
     let mut words = will.words.iter().cloned().map(OsString::from_vec);
     let zeroth = words.next();
@@ -160,12 +161,12 @@ fn context_of(will: &Will) -> Result<(Context, Command), Failure> {
     } else {
         cli::parse(words)
     };
-    // It was understood when tflock was started.
+    // tflock has parsed it before.
     let request = request.map_err(|_| Failure::new(exit_code::BUG, "the command line is lost"))?;
     Ok((Context::new(&request, called_as)?, request.command))
 }
 
-/// Whether nothing of the lock is left.
+/// Waits for the run's processes, then releases the lock. Returns whether nothing of it is left.
 async fn release(
     inheritance: Inheritance,
     will: &Will,
@@ -181,7 +182,7 @@ async fn release(
             .is_none_or(|place| run_file::share(place).is_ok())
         && let Ok(own) = Place::take(runs, &will.lock_id.0)
     {
-        // The one that was left to us is the child's as well, and would hide whether that has it still.
+        // The place that we inherited is shared with the child, and would hide whether the child still has it.
         place = None;
         outlast_group(group, will).await?;
         while !own.is_the_last() {
@@ -190,7 +191,7 @@ async fn release(
     } else {
         outlast_group(group, will).await?;
     }
-    // From here on nobody can borrow it, whatever was left behind.
+    // From here on the lock cannot be borrowed, whatever processes are left.
     let turn = take_back(will).await?;
     let sighting = runs
         .as_ref()
@@ -198,7 +199,7 @@ async fn release(
     if sighting == Some(Sighting::Unseen) {
         return Err(Failure::new(
             exit_code::NOT_RELEASED,
-            "terraform was never seen on this machine, and may still be at work where its client has started it",
+            "terraform was never seen on this machine, and may still be running where its client started it",
         ));
     }
     let host: Rc<dyn Host> = Rc::new(context.machine());
@@ -214,7 +215,7 @@ async fn release(
     Ok(is_free)
 }
 
-/// Writes how the run ended whose lock was given back.
+/// Records in the history how the run ended.
 async fn remember_killed(stores: &[Rc<dyn Store>], record: Option<&Record>, host: &Rc<dyn Host>) {
     let until = go_time(host.wall());
     let entry = record.and_then(|record| Entry::of(record, until, HowEnded::Killed));
@@ -223,7 +224,7 @@ async fn remember_killed(stores: &[Rc<dyn Store>], record: Option<&Record>, host
     }
 }
 
-/// The turn at what was lent, for good, once nobody else has it.
+/// Takes the turn of the loan for good, once no other process has it.
 async fn take_back(will: &Will) -> Result<Option<Turn>, Failure> {
     let Some(loan) = &will.loan else {
         return Ok(None);

@@ -19,11 +19,11 @@ use crate::terraform::command::LockSwitch;
 /// The `-lock-timeout` of a terraform that waits for ever: a year.
 const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 
-/// What came of wanting the lock.
+/// The outcome of getting the lock.
 pub(super) enum Holding {
-    /// It is held, and the child is to lock in that way.
+    /// It is held, and the child has to lock in that way.
     Held(HeldLocks, ChildLocking),
-    /// The signal that asked for the end; nothing is held.
+    /// A signal asked tflock to end; nothing is held.
     Ended(Signal),
 }
 
@@ -34,24 +34,23 @@ enum Way {
     Lock,
     /// By its turn among runs of ours, while terraform locks for itself.
     Turn,
-    /// By nothing: the state is compared before and after.
+    /// It does not: the state is compared before and after.
     Shared,
-    /// By terraform's own lock alone: the credentials do not reach as far as to the turn, or only terraform knows which lock it
-    /// is.
+    /// Only by terraform's own lock: the credentials do not permit taking the turn, or only terraform knows which lock it is.
     Terraform,
 }
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 enum Attempt {
     Held(HeldLocks),
     Ended(Signal),
     /// It was lost before anything was started.
     Lost,
-    /// It was given back: that way does not lead to a child that runs.
+    /// It was released: no child can run in that way. Try another one.
     TryWay(Way),
 }
 
-/// Whether a child that locks for itself is told how long to wait: unless somebody has told it, it would fail at once.
+/// Whether a child that locks for itself gets a `-lock-timeout` from us: without one it would fail at once.
 pub(super) fn hands_on_patience(request: &LockRequest<'_>, resolved: &ResolvedLock) -> bool {
     resolved.child_locking == ChildLocking::Kept
         && request.command.is_some_and(|command| {
@@ -59,7 +58,7 @@ pub(super) fn hands_on_patience(request: &LockRequest<'_>, resolved: &ResolvedLo
         })
 }
 
-/// A child that locks for itself, as it would without us, and waits for as long as we would.
+/// A child that locks for itself, as without tflock, and waits as long as we would.
 pub(super) fn handed_on(patience: Patience) -> ChildLocking {
     match patience {
         Patience::For(Duration::ZERO) => ChildLocking::Kept,
@@ -67,7 +66,7 @@ pub(super) fn handed_on(patience: Patience) -> ChildLocking {
     }
 }
 
-/// A child that locks for itself, and waits for that long, whatever it was told.
+/// A child that locks for itself and waits that long, whatever its own flags.
 fn waiting_itself(patience: Patience) -> ChildLocking {
     match patience {
         Patience::For(left) => ChildLocking::KeptWaiting(left),
@@ -82,10 +81,10 @@ pub(super) fn selects_another(message: &str) -> Failure {
 }
 
 impl Session<'_> {
-    /// Holds the lock, or what comes in its place where terraform has to lock for itself.
+    /// Gets the lock, or its substitute if terraform has to lock for itself.
     ///
     /// # Errors
-    /// Whatever keeps it from being held.
+    /// What keeps it from being held.
     pub(super) async fn hold(&self, signals: &mut Signals) -> Result<Holding, Failure> {
         let mut way = match (&self.init_lock, self.child_locking) {
             _ if self.compared.is_some() => Way::Shared,
@@ -120,7 +119,7 @@ impl Session<'_> {
         }
     }
 
-    /// How much longer it may take, by whole seconds that have gone by.
+    /// The rest of our patience, after the whole seconds that have passed.
     pub(super) fn patience_left(&self) -> Patience {
         let gone = self.host.now().since(self.begun).as_secs();
         match self.patience {
@@ -206,8 +205,8 @@ impl Session<'_> {
         }
     }
 
-    /// What one goes for on that way. The lock itself in any case: that it was held means that it is free now, and nobody was
-    /// passed by.
+    /// What to take for that way. The lock itself in any case: having held it proves that it is free now, and that we did not
+    /// jump the queue.
     fn wanted(&self, way: Way) -> Wanted<'_> {
         let turn = match (way, &self.init_lock) {
             (Way::Turn, Some(lock)) => Some(Rc::clone(&lock.turn)),
@@ -230,7 +229,7 @@ impl Session<'_> {
         }
     }
 
-    /// Gives back terraform's own lock, for terraform to take, and keeps the turn.
+    /// Releases terraform's own lock, for terraform to take, and keeps the turn.
     async fn leave_to_terraform(
         &self,
         mut own: HeldLocks,
@@ -255,8 +254,10 @@ impl Session<'_> {
         }
     }
 
+    /// Checks that the locked state is still the one that terraform would use.
+    ///
     /// # Errors
-    /// If terraform would work on something else by now.
+    /// It is not.
     async fn still_wanted(&self) -> Result<(), Failure> {
         if let (Some(selected), Selection::AtStart) = (&self.selected, self.selection) {
             self.selection_watch
@@ -273,7 +274,7 @@ impl Session<'_> {
         }
     }
 
-    /// Whether what is locked is still what terraform would work on; `None` if that cannot be told.
+    /// Whether the locked state is still the one that terraform would use; `None` if unknown.
     pub(super) async fn is_unchanged(&self) -> Option<bool> {
         match &self.selected {
             Some(selected) => selected.is_unchanged().await,
@@ -281,7 +282,7 @@ impl Session<'_> {
         }
     }
 
-    /// Releases a lock under which nothing was started. The first signal that wanted an end meanwhile is returned.
+    /// Releases a lock under which nothing was started. Returns the first signal that asked tflock to end meanwhile.
     async fn give_back(&self, locks: &mut HeldLocks, signals: &mut Signals) -> Option<Signal> {
         let (released, asked_to_end) = self.release(locks, signals).await;
         self.tell_released(&released);

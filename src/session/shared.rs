@@ -1,8 +1,8 @@
-//! `--shared`: a plan that takes no lock. It begins when nobody holds the lock, and is compared when it has ended: whatever
-//! changed or locked the state meanwhile makes it outdated.
+//! `--shared`: a plan that takes no lock. It starts when the lock is free, and is outdated if the state was changed or locked
+//! before its end.
 //!
-//! The order of the looks matters. Before: the lock, then the state, so that a run that has just ended is not taken for
-//! one that came later. After: the lock, then the state, because a run changes the state before it gives the lock back.
+//! The order of the reads matters. Before: the lock, then the state, so that a run that has just ended is not taken for a
+//! later one. After: the lock, then the state, because a run changes the state before it releases the lock.
 
 use std::rc::Rc;
 
@@ -23,27 +23,27 @@ use crate::resolve::{ComparedState, IfMissing};
 use crate::text::printable;
 use crate::ui::waiting::Waiting;
 
-/// The operation of a lock under which no state is written.
+/// The operation of a lock whose holder writes no state.
 const PLAN: &str = "OperationTypePlan";
 
-/// What a plan was begun on.
+/// What a plan started from.
 pub(super) struct Before {
     /// The state; `None` if there was none.
     state: Option<Revision>,
-    /// What dead holders had left in each place of the lock, or the run's own hold.
+    /// The records in each place of the lock that do not count: of dead holders, or the run's own hold.
     left: Vec<Option<Record>>,
 }
 
 /// Why a plan is outdated.
 enum Outdated {
-    /// Somebody locked the state to write it.
+    /// Someone has locked the state to write it.
     Locked(Record),
-    /// Another state is there.
+    /// The state has changed.
     Changed,
 }
 
 impl Session<'_> {
-    /// Waits until nobody holds any of the places, and reads the state.
+    /// Waits until all places are free, then reads the state.
     pub(super) async fn stand_by_all(
         &self,
         stores: &[Rc<dyn Store>],
@@ -117,7 +117,7 @@ impl Session<'_> {
         ended
     }
 
-    /// The outcome of the child, unless it was a plan that is outdated by now. One that failed needs no comparison.
+    /// The outcome of the child, unless it was a plan that is now outdated. A plan that failed needs no comparison.
     ///
     /// # Errors
     /// The plan is outdated, or may be.
@@ -177,17 +177,17 @@ impl Session<'_> {
         let (message, hint) = match why {
             Outdated::Locked(record) => {
                 let who = record.lock_info().map_or_else(
-                    || "somebody".to_owned(),
+                    || "someone".to_owned(),
                     |info| format!("{} ({})", printable(&info.who), printable(&info.operation)),
                 );
                 let look = self.context.command_line("status");
                 (
-                    format!("the plan is outdated: {who} has locked the state since it was begun"),
+                    format!("the plan is outdated: {who} has locked the state since it started"),
                     format!("plan again with `{again}`, which waits for the lock; see `{look}`"),
                 )
             }
             Outdated::Changed => (
-                "the plan is outdated: the state has changed since it was begun".to_owned(),
+                "the plan is outdated: the state has changed since it started".to_owned(),
                 format!("plan again with `{again}`"),
             ),
         };
@@ -195,7 +195,7 @@ impl Session<'_> {
     }
 }
 
-/// Whether the state may be written under this lock. What cannot be read may be anything.
+/// Whether the holder of this lock may write the state. A record that we cannot read may be anything.
 fn writes(record: &Record) -> bool {
     record.lock_info().is_none_or(|info| info.operation != PLAN)
 }

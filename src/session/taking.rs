@@ -24,30 +24,30 @@ use crate::ui::waiting::Waiting;
 /// How long after a request to end a second one means "at once"; also how long cleaning up may take before we say so.
 const INSISTED: Duration = Duration::from_secs(1);
 
-/// What is to be held.
+/// What to take.
 pub(super) struct Wanted<'a> {
-    /// The places, in the order in which they are taken.
+    /// The places, in the order in which to take them.
     pub(super) stores: Vec<Rc<dyn Store>>,
-    /// If this state is missing the places are of no use. It is looked for meanwhile, so that it costs no time.
+    /// If this state is missing, the places are of no use. It is looked for at the same time, so that it costs no time.
     pub(super) unless_missing: Option<&'a StateObject>,
-    /// The state that is compared instead of being locked: the places are only waited for.
+    /// The state that is compared instead of locked: the places are only waited for.
     pub(super) compared: Option<&'a ComparedState>,
 }
 
 /// How the attempt to get all places of a lock ended.
 pub(super) enum Taking {
     Held(Vec<HeldLock>),
-    /// Nobody holds a place, and nothing was taken.
+    /// All places are free, and nothing was taken.
     Free(Before),
-    /// It was to be compared.
+    /// The state to compare does not exist.
     StateIsMissing,
-    /// A place or the state that was to be compared.
+    /// A place, or the state to compare, cannot be read.
     Unreadable(StoreError),
     TimedOut {
         /// The name of the place that is held.
         key: String,
         observed: Box<Observed>,
-        /// Who else waits for it.
+        /// The other runs that wait for it.
         queue: Vec<Ticket>,
     },
     HoldGone {
@@ -62,15 +62,15 @@ pub(super) enum Taking {
     Stopped,
 }
 
-/// Why places are of no use, even if all of them were taken in the same moment.
+/// Why the places are of no use, even if all of them were just taken.
 pub(super) enum NoUse {
-    /// A signal asked for the end.
+    /// A signal asked tflock to end.
     EndRequested(Signal),
     StateIsMissing,
 }
 
 impl Session<'_> {
-    /// Takes the places one after the other; whatever makes them useless ends that, and gives back what was taken.
+    /// Takes the places one after the other. Anything that makes them useless ends that and releases what was taken.
     pub(super) async fn take(
         &self,
         wanted: &Wanted<'_>,
@@ -86,7 +86,7 @@ impl Session<'_> {
                 None => self.take_all(&wanted.stores, stopped).await,
             };
             if !matches!(taking, Taking::Held(_)) {
-                // Nobody wants to know any more whether the state is missing.
+                // It no longer matters whether the state is missing.
                 stop.send_replace(true);
             }
             taking
@@ -109,7 +109,7 @@ impl Session<'_> {
                         self.tell(SessionEvent::MayBeLeft);
                         return (Taking::Stopped, Some(NoUse::EndRequested(first)));
                     }
-                    // The same request twice, as from a wrapper that passes on what the terminal sent already.
+                    // The same request twice, as from a wrapper that passes on the terminal's signal.
                     Some(_) => {}
                 },
                 () = self.host.sleep(INSISTED.saturating_sub(asked_for)), if asked.is_some() && !is_told => {
@@ -210,7 +210,7 @@ impl Session<'_> {
                         waiting.held_unless_taken_over(observed, now)
                     }
                     Progress::Retrying(error) => {
-                        // It may still arrive, when this run is over.
+                        // It may still arrive after this run has ended.
                         if error.kind.may_have_been_applied() {
                             self.may_be_left.set(true);
                         }

@@ -173,7 +173,7 @@ fn created(info: &LockInfo, now: DateTime<Utc>) -> String {
 #[must_use]
 pub fn summary(record: &Record, info: &LockInfo, now: DateTime<Utc>) -> String {
     let who = if info.who.is_empty() {
-        "somebody"
+        "someone"
     } else {
         &info.who
     };

@@ -67,7 +67,7 @@ pub fn short_place(standing: &Standing) -> Option<String> {
 
 fn name(ticket: &Ticket) -> String {
     if ticket.who.is_empty() {
-        "somebody".to_owned()
+        "someone".to_owned()
     } else {
         printable(&ticket.who)
     }
@@ -100,7 +100,7 @@ mod tests {
         let rows = rows(&[reasoned, ticket("")], now());
         let expected = [
             "carlos@desk (apply, for 3 min): new\u{fffd}[2J keys",
-            "somebody (apply, for 3 min)",
+            "someone (apply, for 3 min)",
         ];
         assert_eq!(rows, expected.map(|text| ("waiting", text.to_owned())));
         let many = super::rows(&vec![ticket("a"); 12], now());

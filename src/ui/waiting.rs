@@ -166,7 +166,7 @@ impl<'a> Waiting<'a> {
             .stored
             .record
             .lock_info()
-            .map_or_else(|| "somebody".to_owned(), |info| printable(&info.who));
+            .map_or_else(|| "someone".to_owned(), |info| printable(&info.who));
         let time = format!("{}{}", duration(observed.waited), self.limit());
         let standing = observed.standing.as_ref();
         let after =

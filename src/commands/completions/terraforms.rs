@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::environment::variable;
 use crate::terraform::workspace::local_workspaces;
 
-/// How long terraform has for an answer, while somebody looks at a prompt.
+/// How long terraform may take to answer, while the user waits at a prompt.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What can follow `before`, terraform's command and its arguments, and begins with `current`.

@@ -21,7 +21,7 @@ const MODES: [LockMode; 4] = [
     LockMode::None,
 ];
 
-const CHANGED: &str = "error: the plan is outdated: the state has changed since it was begun\n\
+const CHANGED: &str = "error: the plan is outdated: the state has changed since it started\n\
                        hint: plan again with `tflock --shared plan -input=false -no-color`\n";
 
 /// Ana has applied a state; Ben plans it with the real terraform, behind a proxy that stops it before it reads the state.
@@ -110,7 +110,7 @@ fn an_apply_that_starts_in_the_middle_is_not_kept_waiting_and_makes_the_plan_out
             scene.ana.wait_until_started();
             apply = Some(running);
         });
-        let who = "has locked the state since it was begun";
+        let who = "has locked the state since it started";
         let planned = planned
             .ended_with(76)
             .with_stderr("error: the plan is outdated: ")
@@ -248,7 +248,7 @@ fn an_apply_on_a_local_state_that_starts_in_the_middle_makes_the_plan_outdated()
         plan.wait()
     });
     let planned = planned.ended_with(76).with_stderr("(OperationTypeApply)");
-    planned.with_stderr("has locked the state since it was begun");
+    planned.with_stderr("has locked the state since it started");
     applied.succeeded();
 }
 
