@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails, and says where"
 )]
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -141,7 +142,44 @@ fn the_types_of_a_library_stay_in_their_folder() {
 #[test]
 fn the_files_that_the_documents_name_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut documents = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    let missing = missing_in_documents(|literal| {
+        let is_path = ["src/", "tests/", "docs/"]
+            .iter()
+            .any(|folder| literal.starts_with(folder));
+        let is_pattern = literal.contains('<');
+        is_path && !is_pattern && !root.join(literal).exists()
+    });
+    assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
+}
+
+#[test]
+fn the_tests_that_the_documents_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    collect(&root.join("src"), &mut files);
+    collect(&root.join("tests"), &mut files);
+    let mut tests = HashSet::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        let names = text.split("fn ").skip(1).map(first_of);
+        tests.extend(names);
+    }
+    let missing = missing_in_documents(|literal| {
+        // The name of a test is a sentence.
+        let is_test =
+            literal.matches('_').count() > 3 && words(literal).next() == Some(("", literal, ""));
+        is_test && literal == literal.to_lowercase() && !tests.contains(literal)
+    });
+    assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
+}
+
+/// The literals in the documents that `is_missing` says are not there, each with its place.
+fn missing_in_documents(is_missing: impl Fn(&str) -> bool) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut documents: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .iter()
+        .map(|name| root.join(name))
+        .collect();
     for entry in fs::read_dir(root.join("docs")).unwrap() {
         documents.push(entry.unwrap().path());
     }
@@ -151,18 +189,14 @@ fn the_files_that_the_documents_name_are_there() {
         for (number, line) in (1..).zip(text.lines()) {
             // Between backticks, so at every second place.
             for literal in line.split('`').skip(1).step_by(2) {
-                let is_path = ["src/", "tests/", "docs/"]
-                    .iter()
-                    .any(|folder| literal.starts_with(folder));
-                let is_pattern = literal.contains('<');
-                if is_path && !is_pattern && !root.join(literal).exists() {
+                if is_missing(literal) {
                     let document = document.strip_prefix(root).unwrap().display();
                     missing.push(format!("{document}:{number}: there is no `{literal}`"));
                 }
             }
         }
     }
-    assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
+    missing
 }
 
 #[test]
