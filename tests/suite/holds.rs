@@ -285,10 +285,7 @@ fn a_hold_of_a_local_state_says_that_plain_terraform_is_not_kept_out() {
     let workspace = Workspace::with(&Configuration::without_backend());
     workspace.init();
     let held = workspace.tflock(["hold"]).run().succeeded();
-    assert!(
-        held.stderr.contains("does not keep out a plain"),
-        "{held:?}"
-    );
+    assert!(held.stderr.contains("does not keep out plain"), "{held:?}");
     workspace.terraform(["plan"]).run().succeeded();
     workspace.tflock(["plan"]).run().succeeded();
     workspace.tflock(["release"]).run().succeeded();
