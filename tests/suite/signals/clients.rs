@@ -1,6 +1,7 @@
 //! A `terraform` on PATH that is not terraform itself: a wrapper that ends before it, a client whose terraform is somewhere
 //! else.
 
+use std::fs;
 use std::process::{Child, Command};
 
 use nix::sys::signal::{Signal, kill};
@@ -31,8 +32,14 @@ struct Elsewhere(Child);
 impl Elsewhere {
     fn asked_by(scene: &Scene) -> Self {
         wait_for_file(scene.workspace.file("asked"));
-        // Longer than a step of a script.
-        std::thread::sleep(std::time::Duration::from_millis(1_500));
+        wait_until("a client that is told from terraform", || {
+            let runs = fs::read_dir(scene.workspace.state_home().join("tflock/runs"));
+            let mut runs = runs.into_iter().flatten().flatten();
+            runs.any(|run| {
+                let run = fs::read_to_string(run.path()).unwrap_or_default();
+                run.contains("\"sighting\": \"unseen\"")
+            })
+        });
         let mut command = Command::new("setsid");
         command.args(["-w", "sleep", "600"]).env_clear();
         Self(command.spawn().expect("setsid"))
