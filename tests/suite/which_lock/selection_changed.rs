@@ -15,11 +15,11 @@ use crate::support::scene::Scene;
 use crate::support::waiting::wait_for_file;
 use crate::support::workspace::{Workspace, terraform_program};
 
-/// A scripted terraform that begins with another workspace being selected.
+/// A scripted terraform that begins with another workspace being selected, and reads it, however late that is.
 fn selecting_meanwhile(scene: &Scene, then: impl FnOnce(Script) -> Script) -> FakeTerraform {
     let selects = Script::new()
         .catch([Signal::SIGINT])
-        .step("printf stg >.terraform/environment");
+        .step("printf stg >.terraform/environment; cat .terraform/environment >seen");
     then(selects).install(scene.workspace.home().join("selecting"))
 }
 
@@ -108,7 +108,7 @@ fn a_workspace_that_is_selected_later_is_none_of_its_business() {
     let scene = Scene::new(LockMode::DynamodbTable);
     let selects = Script::new()
         .step("sleep 3")
-        .step("printf stg >.terraform/environment");
+        .step("printf stg >.terraform/environment; cat .terraform/environment >seen");
     let fake = selects.install(scene.workspace.home().join("late"));
     let run = scene.workspace.tflock(["apply"]);
     let finished = run.first_on_path(fake.directory()).run();
