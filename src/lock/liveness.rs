@@ -5,6 +5,7 @@
 //! writing, because the AWS SDK signs by the server's clock once it has had a reply; and when a clock is corrected, a
 //! living holder's last heartbeat suddenly looks old.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -121,6 +122,10 @@ pub struct Observer {
 struct Seen {
     beat: Beat,
     first: Instant,
+    /// Since when it cannot have been gone and come back ([`rewritable_after`]).
+    followed: Instant,
+    /// When it was last asked for, and was still there.
+    last: Instant,
     /// Whether it arrived while we watched: then the holder's clock no longer matters.
     was_watched: bool,
 }
@@ -184,7 +189,7 @@ impl Observer {
             return by_fate(fate, Liveness::Unknown, Replacement::No);
         };
         let (silent_after, stale_after) = (silent_after(interval), stale_after(interval));
-        let seen = self.watch(host.now(), record);
+        let seen = self.watch(asked..host.now(), record, rewritable_after(lease, interval));
         let observed = asked.since(seen.first);
         let fate = match fate {
             // This machine may be a copy of the holder's: then a heartbeat would come in this time.
@@ -207,7 +212,9 @@ impl Observer {
             Liveness::Alive
         };
         let replacement = match lease.expire_after {
-            Some(promise) if observed >= promise + PROMISE_MARGIN => Replacement::ByPromise,
+            Some(promise) if asked.since(seen.followed) >= promise + PROMISE_MARGIN => {
+                Replacement::ByPromise
+            }
             _ => Replacement::No,
         };
         let told = by_fate(fate, liveness, replacement);
@@ -220,20 +227,46 @@ impl Observer {
         }
     }
 
-    fn watch(&mut self, now: Instant, record: &Record) -> &Seen {
+    /// Notes that `record` was read at some time of `look`, which follows the look before if it ends within `rewritable_after`.
+    fn watch(
+        &mut self,
+        look: Range<Instant>,
+        record: &Record,
+        rewritable_after: Duration,
+    ) -> &Seen {
         let beat = Beat::of(record);
         let before = self.seen.take();
         let was_watched = before
             .as_ref()
             .is_some_and(|seen| seen.beat.info == beat.info);
         self.seen.insert(match before {
-            Some(seen) if seen.beat == beat => seen,
+            Some(seen) if seen.beat == beat => Seen {
+                followed: if look.end.since(seen.last) < rewritable_after {
+                    seen.followed
+                } else {
+                    look.end
+                },
+                last: look.start,
+                ..seen
+            },
             _ => Seen {
                 beat,
-                first: now,
+                first: look.end,
+                followed: look.end,
+                last: look.start,
                 was_watched,
             },
         })
+    }
+}
+
+/// How long nobody may have looked before the heartbeat seen last can be there again, although others have come meanwhile. The
+/// renewal of an S3 object compares no heartbeats: one that arrives late writes over newer ones.
+fn rewritable_after(lease: &Lease, interval: Duration) -> Duration {
+    if lease.renewed_every.is_some() {
+        interval
+    } else {
+        Duration::MAX
     }
 }
 

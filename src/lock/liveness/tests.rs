@@ -354,9 +354,12 @@ fn an_object_with_five_minutes_of_promise_expires_before_it_is_stale() {
     let mut scene = Scene::new();
     let promise = Some(Duration::from_mins(5));
     let record = record_of_object(&scene.holder, 60, promise);
-    scene.assess(&record);
-    for (moment, replacement) in [(301, Replacement::No), (302, Replacement::ByPromise)] {
-        scene.pass(moment - scene.simulation.elapsed().as_secs());
+    for _ in 0..10 {
+        scene.assess(&record);
+        scene.pass(30);
+    }
+    for replacement in [Replacement::No, Replacement::ByPromise] {
+        scene.pass(1);
         let assessment = scene.assess(&record);
         assert_eq!(assessment.liveness, Liveness::Silent);
         assert_eq!(assessment.replacement, replacement);
@@ -406,4 +409,29 @@ fn no_holder_is_silent_before_half_a_minute_or_stale_before_a_minute_however_sho
         assert_eq!(silent_after(interval), seconds(silent));
         assert_eq!(stale_after(interval), seconds(stale));
     }
+}
+
+#[test]
+fn an_object_s_heartbeat_that_was_not_watched_may_have_come_back_and_is_no_silence() {
+    let every = |renewed_every| {
+        let mut scene = Scene::new();
+        let record = record(&scene.holder, Some(Duration::from_mins(5)));
+        let lease = record.lease.clone().map(|lease| Lease {
+            renewed_every,
+            ..lease
+        });
+        let record = Record { lease, ..record };
+        let mut look_after = |seconds| {
+            scene.pass(seconds);
+            scene.assess(&record).replacement
+        };
+        look_after(0);
+        let unwatched = look_after(310);
+        let watched = (0..32).map(|_| look_after(10)).last();
+        (unwatched, watched)
+    };
+    let object = every(Some(Duration::from_mins(1)));
+    assert_eq!(object, (Replacement::No, Some(Replacement::ByPromise)));
+    let item = every(None);
+    assert_eq!(item, (Replacement::ByPromise, Some(Replacement::ByPromise)));
 }
