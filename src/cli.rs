@@ -37,7 +37,7 @@ use crate::failure::Failure;
     name = "tflock",
     disable_help_subcommand = true,
     override_usage = "tflock [OPTIONS] <terraform command> [terraform arguments…]\n       \
-                      tflock [OPTIONS] exec -- <program> [arguments…]\n       \
+                      tflock [OPTIONS] exec [--dir DIR]… -- <program> [arguments…]\n       \
                       tflock [OPTIONS] status [--json] [--exit-code] [--watch]\n       \
                       tflock [OPTIONS] force-unlock [LOCK_ID] [--force] [--yes]\n       \
                       tflock [OPTIONS] hold [--for DURATION]\n       \
@@ -68,7 +68,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum OwnCommand {
-    /// Hold the lock while any program runs
+    /// Hold the lock, or several, while any program runs
     Exec(ExecArguments),
     /// Show who holds the lock, and whether that run is alive
     Status(StatusArguments),
@@ -95,6 +95,9 @@ enum OwnCommand {
 /// `exec`.
 #[derive(Debug, Args)]
 pub struct ExecArguments {
+    /// A directory whose lock to hold; give it again for each further one [default: this one]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub dir: Vec<PathBuf>,
     /// The program and its arguments
     #[arg(
         required = true,

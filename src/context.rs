@@ -2,7 +2,7 @@
 //! type.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::child::{Command, replace_by};
 use crate::cli::{Invocation, Options, StoreChoice, Typed};
@@ -205,6 +205,18 @@ impl Context {
     #[must_use]
     pub fn force_unlock_line(&self, id: Option<&LockId>) -> String {
         self.command_line(&force_unlock_words(id))
+    }
+
+    /// A copy of this context that addresses the lock of `directory`, as seen from where terraform works.
+    #[must_use]
+    pub fn in_directory(&self, directory: &Path) -> Self {
+        let chdir = self.chdir.as_deref().unwrap_or(Path::new(""));
+        let chdir = chdir.join(directory);
+        let is_here = chdir.components().all(|part| part == Component::CurDir);
+        Self {
+            chdir: (!is_here).then_some(chdir),
+            ..self.clone()
+        }
     }
 
     /// A copy of this context that addresses the local lock `name`.

@@ -19,3 +19,4 @@ pub mod queue;
 pub mod read;
 pub mod record;
 pub mod store;
+pub mod together;

@@ -1,4 +1,4 @@
-//! One run under the lock: acquire, start the child, keep the lock, release, report how it ended.
+//! One run under its locks, one as a rule: acquire, start the child, keep the lock, release, report how it ended.
 //!
 //! The only room that knows both the lock and the child. Between acquire and release nothing returns early: the child's
 //! ending is kept, the lock released, and only then is the ending evaluated.
@@ -16,6 +16,7 @@ mod failures;
 pub mod hold;
 mod holding;
 mod hook;
+mod one_lock;
 pub mod provenance;
 pub mod reentry;
 pub mod remembering;
@@ -26,6 +27,7 @@ mod set_up;
 mod shared;
 mod spec;
 mod taking;
+mod taking_display;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -34,7 +36,9 @@ use self::aside::Aside;
 use self::event::SessionEvent;
 use self::holding::Holding;
 use self::hook::Hook;
-use self::reentry::{Lent, Nested};
+pub use self::one_lock::NeededLock;
+use self::one_lock::OneLock;
+use self::reentry::{Borrowed, Lent, Nested};
 use self::report::Reporter;
 use self::running::{Leaves, Running};
 use self::selection_watch::SelectionWatch;
@@ -45,15 +49,12 @@ use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
-use crate::lock::acquire::{Claim, Patience};
-use crate::lock::held_locks::Released;
-use crate::lock::history::Recorder;
+use crate::lock::acquire::Patience;
+use crate::lock::held_locks::{HeldLocks, Released};
 use crate::lock::host::{Host, Instant};
-use crate::lock::store::{Heartbeats, Store};
-use crate::resolve::{
-    ChildLocking, ComparedState, InitLock, LockRequest, MissingDirectory, ResolvedLock, Selected,
-    StateRef,
-};
+use crate::lock::record::LockId;
+use crate::lock::store::{Heartbeats, Identity, Store};
+use crate::resolve::ChildLocking;
 use crate::system::run_file::RunFile;
 use crate::system::run_file::lent::Loan;
 
@@ -66,41 +67,54 @@ pub enum Outcome {
     Signal(SignalNumber),
 }
 
-/// Runs a child under the lock of `resolved`, or under the lock of a run that we are inside of. `child` makes its command,
-/// given how the child has to lock.
+/// Runs a child under the locks that it needs, or under the locks of a run that we are inside of. `child` makes its command,
+/// given how the child has to lock for each of them.
 ///
 /// # Errors
-/// What keeps the child from running, or the lock from being released.
-pub async fn run_under_lock(
+/// What keeps the child from running, or a lock from being released.
+pub async fn run_under_locks(
     context: &Context,
-    request: LockRequest<'_>,
-    resolved: ResolvedLock,
+    needed: Vec<NeededLock<'_>>,
     spec: RunSpec,
-    child: &dyn Fn(ChildLocking) -> Command,
+    child: &dyn Fn(&[ChildLocking]) -> Command,
 ) -> Result<Outcome, Failure> {
-    let hands_on_patience = holding::hands_on_patience(&request, &resolved);
-    match reentry::look_around(&resolved, &variable).await? {
-        Nested::No => {}
-        Nested::Refused { key } => return Err(borrowing::refused(context, &key)),
-        Nested::Borrows { locking, borrowed } => {
-            let locking = match locking {
-                ChildLocking::Kept if hands_on_patience => holding::handed_on(spec.patience),
-                locking => locking,
-            };
-            let child = child(locking);
-            let run = borrowing::run_borrowing(context, request, resolved, spec, &borrowed, child);
-            return Box::pin(run).await;
+    let hands_on_patience = needed.iter().any(holding::hands_on_patience);
+    let mut borrowed = Borrowed::default();
+    let (mut ours, mut lent, mut lockings) = (Vec::new(), Vec::new(), Vec::new());
+    for one in needed {
+        match reentry::look_around(&one.resolved, &variable).await? {
+            Nested::No => ours.push(one),
+            Nested::Refused { key } => return Err(borrowing::refused(&one.naming, &key)),
+            Nested::Borrows {
+                locking,
+                borrowed: from,
+            } => {
+                borrowed.join(from);
+                lent.push(one);
+                lockings.push(match locking {
+                    ChildLocking::Kept if hands_on_patience => holding::handed_on(spec.patience),
+                    locking => locking,
+                });
+            }
         }
+    }
+    if ours.is_empty() {
+        let child = child(&lockings);
+        let run = borrowing::run_borrowing(context, lent, spec, &borrowed, child);
+        return Box::pin(run).await;
     }
     // Kept until the end.
     let _places = reentry::places_around(&variable);
-    if let Some(notice) = &resolved.notice {
-        context.ui.notice(notice);
+    for one in &ours {
+        if let Some(notice) = &one.resolved.notice {
+            context.ui.notice(notice);
+        }
     }
     let is_renewed = |store: &Rc<dyn Store>| store.heartbeats() != Heartbeats::None;
+    let is_never_renewed = |one: &NeededLock<'_>| !one.resolved.stores.iter().any(is_renewed);
     if context.options.expire_after.is_some()
         && spec.expire_after.is_some()
-        && !resolved.stores.iter().any(is_renewed)
+        && ours.iter().any(is_never_renewed)
     {
         context.ui.notice(
             "`--expire-after` has no effect: this lock is not renewed; see TFLOCK_S3_HEARTBEAT in `tflock --help`",
@@ -109,12 +123,11 @@ pub async fn run_under_lock(
     let lending = spec.lending;
     let session = Session {
         hands_on_patience,
-        ..Session::new(context, request, resolved, spec)
+        ..Session::new(context, ours, spec)
     };
-    let run_file = session.leave_trace(request.directory);
-    session.run_file.replace(run_file);
+    session.run_file.replace(session.leave_trace());
     if lending == Lending::OneAtATime {
-        session.loan.replace(set_up::loan(context, &session.claim));
+        session.loans.replace(session.lend());
     }
     let mut signals = install_signals()?;
     let ran = session.run(child, &mut signals).await;
@@ -133,23 +146,20 @@ struct Session<'a> {
     reporter: Reporter<'a>,
     host: Rc<dyn Host>,
     begun: Instant,
-    stores: Vec<Rc<dyn Store>>,
-    child_locking: ChildLocking,
-    init_lock: Option<InitLock>,
-    /// The state, if it is compared instead of locked, and what it was before.
-    compared: Option<ComparedState>,
+    /// The ID of all its locks.
+    id: LockId,
+    /// In the order in which they are taken; at least one.
+    locks: Vec<OneLock<'a>>,
+    /// What the state was before, if it is compared instead of locked.
     before: RefCell<Option<Before>>,
-    missing_directory: MissingDirectory,
-    claim: Claim,
     /// The trace that this run leaves on its machine.
     run_file: RefCell<Option<RunFile>>,
-    /// How the lock is lent, if it is.
-    loan: RefCell<Option<Loan>>,
+    /// How each of the locks is lent, if they are.
+    loans: RefCell<Vec<Loan>>,
     /// Whether a lock of ours may be left behind, so that the trace is still needed.
     may_be_left: Cell<bool>,
     /// Work that goes on in parallel to the run.
     aside: RefCell<Aside>,
-    history: Option<Rc<Recorder>>,
     /// The program of `--on-event`.
     hook: Option<Hook>,
     patience: Patience,
@@ -157,10 +167,6 @@ struct Session<'a> {
     hands_on_patience: bool,
     longer_wait: String,
     success_codes: &'static [u8],
-    /// The backend and workspace that the lock was resolved from.
-    selected: Option<Selected>,
-    /// What is locked, for the witness.
-    state: Option<StateRef>,
     selection: Selection,
     /// Watches the selection, from before our last check until terraform has read it.
     selection_watch: RefCell<Option<SelectionWatch>>,
@@ -170,43 +176,50 @@ struct Session<'a> {
     difference: RefCell<Option<Difference>>,
 }
 
+impl<'a> Session<'a> {
+    /// The lock that has that place.
+    fn lock_at(&self, place: &Identity) -> &OneLock<'a> {
+        let mut locks = self.locks.iter();
+        locks.find(|lock| lock.has(place)).unwrap_or(&self.locks[0])
+    }
+}
+
 impl Session<'_> {
-    /// Takes the lock, runs the child under it, releases it.
+    /// Takes the locks, runs the child under them, releases them.
     ///
     /// # Errors
-    /// What kept the child from running, or the lock from being released.
+    /// Whatever kept the child from running, or a lock from being released.
     async fn run(
         &self,
-        child: &dyn Fn(ChildLocking) -> Command,
+        child: &dyn Fn(&[ChildLocking]) -> Command,
         signals: &mut Signals,
     ) -> Result<Outcome, Failure> {
-        let (mut locks, locking) = match self.hold(signals).await? {
-            Holding::Held(locks, locking) => (locks, locking),
+        let (mut locks, lockings) = match self.hold(signals).await? {
+            Holding::Held(locks, lockings) => (locks, lockings),
             Holding::Ended(signal) => return Ok(Outcome::Signal(signal.kind.number())),
         };
-        let mut command = child(locking);
+        let mut command = child(&lockings);
         let mut run_file = self.run_file.take();
-        let loan = self.loan.take();
-        let lent = loan
-            .as_ref()
+        let loans = self.loans.take();
+        let lent = loans
+            .iter()
             .map(|loan| lent(loan, run_file.as_ref(), &command));
-        reentry::announce(&mut command, locks.held(), lent.as_ref(), &variable);
+        let lent: Vec<Lent> = lent.collect();
+        let held = self.locks.iter().flat_map(|lock| {
+            let lent = lent.get(lock.number);
+            locks.held_of(lock.number).map(move |held| (held, lent))
+        });
+        reentry::announce(&mut command, held, &variable);
         self.look_back();
         let mut aside = self.aside.take();
-        let run = self.run_child(
-            &command,
-            signals,
-            &mut locks,
-            run_file.as_mut(),
-            loan.as_ref(),
-        );
+        let run = self.run_child(&command, signals, &mut locks, run_file.as_mut(), &loans);
         let mut running = aside.beside(run).await;
-        if let Some(loan) = &loan {
-            self.wait_for_borrowers(loan, run_file.as_ref(), &mut locks, signals)
+        if !loans.is_empty() {
+            self.wait_for_borrowers(&loans, run_file.as_ref(), &mut locks, signals)
                 .await;
         }
         self.run_file.replace(run_file);
-        self.loan.replace(loan);
+        self.loans.replace(loans);
         let is_left_elsewhere = matches!(
             running,
             Running::Ended {
@@ -214,8 +227,6 @@ impl Session<'_> {
                 ..
             }
         );
-        let held = locks.held();
-        let keys: Vec<String> = held.map(|held| held.store().key().to_owned()).collect();
         let (released, asked_to_end) = if is_left_elsewhere {
             for held in locks.held() {
                 self.tell(SessionEvent::LeftElsewhere(held));
@@ -229,11 +240,8 @@ impl Session<'_> {
         };
         self.aside.replace(aside);
         self.remember_release(&running, &locks, &released);
-        let is_left = |key: &String| released.failed.iter().any(|failed| failed.key == *key);
-        if !locks.lost_any() && !is_left_elsewhere {
-            for key in keys.iter().filter(|key| !is_left(key)) {
-                self.tell(SessionEvent::Released { key });
-            }
+        if !is_left_elsewhere {
+            self.tell_free(&locks, &released);
         }
         if let Running::Ended {
             output, witness, ..
@@ -250,11 +258,25 @@ impl Session<'_> {
         Box::pin(self.unless_outdated(outcome, signals)).await
     }
 
+    /// Reports each place of the locks that were ours to the end and are free.
+    fn tell_free(&self, locks: &HeldLocks, released: &Released) {
+        for lock in &self.locks {
+            if locks.lost_any_of(lock.number) {
+                continue;
+            }
+            for held in locks.held_of(lock.number) {
+                let store = held.store();
+                let place = store.identity();
+                if !released.failed.iter().any(|failed| failed.place == place) {
+                    self.tell(SessionEvent::Released(store));
+                }
+            }
+        }
+    }
+
     /// Removes the trace of the run, unless it may have left a lock behind.
     fn forget_run(&self) {
-        if let Some(loan) = self.loan.take() {
-            loan.remove();
-        }
+        self.loans.take().into_iter().for_each(Loan::remove);
         if let Some(run_file) = self.run_file.take()
             && !self.may_be_left.get()
         {

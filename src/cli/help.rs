@@ -30,7 +30,7 @@ const USED: [Used; 11] = [
         notes: "",
         examples: [
             "tflock exec -- ./deploy.sh",
-            "tflock --wait 1h --reason 'database migration' exec -- make migrate",
+            "tflock --wait 1h exec --dir network --dir app -- make migrate",
         ],
     },
     Used {

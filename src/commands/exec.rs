@@ -1,5 +1,7 @@
-//! `tflock exec`: holds the lock while any program runs. A terraform inside it runs under our lock if it works on the
-//! locked state, and takes its own lock on any other state. One that is called by its path locks for itself.
+//! `tflock exec`: holds one lock, or several, while any program runs. A terraform inside it runs under our lock if it works
+//! on a locked state, and takes its own lock on any other state. One that is called by its path locks for itself.
+
+mod directories;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -13,8 +15,8 @@ use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
-use crate::resolve::{self, ChildLocking, LockRequest};
-use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
+use crate::resolve::ChildLocking;
+use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_locks};
 use crate::shim;
 use crate::terraform::command::{Classified, LockSwitch, classify};
 use crate::terraform::duration::format_duration;
@@ -31,36 +33,37 @@ pub fn run(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outco
 }
 
 async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<Outcome> {
-    let directory = context.working_directory();
-    let request = LockRequest::new(&context.options, &directory);
-    let resolved = resolve::find(request).await?;
+    let directories = directories::named(context, &arguments.dir)?;
+    let needed = directories::locks(&directories).await?;
+    if context.options.hold.is_some() && needed.len() > 1 {
+        return Err(directories::one_hold_for_several(context, &needed).into());
+    }
     let (program, rest) = arguments
         .program
         .split_first()
         .context("no program to run")?;
     let inside = variables(context)?;
-    let child = |locking| {
+    let child = |lockings: &[ChildLocking]| {
         let mut child = Command::new(program);
         child.arguments = rest.to_vec();
-        child.directory = context.chdir.as_ref().map(|_| directory.clone());
+        child.directory = context.chdir.as_ref().map(|_| context.working_directory());
         child.wait_for = WaitFor::All;
         child.environment.clone_from(&inside);
-        match locking {
-            ChildLocking::Kept | ChildLocking::Alone => {}
-            ChildLocking::TurnedOff => {
-                if let Some(name) = terraform_by_path(program, rest) {
-                    context.ui.notice(&format!(
-                        "`{}` takes its own lock, and would be refused on the state that is locked here: call it by name, as \
-                         `{name}`",
-                        printable(&program.to_string_lossy())
-                    ));
-                }
-            }
-            ChildLocking::KeptWaiting(_) => {
-                context.ui.notice(
-                    "terraform must lock this workspace itself, so other runs can take the lock between two commands of the program",
-                );
-            }
+        if lockings.contains(&ChildLocking::TurnedOff)
+            && let Some(name) = terraform_by_path(program, rest)
+        {
+            context.ui.notice(&format!(
+                "`{}` takes its own lock, and would be refused on the state that is locked here: call it by name, as `{name}`",
+                printable(&program.to_string_lossy())
+            ));
+        }
+        if lockings
+            .iter()
+            .any(|locking| matches!(locking, ChildLocking::KeptWaiting(_)))
+        {
+            context.ui.notice(
+                "terraform must lock this workspace itself, so other runs can take the lock between two commands of the program",
+            );
         }
         child
     };
@@ -82,7 +85,7 @@ async fn locked(context: &Context, arguments: &ExecArguments) -> anyhow::Result<
         patience_source: context.typed.patience_source(),
         longer_wait: context.typed_waiting_longer(),
     };
-    Ok(run_under_lock(context, request, resolved, spec, &child).await?)
+    Ok(run_under_locks(context, needed, spec, &child).await?)
 }
 
 /// The name of a terraform that takes a lock but is not called through its shim.

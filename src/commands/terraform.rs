@@ -2,6 +2,7 @@
 
 mod writing;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 use crate::lock::acquire::{Patience, PatienceSource};
 use crate::lock::liveness::HEARTBEAT_INTERVAL;
 use crate::resolve::{self, ChildLocking, LockRequest, ResolvedLock};
-use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
+use crate::session::{Lending, NeededLock, Outcome, RunSpec, Selection, run_under_locks};
 use crate::terraform::command::{
     Classified, Effect, Input, LockSwitch, LockingCommand, classify, state_writer,
 };
@@ -104,7 +105,8 @@ async fn locked(
     };
     let resolved = resolve::find(request).await?;
     let deciding = resolved.deciding_variables(&request)?;
-    let child = |locking| {
+    let child = |lockings: &[ChildLocking]| {
+        let locking = lockings[0];
         let mut child = Command::new(program);
         child.environment = context.variables_of(program);
         if context.is_shim() {
@@ -165,5 +167,10 @@ async fn locked(
         .as_ref()
         .map(|name| context.for_local_lock(name));
     let telling = naming.as_ref().unwrap_or(context);
-    Ok(run_under_lock(telling, request, resolved, spec, &child).await?)
+    let needed = NeededLock {
+        naming: Cow::Borrowed(telling),
+        request,
+        resolved,
+    };
+    Ok(run_under_locks(telling, vec![needed], spec, &child).await?)
 }

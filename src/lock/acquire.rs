@@ -4,6 +4,7 @@
 //! ([`super::own`]): a refusal that returns one of them means that the earlier write succeeded, and a run that gives up
 //! first removes whatever its attempts may have left.
 
+pub mod all;
 mod claim;
 pub mod standby;
 mod turn;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use self::all::{Beside, NotHeld};
 pub use self::claim::Claim;
 use self::claim::Replacing;
 use self::turn::Turn;
@@ -140,31 +142,67 @@ pub async fn acquire(
     stop: watch::Receiver<bool>,
     progress: impl FnMut(Progress<'_>) -> Decision,
 ) -> Result<Acquisition, AcquireError> {
-    let ticket = claim.ticket(host.as_ref(), patience);
-    let mut line = Line::new(Rc::clone(&store), Rc::clone(&host), ticket);
-    let attempts = attempt(store, host, claim, patience, stop, progress, &mut line);
-    match attempts.await {
-        Ok(Attempted::Held { held, replaced }) => Ok(Acquisition::Held {
-            held,
-            replaced,
-            leaving: line.served(),
-        }),
-        Ok(Attempted::TimedOut(seen)) => {
-            line.give_up().await;
-            Ok(Acquisition::TimedOut(seen))
+    let mut nothing = Beside::nothing(Rc::clone(&host));
+    let quest = Quest {
+        store,
+        host,
+        claim,
+        patience,
+    };
+    match acquire_beside(&mut nothing, quest, stop, progress).await? {
+        Beyond::Acquired(acquisition) => Ok(acquisition),
+        Beyond::OthersNotHeld(_) => unreachable!("there are no others"),
+    }
+}
+
+/// The outcome of an acquisition that needs other places to be held.
+enum Beyond {
+    Acquired(Acquisition),
+    /// One of those could not be taken.
+    OthersNotHeld(NotHeld),
+}
+
+/// What an acquisition is for.
+struct Quest<'a> {
+    store: Rc<dyn Store>,
+    host: Rc<dyn Host>,
+    claim: &'a Claim,
+    patience: Patience,
+}
+
+/// Takes a place that may only be requested while those of `beside` are held. While it waits they are released.
+async fn acquire_beside(
+    beside: &mut Beside<'_>,
+    quest: Quest<'_>,
+    stop: watch::Receiver<bool>,
+    progress: impl FnMut(Progress<'_>) -> Decision,
+) -> Result<Beyond, AcquireError> {
+    let ticket = quest.claim.ticket(quest.host.as_ref(), quest.patience);
+    let mut line = Line::new(Rc::clone(&quest.store), Rc::clone(&quest.host), ticket);
+    let attempts = Box::pin(attempt(beside, &quest, stop, progress, &mut line));
+    let not_held = match attempts.await {
+        Ok(Attempted::Held { held, replaced }) => {
+            return Ok(Beyond::Acquired(Acquisition::Held {
+                held,
+                replaced,
+                leaving: line.served(),
+            }));
         }
-        Ok(Attempted::HoldGone) => {
-            line.give_up().await;
-            Ok(Acquisition::HoldGone)
-        }
-        Ok(Attempted::Stopped) => {
-            line.give_up().await;
-            Ok(Acquisition::Stopped)
-        }
-        Err(error) => {
-            line.give_up().await;
-            Err(error)
-        }
+        Ok(Attempted::TimedOut(seen)) => Ok(Beyond::Acquired(Acquisition::TimedOut(seen))),
+        Ok(Attempted::HoldGone) => Ok(Beyond::Acquired(Acquisition::HoldGone)),
+        Ok(Attempted::Stopped) => Ok(Beyond::Acquired(Acquisition::Stopped)),
+        Ok(Attempted::OthersNotHeld(why)) => Ok(Beyond::OthersNotHeld(why)),
+        Err(error) => Err(error),
+    };
+    line.give_up().await;
+    not_held
+}
+
+impl Quest<'_> {
+    fn held(&self, own: &OwnRecords, stored: Stored, confirmed: Instant) -> HeldLock {
+        let (store, host) = (Rc::clone(&self.store), Rc::clone(&self.host));
+        let id = self.claim.info.id.clone();
+        HeldLock::new(store, host, id, own.clone(), stored, confirmed)
     }
 }
 
@@ -177,6 +215,7 @@ enum Attempted {
     TimedOut(Box<Observed>),
     HoldGone,
     Stopped,
+    OthersNotHeld(NotHeld),
 }
 
 impl Attempted {
@@ -189,29 +228,17 @@ impl Attempted {
 }
 
 async fn attempt(
-    store: Rc<dyn Store>,
-    host: Rc<dyn Host>,
-    claim: &Claim,
-    patience: Patience,
+    beside: &mut Beside<'_>,
+    quest: &Quest<'_>,
     mut stop: watch::Receiver<bool>,
     mut progress: impl FnMut(Progress<'_>) -> Decision,
     line: &mut Line,
 ) -> Result<Attempted, AcquireError> {
+    let (store, host, claim) = (quest.store.as_ref(), quest.host.as_ref(), quest.claim);
     let mut replacing: Option<Replacing> = None;
-    let own = claim.own.in_store(store.as_ref());
-    let withdrawal = Withdrawal::of(claim, &own, store.as_ref(), host.as_ref());
-    let mut turn = Turn::new(claim, store.as_ref(), host.as_ref(), &own, patience, line);
-    let held = |stored, confirmed| {
-        let (store, host) = (Rc::clone(&store), Rc::clone(&host));
-        HeldLock::new(
-            store,
-            host,
-            claim.info.id.clone(),
-            own.clone(),
-            stored,
-            confirmed,
-        )
-    };
+    let own = claim.own.in_store(store);
+    let withdrawal = Withdrawal::of(claim, &own, store, host);
+    let mut turn = Turn::new(quest, &own, line, beside.attempts());
     // Since when a record of ours may be in the store without our knowing.
     let mut unanswered: Option<Instant> = None;
     let mut backoff = Backoff::default();
@@ -220,12 +247,16 @@ async fn attempt(
         if *stop.borrow() {
             return withdrawal.after_stop(WITHDRAWAL_PATIENCE).await;
         }
+        if let Err(why) = beside.take_those_before().await {
+            return withdrawal.before(Attempted::OthersNotHeld(why)).await;
+        }
         let asked = host.now();
-        let record = claim.record(replacing.as_ref(), host.as_ref(), store.heartbeats());
+        let record = claim.record(replacing.as_ref(), host, store.heartbeats());
         own.add_attempt(&record, asked);
-        let request = request(store.as_ref(), claim, replacing.as_ref(), &record);
-        let attempt = backoff.attempt(host.as_ref(), OUTAGE_PATIENCE, store.as_ref(), request);
-        let Some(answer) = unless_stopped(host.as_ref(), attempt, &mut stop).await else {
+        let request = request(store, claim, replacing.as_ref(), &record);
+        let attempt = backoff.attempt(host, OUTAGE_PATIENCE, store, request);
+        let attempt = unless_stopped(host, attempt, &mut stop);
+        let Some(answer) = beside.keep(attempt).await else {
             if !store.may_have_arrived() {
                 own.remove_attempt(&record);
             }
@@ -234,7 +265,8 @@ async fn attempt(
         let refused = match answer {
             Ok(Swap::Done(Some(stored))) => {
                 own.remove_attempt(&record);
-                return Ok(Attempted::held(held(stored, asked), replacing));
+                let held = quest.held(&own, stored, asked);
+                return Ok(Attempted::held(held, replacing));
             }
             Ok(Swap::Done(None)) => None,
             Ok(Swap::Refused(stored)) => stored,
@@ -244,10 +276,11 @@ async fn attempt(
                 } else {
                     own.remove_attempt(&record);
                 }
-                match backoff.pause(host.as_ref(), OUTAGE_PATIENCE) {
+                match backoff.pause(host, OUTAGE_PATIENCE) {
                     Some(pause) if error.kind.is_transient() => {
                         progress(Progress::Retrying(&error));
-                        sleep_or_stop(host.as_ref(), pause, &mut stop).await;
+                        let pause = sleep_or_stop(host, pause, &mut stop);
+                        beside.keep(pause).await;
                         continue;
                     }
                     _ => return Err(withdrawal.after(error).await),
@@ -262,24 +295,26 @@ async fn attempt(
         // Whatever is there now, no pending attempt of ours was applied before this one was sent.
         unanswered = unanswered.map(|_| asked);
         if !is_own && claim.misses_its_hold(refused.as_ref()) {
-            withdrawal.carry_out(WITHDRAWAL_PATIENCE).await?;
-            return Ok(Attempted::HoldGone);
+            return withdrawal.before(Attempted::HoldGone).await;
         }
         let Some(stored) = refused else {
             // The lock was freed between our write and the read that followed.
             replacing = None;
-            let Some(pause) = vanishing.pause(host.as_ref(), OUTAGE_PATIENCE) else {
-                let error = refuses_without_reason(store.as_ref());
-                return Err(withdrawal.after(error).await);
+            let Some(pause) = vanishing.pause(host, OUTAGE_PATIENCE) else {
+                return Err(withdrawal.after(refuses_without_reason(store)).await);
             };
-            sleep_or_stop(host.as_ref(), pause, &mut stop).await;
+            let pause = sleep_or_stop(host, pause, &mut stop);
+            beside.keep(pause).await;
             continue;
         };
         vanishing = Backoff::default();
         if is_own {
             // Others may have seen it ever since the first attempt that could have written it.
-            let held = held(stored, own_since.unwrap_or(LONG_AGO));
+            let held = quest.held(&own, stored, own_since.unwrap_or(LONG_AGO));
             return Ok(Attempted::held(held, replacing));
+        }
+        if let Some(why) = beside.is_held_there(&stored) {
+            return Ok(Attempted::OthersNotHeld(why));
         }
         let mut seen = turn.observe(stored, asked);
         if let Some(past) = turn.past(&seen, Decision::Wait, &mut stop).await {
@@ -287,8 +322,10 @@ async fn attempt(
             continue;
         }
         if turn.patience_left().is_zero() {
-            withdrawal.carry_out(WITHDRAWAL_PATIENCE).await?;
-            return Ok(Attempted::TimedOut(Box::new(seen)));
+            return withdrawal.before(Attempted::TimedOut(Box::new(seen))).await;
+        }
+        if let Err(why) = beside.give_back().await {
+            return withdrawal.before(Attempted::OthersNotHeld(why)).await;
         }
         turn.take_place(&mut seen, &mut stop).await;
         if progress(Progress::HeldBy(&seen)) == Decision::TakeOver
@@ -297,7 +334,8 @@ async fn attempt(
             replacing = past.replacing();
             continue;
         }
-        replacing = turn.comes(&mut stop, &mut progress).await;
+        let comes = turn.comes(&mut stop, &mut progress);
+        replacing = beside.clearing(comes).await;
     }
 }
 
@@ -402,6 +440,12 @@ impl<'a> Withdrawal<'a> {
                 }
             }
         }
+    }
+
+    /// Does so before the attempts end in another way.
+    async fn before(&self, ending: Attempted) -> Result<Attempted, AcquireError> {
+        self.carry_out(WITHDRAWAL_PATIENCE).await?;
+        Ok(ending)
     }
 
     /// Does so after a stop request.

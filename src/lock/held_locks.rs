@@ -1,5 +1,7 @@
-//! Keeps all places of one lock while the child runs, and releases them.
+//! Keeps all places of a run's locks while the child runs, and releases them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -8,7 +10,8 @@ use super::held_lock::{HeldLock, RELEASE_PATIENCE, Release, Renewal};
 use super::host::{Host, Instant};
 use super::liveness::HEARTBEAT_INTERVAL;
 use super::record::{LockId, ProcessIdentity};
-use super::store::{StoreError, StoreErrorKind, Stored};
+use super::store::{Identity, StoreError, StoreErrorKind, Stored};
+use super::together::all;
 
 /// How often to read the clock: timers stop while the machine is suspended, the clock does not.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -19,8 +22,9 @@ const SLEPT: Duration = HEARTBEAT_INTERVAL;
 /// How long a last renewal may take after its deadline, as after a suspend.
 const LAST_TRY: Duration = Duration::from_millis(500);
 
-/// The places of one lock.
+/// The places of a run's locks: of one as a rule, of several under `exec --dir`.
 pub struct HeldLocks {
+    /// In the order in which they were taken.
     places: Vec<Place>,
     host: Rc<dyn Host>,
     /// When the clock was last read.
@@ -31,6 +35,8 @@ pub struct HeldLocks {
 
 struct Place {
     held: HeldLock,
+    /// The number of the lock that it belongs to.
+    lock: usize,
     standing: Standing,
     /// When to abandon the pending renewal, if at all.
     given_up_at: Option<Instant>,
@@ -67,6 +73,8 @@ pub enum News {
 pub struct Loss {
     /// The lock's name.
     pub key: String,
+    /// The place.
+    pub place: Identity,
     /// The record that is there now.
     pub now: Option<Stored>,
     /// Whether others had the right to take it.
@@ -98,40 +106,56 @@ pub struct NotReleased {
     pub error: StoreError,
     /// The lock's name.
     pub key: String,
+    /// The place.
+    pub place: Identity,
     /// The ID of the record that is left.
     pub id: LockId,
 }
 
 impl HeldLocks {
-    /// Keeps the locks `held`, given in the order in which they were taken.
+    /// No places yet.
     #[must_use]
-    pub fn new(held: Vec<HeldLock>, host: Rc<dyn Host>) -> Self {
-        let places = held
-            .into_iter()
-            .map(|held| Place {
-                held,
-                standing: Standing::Ours,
-                given_up_at: None,
-            })
-            .collect();
+    pub fn none(host: Rc<dyn Host>) -> Self {
         Self {
-            places,
+            places: Vec::new(),
             looked: host.now(),
             doubted: Instant(Duration::ZERO),
             host,
         }
     }
 
-    /// The locks.
+    /// Adds the place that was taken last, which belongs to the lock with that number.
+    pub fn push(&mut self, lock: usize, held: HeldLock) {
+        self.places.push(Place {
+            held,
+            lock,
+            standing: Standing::Ours,
+            given_up_at: None,
+        });
+    }
+
+    /// The places.
     pub fn held(&self) -> impl Iterator<Item = &HeldLock> {
         self.places.iter().map(|place| &place.held)
     }
 
-    /// Splits off all but the first `count` places.
+    /// The places of the lock with that number.
+    pub fn held_of(&self, lock: usize) -> impl Iterator<Item = &HeldLock> {
+        self.of(lock).map(|place| &place.held)
+    }
+
+    fn of(&self, lock: usize) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(move |place| place.lock == lock)
+    }
+
+    /// Splits off the places for which `is_meant` is true, given the number of their lock.
     #[must_use]
-    pub fn split_off(&mut self, count: usize) -> Self {
+    pub fn take_out(&mut self, is_meant: impl Fn(usize, &HeldLock) -> bool) -> Self {
+        let places = std::mem::take(&mut self.places).into_iter();
+        let (taken, kept) = places.partition(|place| is_meant(place.lock, &place.held));
+        self.places = kept;
         Self {
-            places: self.places.split_off(count),
+            places: taken,
             host: Rc::clone(&self.host),
             looked: self.looked,
             doubted: self.doubted,
@@ -181,6 +205,18 @@ impl HeldLocks {
         self.any_is(Standing::GivenUp)
     }
 
+    /// Whether the child ran without the lock with that number.
+    #[must_use]
+    pub fn lost_any_of(&self, lock: usize) -> bool {
+        self.of(lock).any(|place| place.standing == Standing::Lost)
+    }
+
+    /// Whether the lock with that number has been ours all the time, and did not expire.
+    #[must_use]
+    pub fn is_kept(&self, lock: usize) -> bool {
+        self.of(lock).all(|place| place.standing == Standing::Ours)
+    }
+
     fn any_is(&self, standing: Standing) -> bool {
         self.places.iter().any(|place| place.standing == standing)
     }
@@ -189,6 +225,9 @@ impl HeldLocks {
     /// waited for another, is checked first; if others may have taken it over by our promise, it must be renewed.
     pub async fn confirm(&mut self) -> bool {
         for place in &mut self.places {
+            if place.standing != Standing::Ours {
+                return false;
+            }
             let now = self.host.now();
             let overdue = place.held.must_stop_at().is_some_and(|limit| limit <= now);
             if !overdue && place.held.next_renewal() > now {
@@ -250,28 +289,49 @@ impl HeldLocks {
         now
     }
 
-    /// Releases all places that are still ours, in reverse order.
-    pub async fn release(&mut self, mut retrying: impl FnMut(&StoreError)) -> Released {
-        let mut released = Released::default();
+    /// Releases all places that are still ours: all locks at once, so that none waits for another's store; the places of one
+    /// lock in reverse order.
+    pub async fn release(&mut self, retrying: impl FnMut(&StoreError)) -> Released {
+        let retrying = RefCell::new(retrying);
+        let retrying = |error: &StoreError| (retrying.borrow_mut())(error);
+        let mut locks: BTreeMap<usize, Vec<&mut Place>> = BTreeMap::new();
         for place in self.places.iter_mut().rev() {
-            if place.standing == Standing::Lost {
-                continue;
-            }
-            match place.held.release(RELEASE_PATIENCE, &mut retrying).await {
-                Ok(Release::Released) => {}
-                Ok(Release::Lost(now)) => {
-                    place.standing = Standing::Lost;
-                    released.lost.push(place.loss(now));
-                }
-                Err(error) => released.failed.push(NotReleased {
-                    key: place.held.store().key().to_owned(),
-                    id: place.held.id().clone(),
-                    error,
-                }),
-            }
+            locks.entry(place.lock).or_default().push(place);
+        }
+        let releases = locks
+            .into_values()
+            .rev()
+            .map(|places| release_one_by_one(places, &retrying));
+        let mut released = Released::default();
+        for one in all(releases).await {
+            released.failed.extend(one.failed);
+            released.lost.extend(one.lost);
         }
         released
     }
+}
+
+async fn release_one_by_one(places: Vec<&mut Place>, retrying: &impl Fn(&StoreError)) -> Released {
+    let mut released = Released::default();
+    for place in places {
+        if place.standing == Standing::Lost {
+            continue;
+        }
+        match place.held.release(RELEASE_PATIENCE, retrying).await {
+            Ok(Release::Released) => {}
+            Ok(Release::Lost(now)) => {
+                place.standing = Standing::Lost;
+                released.lost.push(place.loss(now));
+            }
+            Err(error) => released.failed.push(NotReleased {
+                key: place.held.store().key().to_owned(),
+                place: place.held.store().identity(),
+                id: place.held.id().clone(),
+                error,
+            }),
+        }
+    }
+    released
 }
 
 impl Place {
@@ -363,6 +423,7 @@ impl Place {
     fn loss(&self, now: Option<Stored>) -> Loss {
         Loss {
             key: self.held.store().key().to_owned(),
+            place: self.held.store().identity(),
             now,
             promise: if self.held.is_promise_over() {
                 Promise::Over

@@ -27,7 +27,7 @@ use super::record::Record;
 
 /// Identifies a lock among all others: service, endpoint, region, table or bucket, and name, byte for byte. A digest,
 /// because an endpoint may contain a password; for comparison only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(String);
 

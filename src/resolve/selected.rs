@@ -172,7 +172,11 @@ impl LockRequest<'_> {
         }))
     }
 
-    pub(super) fn state(&self) -> Result<StateRef, Failure> {
+    /// What is selected now.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used.
+    pub fn state(&self) -> Result<StateRef, Failure> {
         self.reading().state()
     }
 

@@ -1,4 +1,4 @@
-//! Where the lock of a run is, as recorded in its run file: enough to find it without the backend, and no secrets.
+//! Where the locks of a run are, as recorded in its run file: enough to find them without the backend, and no secrets.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -30,7 +30,7 @@ pub struct Whereabouts {
 }
 
 impl Whereabouts {
-    /// For the run file of a run whose lock is in these stores.
+    /// The whereabouts of the lock in these stores.
     #[must_use]
     pub fn of(
         options: &Options,
@@ -39,7 +39,7 @@ impl Whereabouts {
         state: &StateRef,
         stores: &[Rc<dyn Store>],
         init_lock: Option<&InitLock>,
-    ) -> Value {
+    ) -> Self {
         // One store can be named; two can only be found together.
         let (store, lock_id) = match stores {
             [store] => (Some(store.kind()), Some(store.key().to_owned())),
@@ -47,7 +47,7 @@ impl Whereabouts {
         };
         let (state, needs_backend) = state.without_secrets();
         let turn = init_lock.map(|lock| lock.turn.identity());
-        let whereabouts = Self {
+        Self {
             command: command.to_owned(),
             directory: directory.to_owned(),
             store: store.map(str::to_owned),
@@ -59,14 +59,20 @@ impl Whereabouts {
                 .into_iter()
                 .chain(stores.iter().map(|store| store.identity()))
                 .collect(),
-        };
-        serde_json::to_value(whereabouts).unwrap_or_default()
+        }
     }
 
-    /// Parses the entry of a run file; `None` if we do not understand it.
+    /// The entry of a run file for these locks.
     #[must_use]
-    pub fn parse(value: &Value) -> Option<Self> {
-        serde_json::from_value(value.clone()).ok()
+    pub fn written(locks: impl Iterator<Item = Self>) -> Value {
+        let locks: Vec<Self> = locks.collect();
+        serde_json::to_value(locks).unwrap_or_default()
+    }
+
+    /// Parses the entry of a run file; empty if we do not understand it.
+    #[must_use]
+    pub fn parse(value: &Value) -> Vec<Self> {
+        serde_json::from_value(value.clone()).unwrap_or_default()
     }
 
     /// The stores of the lock. `options` are those of this command, for everything but the lock.

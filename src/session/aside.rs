@@ -16,8 +16,8 @@ pub(super) struct Aside(Vec<Leaving>);
 
 impl Aside {
     /// Adds work.
-    pub(super) fn add(&mut self, work: Option<Leaving>) {
-        self.0.extend(work);
+    pub(super) fn add(&mut self, work: Leaving) {
+        self.0.push(work);
     }
 
     /// Takes over the work of another.

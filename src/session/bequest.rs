@@ -1,8 +1,8 @@
 //! What a run leaves to its witness if tflock is killed, and how the witness carries it out: it waits until no process works
-//! under the lock, then releases it.
+//! under its locks, then releases them.
 //!
-//! The witness finds the lock by the command line and environment of the killed tflock, with fresh credentials, for the state
-//! that it worked on, whatever has been selected since. It releases the lock only if that is where it was and is the very
+//! The witness finds each lock by the command line and environment of the killed tflock, with fresh credentials, for the state
+//! that it worked on, whatever has been selected since. It releases a lock only if that is where it was and is the very
 //! lock that was taken.
 
 use std::borrow::Cow;
@@ -33,6 +33,7 @@ use crate::lock::inherit::{Inherited, inherit};
 use crate::lock::own::{OwnRecords, Records};
 use crate::lock::record::{LockId, Record, go_time};
 use crate::lock::store::{Identity, Store, StoreError};
+use crate::lock::together::all;
 use crate::resolve::{self, LockRequest, ResolvedLock, StateRef};
 use crate::shim;
 use crate::system::run_file::lent::{self, Loan, Turn, TurnAttempt};
@@ -51,15 +52,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 struct Will {
     /// The command line, whose first word is the program.
     words: Vec<Vec<u8>>,
-    state: StateRef,
+    /// The ID of all its locks.
     lock_id: LockId,
-    places: Vec<Left>,
-    /// Whether all processes that the child started have to end.
+    locks: Vec<LeftLock>,
+    /// Whether all that the child started has to end.
     waits_for_all: bool,
-    /// How the lock is lent, if it is.
-    loan: Option<PathBuf>,
+    /// How the locks are lent, if they are.
+    loans: Vec<PathBuf>,
     /// The child's arguments, which identify it under any name.
     arguments: Vec<Vec<u8>>,
+}
+
+/// One lock.
+#[derive(Serialize, Deserialize)]
+struct LeftLock {
+    /// The directory in which terraform works on that state, as for `-chdir`; tflock's own if `None`.
+    chdir: Option<Vec<u8>>,
+    state: StateRef,
+    places: Vec<Left>,
 }
 
 /// What is left in one place.
@@ -70,28 +80,35 @@ struct Left {
 }
 
 impl Session<'_> {
-    /// What the witness gets, so that it can release `locks`. Without it the lock of a killed run stays until the run is proven
+    /// What the witness gets, so that it can release `locks`. Without it the locks of a killed run stay until the run is proven
     /// dead.
     pub(super) fn bequest(
         &self,
         locks: &HeldLocks,
         command: &Program,
-        loan: Option<&Loan>,
+        loans: &[Loan],
     ) -> Option<Bequest> {
+        let left = self.locks.iter().filter_map(|lock| {
+            let chdir = lock.naming.chdir.clone();
+            Some(LeftLock {
+                chdir: chdir.map(|chdir| chdir.into_os_string().into_vec()),
+                state: lock.state.clone()?,
+                places: locks.held_of(lock.number).map(Left::in_place_of).collect(),
+            })
+        });
         let will = Will {
             words: command_line().map(OsString::into_vec).collect(),
-            state: self.state.clone()?,
-            lock_id: self.claim.info.id.clone(),
-            places: locks.held().map(Left::in_place_of).collect(),
+            lock_id: self.id.clone(),
+            locks: left.filter(|lock| !lock.places.is_empty()).collect(),
             waits_for_all: command.wait_for == WaitFor::All,
-            loan: loan.map(|loan| loan.path().to_owned()),
+            loans: loans.iter().map(|loan| loan.path().to_owned()).collect(),
             arguments: command
                 .arguments
                 .iter()
                 .map(|word| word.clone().into_vec())
                 .collect(),
         };
-        if will.places.is_empty() {
+        if will.locks.is_empty() {
             return None;
         }
         let prepared = serde_json::to_vec(&will)
@@ -132,11 +149,10 @@ pub fn carry_out(mut inheritance: Inheritance) -> Outcome {
     let released = released
         .unwrap_or_else(|error| Err(Failure::new(exit_code::NOT_RELEASED, error.to_string())));
     let is_free = released.unwrap_or_else(|failure| {
-        let removal = context.force_unlock_line(Some(&will.lock_id));
         tell_kept(&context.ui, &failure);
-        context.ui.hint(&format!(
-            "once all processes that ran under it have ended: `{removal}`"
-        ));
+        for lock in &will.locks {
+            hint_at_removal(&lock.naming(&context), &will);
+        }
         false
     });
     Outcome::Exit(if is_free { 0 } else { exit_code::NOT_RELEASED })
@@ -147,6 +163,24 @@ fn tell_kept(ui: &Ui, failure: &Failure) {
     ui.warning(&format!(
         "tflock was killed, and the lock is NOT released: {why}"
     ));
+}
+
+fn hint_at_removal(naming: &Context, will: &Will) {
+    let removal = naming.force_unlock_line(Some(&will.lock_id));
+    naming.ui.hint(&format!(
+        "once all processes that ran under it have ended: `{removal}`"
+    ));
+}
+
+impl LeftLock {
+    /// A context whose command lines address it.
+    fn naming(&self, context: &Context) -> Context {
+        let chdir = self.chdir.clone().map(OsString::from_vec);
+        Context {
+            chdir: chdir.map(PathBuf::from),
+            ..context.clone()
+        }
+    }
 }
 
 /// Parses the command line of the killed tflock as it did itself.
@@ -166,7 +200,7 @@ fn context_of(will: &Will) -> Result<(Context, Command), Failure> {
     Ok((Context::new(&request, called_as)?, request.command))
 }
 
-/// Waits for the run's processes, then releases the lock. Returns whether nothing of it is left.
+/// Waits for the run's processes, then releases the locks. Returns whether nothing of them is left.
 async fn release(
     inheritance: Inheritance,
     will: &Will,
@@ -191,8 +225,8 @@ async fn release(
     } else {
         outlast_group(group, will).await?;
     }
-    // From here on the lock cannot be borrowed, whatever processes are left.
-    let turn = take_back(will).await?;
+    // From here on the locks cannot be borrowed, whatever processes are left.
+    let turns = take_back(will).await?;
     let sighting = runs
         .as_ref()
         .and_then(|runs| run_file::sighting_of(runs, &will.lock_id.0).ok());
@@ -203,16 +237,39 @@ async fn release(
         ));
     }
     let host: Rc<dyn Host> = Rc::new(context.machine());
-    let resolved = find(will, context, command, host.as_ref()).await?;
-    let is_free = release_places(will, context, resolved, &host).await?;
+    let locks = will
+        .locks
+        .iter()
+        .map(|lock| release_lock(lock, will, context, command, &host));
+    let is_free = all(locks).await.into_iter().all(|is_free| is_free);
     if is_free && let Some(runs) = &runs {
         run_file::remove(runs, &will.lock_id.0);
     }
-    if let (true, Some(loan)) = (is_free, &will.loan) {
-        lent::remove(loan);
+    if is_free {
+        will.loans.iter().for_each(|loan| lent::remove(loan));
     }
-    drop((place, turn));
+    drop((place, turns));
     Ok(is_free)
+}
+
+/// Releases that lock, or says that it could not. Returns whether nothing of it is left.
+async fn release_lock(
+    lock: &LeftLock,
+    will: &Will,
+    context: &Context,
+    command: &Command,
+    host: &Rc<dyn Host>,
+) -> bool {
+    let naming = lock.naming(context);
+    let released = async {
+        let resolved = find(lock, &naming, command, host.as_ref()).await?;
+        release_places(lock, will, &naming, resolved, host).await
+    };
+    released.await.unwrap_or_else(|failure| {
+        tell_kept(&naming.ui, &failure);
+        hint_at_removal(&naming, will);
+        false
+    })
 }
 
 /// Records in the history how the run ended.
@@ -224,24 +281,29 @@ async fn remember_killed(stores: &[Rc<dyn Store>], record: Option<&Record>, host
     }
 }
 
-/// Takes the turn of the loan for good, once no other process has it.
-async fn take_back(will: &Will) -> Result<Option<Turn>, Failure> {
-    let Some(loan) = &will.loan else {
-        return Ok(None);
-    };
-    loop {
-        match Turn::try_take(loan) {
-            Ok(TurnAttempt::Got(turn)) => return Ok(Some(turn)),
-            Ok(TurnAttempt::LoanEnded) => return Ok(None),
-            Ok(TurnAttempt::InUse(_)) => tokio::time::sleep(LOOK_EVERY).await,
-            Err(error) => {
-                return Err(Failure::new(
-                    exit_code::NOT_RELEASED,
-                    format!("unknown whether a terraform still runs under it: {error}"),
-                ));
+/// Takes the turns of all loans for good, once they are not in use.
+async fn take_back(will: &Will) -> Result<Vec<Turn>, Failure> {
+    let mut turns = Vec::new();
+    for loan in &will.loans {
+        loop {
+            match Turn::try_take(loan) {
+                Ok(TurnAttempt::Got(turn)) => turns.push(turn),
+                Ok(TurnAttempt::LoanEnded) => {}
+                Ok(TurnAttempt::InUse(_)) => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    continue;
+                }
+                Err(error) => {
+                    return Err(Failure::new(
+                        exit_code::NOT_RELEASED,
+                        format!("unknown whether a terraform still runs under it: {error}"),
+                    ));
+                }
             }
+            break;
         }
     }
+    Ok(turns)
 }
 
 async fn outlast_group(group: Option<Pid>, will: &Will) -> Result<(), Failure> {
@@ -265,7 +327,7 @@ async fn outlast_group(group: Option<Pid>, will: &Will) -> Result<(), Failure> {
 
 /// Finds the lock as the killed tflock did. Retries for a minute, in case the user is just repairing a file.
 async fn find(
-    will: &Will,
+    lock: &LeftLock,
     context: &Context,
     command: &Command,
     host: &dyn Host,
@@ -284,15 +346,16 @@ async fn find(
     };
     let begun = host.now();
     loop {
-        match resolve::find_for(request, will.state.clone()).await {
+        match resolve::find_for(request, lock.state.clone()).await {
             Err(_) if host.now().since(begun) < RELEASE_PATIENCE => host.sleep(PAUSE).await,
             found => return found,
         }
     }
 }
 
-/// Gives back all places, the last first, and says so. Whether none of ours is left.
+/// Gives back all places of a lock, the last first, and says so. Whether none of ours is left.
 async fn release_places(
+    lock: &LeftLock,
     will: &Will,
     context: &Context,
     resolved: ResolvedLock,
@@ -306,9 +369,10 @@ async fn release_places(
     let turn = resolved.init_lock.map(|lock| lock.turn);
     let turn_key = turn.as_ref().map(|turn| turn.key().to_owned());
     let found: Vec<Rc<dyn Store>> = turn.into_iter().chain(resolved.stores).collect();
-    let (mut held, mut failed, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let mut held = HeldLocks::none(Rc::clone(host));
+    let (mut failed, mut lost) = (Vec::new(), Vec::new());
     let mut retrying = |_: &StoreError| {};
-    for left in &will.places {
+    for left in &lock.places {
         let is_there = |store: &&Rc<dyn Store>| store.identity() == left.place;
         let Some(store) = found.iter().find(is_there) else {
             return Err(Failure::new(
@@ -320,21 +384,19 @@ async fn release_places(
         let (store, own) = (Rc::clone(store), OwnRecords::from(left.own.clone()));
         let key = store.key().to_owned();
         match inherit(store, host, will.lock_id.clone(), own, &mut retrying).await {
-            Ok(Inherited::Ours(ours)) => held.push(ours),
+            Ok(Inherited::Ours(ours)) => held.push(0, ours),
             Ok(Inherited::NotOurs(None)) => {}
             Ok(Inherited::NotOurs(Some(_))) => lost.push(key),
             Err(error) => failed.push(NotReleased {
                 key,
+                place: left.place.clone(),
                 id: will.lock_id.clone(),
                 error,
             }),
         }
     }
-    let had_any = !held.is_empty();
-    let record = held.last().map(|ours| ours.record().clone());
-    let released = HeldLocks::new(held, Rc::clone(host))
-        .release(&mut retrying)
-        .await;
+    let record = held.held().last().map(|ours| ours.record().clone());
+    let released = held.release(&mut retrying).await;
     failed.extend(released.failed);
     lost.extend(released.lost.into_iter().map(|loss| loss.key));
     for key in &lost {
@@ -349,13 +411,22 @@ async fn release_places(
         }
         tell_left(&naming, failed);
     }
-    if had_any && failed.is_empty() && lost.is_empty() {
+    if record.is_some() && failed.is_empty() && lost.is_empty() {
         remember_killed(&places, record.as_ref(), host).await;
-        context.ui.notice(if will.waits_for_all {
-            "tflock was killed; the program has ended and the lock is released"
+        let program = if will.waits_for_all {
+            "the program"
         } else {
-            "tflock was killed; terraform has ended and the lock is released"
-        });
+            "terraform"
+        };
+        let key = match will.locks.as_slice() {
+            [_] => String::new(),
+            _ => places
+                .last()
+                .map_or_else(String::new, |store| format!("`{}` ", store.key())),
+        };
+        context.ui.notice(&format!(
+            "tflock was killed; {program} has ended and the lock {key}is released"
+        ));
     }
     Ok(failed.is_empty())
 }

@@ -4,14 +4,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::reentry::{self, Borrowed, Lent};
-use super::{Lending, Outcome, RunSpec, Session, install_signals};
+use super::{Lending, NeededLock, Outcome, RunSpec, Session, install_signals};
 use crate::child::Command;
 use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Patience, PatienceSource};
-use crate::resolve::{LockRequest, ResolvedLock};
 use crate::system::process::Named;
 use crate::system::run_file::lent::{Turn, TurnAttempt};
 use crate::terraform::duration::format_duration;
@@ -31,8 +30,7 @@ const WORTH_A_WORD: Duration = Duration::from_secs(1);
 /// The turn is in use; the child cannot be started; it works on another state than the locked one.
 pub(super) async fn run_borrowing(
     context: &Context,
-    request: LockRequest<'_>,
-    resolved: ResolvedLock,
+    lent: Vec<NeededLock<'_>>,
     spec: RunSpec,
     borrowed: &Borrowed,
     mut child: Command,
@@ -54,7 +52,7 @@ pub(super) async fn run_borrowing(
         turn.hand_on();
     }
     if child.view.is_some() {
-        return Box::pin(watch(context, request, resolved, spec, &child)).await;
+        return Box::pin(watch(context, lent, spec, &child)).await;
     }
     Err(context.exec_program(&child))
 }
@@ -62,18 +60,19 @@ pub(super) async fn run_borrowing(
 /// Runs the child next to us, as in a run with its own lock: what terraform works on can only be told while it starts.
 async fn watch(
     context: &Context,
-    request: LockRequest<'_>,
-    mut resolved: ResolvedLock,
+    mut lent: Vec<NeededLock<'_>>,
     spec: RunSpec,
     child: &Command,
 ) -> Result<Outcome, Failure> {
-    // It is already locked: there is nothing to take or to compare.
-    resolved.stores.clear();
-    resolved.init_lock = None;
-    resolved.compared = None;
-    let session = Session::new(context, request, resolved, spec);
+    // They are already locked: there is nothing to take or to compare.
+    for NeededLock { resolved, .. } in &mut lent {
+        resolved.stores.clear();
+        resolved.init_lock = None;
+        resolved.compared = None;
+    }
+    let session = Session::new(context, lent, spec);
     let mut signals = install_signals()?;
-    let ran = session.run(&|_| child.clone(), &mut signals).await;
+    let ran = session.run(&|_: &[_]| child.clone(), &mut signals).await;
     session.settle().await;
     ran
 }

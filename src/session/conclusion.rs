@@ -85,10 +85,10 @@ impl Session<'_> {
             } => Outcome::Exit(code),
         };
         if locks.lost_any() || !released.lost.is_empty() {
-            return Err(self.lost(outcome));
+            return Err(self.lost(locks, outcome));
         }
         if locks.gave_up_any() {
-            return Err(self.not_kept(outcome));
+            return Err(self.not_kept(locks, outcome));
         }
         if let Some(difference) = self.difference.borrow().as_ref() {
             return Err(self.differs(difference, outcome));

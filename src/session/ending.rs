@@ -14,21 +14,21 @@ use crate::system::run_file::lent::Loan;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl Session<'_> {
-    /// Waits until every terraform that has borrowed the lock has ended, even in another process group or session. From then
-    /// on the lock cannot be borrowed.
+    /// Waits until every terraform that has borrowed a lock has ended, even in another process group or session. From then
+    /// on no lock can be borrowed.
     pub(super) async fn wait_for_borrowers(
         &self,
-        loan: &Loan,
+        loans: &[Loan],
         run_file: Option<&RunFile>,
         locks: &mut HeldLocks,
         signals: &mut Signals,
     ) {
         let mut told: Option<Vec<Named>> = None;
         let mut looks = 0;
-        // If a check fails, the lock is kept.
-        while !(loan.take_back().unwrap_or(false) && take_all_places(run_file)) {
+        // If a check fails, the locks are kept.
+        while !(take_back(loans) && take_all_places(run_file)) {
             looks += 1;
-            let borrowers = borrowers(loan, run_file);
+            let borrowers = borrowers(loans, run_file);
             // The first check may have met a process that only checked whether this run is alive.
             if looks > 1 && told.as_ref() != Some(&borrowers) {
                 self.tell(SessionEvent::Borrowed(&borrowers));
@@ -50,13 +50,19 @@ impl Session<'_> {
     }
 }
 
+/// Takes back the loans whose turn is not in use, for good. Returns whether that was all of them.
+fn take_back(loans: &[Loan]) -> bool {
+    let is_taken = |loan: &&Loan| loan.take_back().unwrap_or(false);
+    loans.iter().filter(is_taken).count() == loans.len()
+}
+
 fn take_all_places(run_file: Option<&RunFile>) -> bool {
     run_file.is_none_or(|file| file.take_all_places().unwrap_or(false))
 }
 
-/// The processes that have the turn; else those that have a place, perhaps one inherited from us.
-fn borrowers(loan: &Loan, run_file: Option<&RunFile>) -> Vec<Named> {
-    let borrowers = loan.borrowers();
+/// The processes that have a turn; else those that have a place, perhaps one inherited from us.
+fn borrowers(loans: &[Loan], run_file: Option<&RunFile>) -> Vec<Named> {
+    let borrowers: Vec<Named> = loans.iter().flat_map(Loan::borrowers).collect();
     match run_file {
         Some(file) if borrowers.is_empty() => file.users(),
         _ => borrowers,

@@ -7,7 +7,7 @@ use crate::lock::held_lock::HeldLock;
 use crate::lock::held_locks::{Loss, NotReleased};
 use crate::lock::record::LockId;
 use crate::lock::store::state::LockedState;
-use crate::lock::store::{Store, StoreError};
+use crate::lock::store::{Identity, Store, StoreError};
 use crate::system::process::Named;
 
 /// Something that happened in a session.
@@ -25,6 +25,8 @@ pub(super) enum SessionEvent<'a> {
         store: &'a dyn Store,
         observed: &'a Observed,
     },
+    /// This holder's lock was taken over.
+    TookOver(&'a Observed),
     /// This lock is held.
     Acquired {
         store: &'a dyn Store,
@@ -73,10 +75,8 @@ pub(super) enum SessionEvent<'a> {
     /// A signal has to wait until no process runs under the lock any more.
     DelayedByBorrowers(SignalNumber),
     Releasing,
-    /// The lock of this name was ours to the end and is now free.
-    Released {
-        key: &'a str,
-    },
+    /// This lock was ours to the end and is now free.
+    Released(&'a dyn Store),
     /// The release failed and is retried.
     ReleasingAgain(&'a StoreError),
     /// A signal has to wait for the release.
@@ -85,6 +85,23 @@ pub(super) enum SessionEvent<'a> {
     LeftElsewhere(&'a HeldLock),
     /// The lock is left behind.
     NotReleased(&'a NotReleased),
+}
+
+impl SessionEvent<'_> {
+    /// The place that the event is about, if any.
+    fn place(&self) -> Option<Identity> {
+        match self {
+            Self::Taking(store)
+            | Self::Released(store)
+            | Self::Waiting { store, .. }
+            | Self::Stale { store, .. }
+            | Self::Acquired { store, .. } => Some(store.identity()),
+            Self::Lost(loss) => Some(loss.place.clone()),
+            Self::LeftElsewhere(held) => Some(held.store().identity()),
+            Self::NotReleased(failed) => Some(failed.place.clone()),
+            _ => None,
+        }
+    }
 }
 
 impl Session<'_> {
@@ -98,7 +115,9 @@ impl Session<'_> {
         }
         self.reporter.report(&event);
         if let Some(hook) = &self.hook {
-            hook.tell(&event, &self.claim, self.host.as_ref());
+            let lock = event.place().map(|place| self.lock_at(&place));
+            let lock = lock.unwrap_or(&self.locks[0]);
+            hook.tell(&event, &lock.claim, self.host.as_ref());
         }
     }
 }

@@ -5,14 +5,21 @@ use crate::child::Difference;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Observed, Patience};
+use crate::lock::held_locks::HeldLocks;
 use crate::lock::liveness::Liveness;
 use crate::lock::queue::Ticket;
+use crate::lock::store::Store;
 use crate::terraform::duration::format_duration;
 use crate::ui::{holder, queue};
 
 impl Session<'_> {
-    /// The lock `key` did not become free in time.
-    pub(super) fn locked(&self, key: &str, observed: &Observed, waiting: &[Ticket]) -> Failure {
+    /// The lock in `store` did not become free in time.
+    pub(super) fn locked(
+        &self,
+        store: &dyn Store,
+        observed: &Observed,
+        waiting: &[Ticket],
+    ) -> Failure {
         let gave_up = match self.patience {
             Patience::For(limit) if !limit.is_zero() => {
                 format!(", gave up after {}", format_duration(limit))
@@ -20,7 +27,7 @@ impl Session<'_> {
             Patience::For(_) | Patience::Forever => String::new(),
         };
         let mut rows = holder::lock_info(
-            key,
+            store.key(),
             &observed.stored.record,
             &observed.assessment,
             self.host.wall(),
@@ -31,13 +38,13 @@ impl Session<'_> {
             format!("the state is locked{gave_up}: Error acquiring the state lock"),
         )
         .lock_info(rows)
-        .hint(self.locked_hint(key, observed))
+        .hint(self.locked_hint(store, observed))
     }
 
     /// What to do about a held lock: waiting for a dead holder is no advice.
-    fn locked_hint(&self, key: &str, observed: &Observed) -> String {
+    fn locked_hint(&self, store: &dyn Store, observed: &Observed) -> String {
         let wait = &self.longer_wait;
-        let naming = self.reporter.context_naming(key);
+        let naming = self.reporter.context_naming(&store.identity());
         let id = observed.stored.record.lock_id();
         let removal = || naming.force_unlock_line(id.as_ref());
         match observed.assessment.liveness {
@@ -101,23 +108,29 @@ impl Session<'_> {
         .hint(format!("{before}, or name the real terraform: `{program} …`"))
     }
 
-    /// The lock expired before the child ended; whether another run took it is unknown.
-    pub(super) fn not_kept(&self, outcome: Outcome) -> Failure {
+    /// A lock expired before the child ended; whether another run took it is unknown.
+    pub(super) fn not_kept(&self, locks: &HeldLocks, outcome: Outcome) -> Failure {
         let ending = ending(outcome);
-        self.ran_without_lock(format!(
-            "the lock could not be renewed in time while the command ran ({ending})"
-        ))
+        self.ran_without(
+            locks,
+            format!("the lock could not be renewed in time while the command ran ({ending})"),
+        )
     }
 
-    pub(super) fn lost(&self, outcome: Outcome) -> Failure {
+    pub(super) fn lost(&self, locks: &HeldLocks, outcome: Outcome) -> Failure {
         let ending = ending(outcome);
-        self.ran_without_lock(format!(
-            "the lock was lost while the command ran ({ending})"
-        ))
+        self.ran_without(
+            locks,
+            format!("the lock was lost while the command ran ({ending})"),
+        )
     }
 
-    fn ran_without_lock(&self, message: String) -> Failure {
-        let look = self.context.command_line("plan");
+    fn ran_without(&self, locks: &HeldLocks, message: String) -> Failure {
+        let mut kept = self.locks.iter();
+        let lost = kept.find(|lock| !locks.is_kept(lock.number));
+        let look = lost
+            .map_or(self.context, |lock| &lock.naming)
+            .command_line("plan");
         Failure::new(exit_code::LOST, message).hint(format!(
             "someone else may have changed the state meanwhile: run `{look}` and check it"
         ))

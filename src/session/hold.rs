@@ -1,6 +1,9 @@
 //! Holds in a session: taking one without running anything, and the errors of runs under one.
 
-use super::holding::Holding;
+use std::borrow::Cow;
+
+use super::holding::{Holding, Way};
+use super::one_lock::{NeededLock, OneLock};
 use super::reentry::{self, Nested};
 use super::{Outcome, RunSpec, Session, borrowing, install_signals};
 use crate::context::Context;
@@ -10,6 +13,7 @@ use crate::failure::Failure;
 use crate::lock::held_locks::HeldLocks;
 use crate::lock::hold::Hold;
 use crate::lock::record::LockId;
+use crate::lock::store::Store;
 use crate::resolve::{InitLock, InitLocked, LockRequest, ResolvedLock};
 use crate::system::hold_file;
 use crate::text::printable;
@@ -41,12 +45,20 @@ pub async fn take_hold(
     if let Nested::Refused { key } = reentry::look_around(&resolved, &variable).await? {
         return Err(borrowing::refused(context, &key));
     }
-    let mut session = Session::new(context, request, resolved, spec);
-    session.claim.lease.hold = Some(hold);
+    let naming = Cow::Borrowed(context);
+    let needed = NeededLock {
+        naming,
+        request,
+        resolved,
+    };
+    let mut session = Session::new(context, vec![needed], spec);
+    let lock = &mut session.locks[0];
+    lock.claim.lease.hold = Some(hold);
     // A hold has no process that could be proven dead.
-    session.claim.lease.holder = None;
-    session.claim.under = None;
-    if let Some(InitLock { when, .. }) = session.init_lock.take()
+    lock.claim.lease.holder = None;
+    lock.claim.under = None;
+    lock.way.set(Way::Lock);
+    if let Some(InitLock { when, .. }) = lock.init_lock.take()
         && match &when {
             InitLocked::Missing(state) => state.is_missing().await,
             InitLocked::Always => true,
@@ -61,7 +73,7 @@ pub async fn take_hold(
         .await
         .map(|holding| match holding {
             Holding::Held(locks, _) => TakenHold::Held {
-                id: session.claim.info.id.clone(),
+                id: session.id.clone(),
                 is_remembered: session.remember_hold(&locks),
             },
             Holding::Ended(signal) => TakenHold::Ended(Outcome::Signal(signal.kind.number())),
@@ -73,7 +85,7 @@ pub async fn take_hold(
 impl Session<'_> {
     /// Leaves the trace by which this user's runs on this machine recognise the hold. Returns whether that succeeded.
     fn remember_hold(&self, locks: &HeldLocks) -> bool {
-        let id = &self.claim.info.id;
+        let id = &self.id;
         let infos = locks.held().filter_map(|held| held.record().info.clone());
         let noted = match self.context.machine().runs {
             Some(runs) => hold_file::create(&runs, &id.0, infos.collect()),
@@ -87,9 +99,10 @@ impl Session<'_> {
         noted.is_ok()
     }
 
-    /// The hold that was named is not on the lock named `key`.
-    pub(super) fn hold_is_gone(&self, key: &str) -> Failure {
-        let id = self.claim.under.as_ref();
+    /// The hold that was named is not on the lock in `store`.
+    pub(super) fn hold_is_gone(&self, store: &dyn Store) -> Failure {
+        let lock = self.lock_at(&store.identity());
+        let (key, id) = (store.key(), lock.claim.under.as_ref());
         let id = id.map(|id| printable(&id.0)).unwrap_or_default();
         Failure::new(
             exit_code::LOST,
@@ -97,17 +110,17 @@ impl Session<'_> {
         )
         .hint(format!(
             "see who holds the lock with `{}`, and plan again before you apply: others may have changed the state",
-            self.context.command_line("status")
+            lock.naming.command_line("status")
         ))
     }
+}
 
-    /// terraform has to lock for itself, and would find the hold in its way.
-    pub(super) fn hold_is_in_the_way(&self) -> Failure {
-        no_state_yet().hint(format!(
-            "release the hold with `{}`, and hold the lock again when the workspace has a state",
-            self.context.command_line("release")
-        ))
-    }
+/// terraform has to lock for itself, and would find the hold on that lock in its way.
+pub(super) fn hold_is_in_the_way(lock: &OneLock<'_>) -> Failure {
+    no_state_yet().hint(format!(
+        "release the hold with `{}`, and hold the lock again when the workspace has a state",
+        lock.naming.command_line("release")
+    ))
 }
 
 fn no_state_yet() -> Failure {

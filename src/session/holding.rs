@@ -1,19 +1,23 @@
-//! Gets the lock, certainly and for the right state: repeats attempts until one leaves no doubt.
+//! Gets the locks, certainly and for the right states: repeats attempts until one leaves no doubt.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::event::SessionEvent;
+use super::hold::hold_is_in_the_way;
+use super::one_lock::{NeededLock, OneLock};
 use super::selection_watch::SelectionWatch;
-use super::taking::{NoUse, Taking, Wanted};
+use super::taking::{Goal, NoUse, Taking};
 use super::{Selection, Session};
 use crate::child::{Signal, Signals};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::Patience;
+use crate::lock::acquire::all::Wanted;
+use crate::lock::held_lock::HeldLock;
 use crate::lock::held_locks::HeldLocks;
 use crate::lock::store::StoreErrorKind;
-use crate::resolve::{ChildLocking, InitLocked, LockRequest, ResolvedLock};
+use crate::resolve::{ChildLocking, InitLocked, ResolvedLock};
 use crate::terraform::command::LockSwitch;
 
 /// The `-lock-timeout` of a terraform that waits for ever: a year.
@@ -21,15 +25,15 @@ const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 
 /// The outcome of getting the lock.
 pub(super) enum Holding {
-    /// It is held, and the child has to lock in that way.
-    Held(HeldLocks, ChildLocking),
-    /// A signal asked tflock to end; nothing is held.
+    /// They are held, and the child is to lock in that way, for each of them.
+    Held(HeldLocks, Vec<ChildLocking>),
+    /// The signal that asked for the end; nothing is held.
     Ended(Signal),
 }
 
-/// How a run keeps others out.
+/// How a run keeps others out of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// By the lock itself.
     Lock,
     /// By its turn among runs of ours, while terraform locks for itself.
@@ -44,16 +48,33 @@ enum Way {
 enum Attempt {
     Held(HeldLocks),
     Ended(Signal),
-    /// It was lost before anything was started.
+    /// One was lost before anything was started.
     Lost,
-    /// It was released: no child can run in that way. Try another one.
-    TryWay(Way),
+    /// All were given back: one of the ways did not lead to a child that runs, and is another now.
+    Again,
 }
 
-/// Whether a child that locks for itself gets a `-lock-timeout` from us: without one it would fail at once.
-pub(super) fn hands_on_patience(request: &LockRequest<'_>, resolved: &ResolvedLock) -> bool {
-    resolved.child_locking == ChildLocking::Kept
-        && request.command.is_some_and(|command| {
+impl Way {
+    /// The one to begin with.
+    pub(super) fn first(resolved: &ResolvedLock) -> Self {
+        match (&resolved.init_lock, resolved.child_locking) {
+            _ if resolved.compared.is_some() => Self::Shared,
+            (_, ChildLocking::Alone) => Self::Terraform,
+            (Some(lock), _) if matches!(lock.when, InitLocked::Always) => Self::Turn,
+            _ => Self::Lock,
+        }
+    }
+
+    /// Whether terraform locks for itself, and nobody else may hold its lock then.
+    fn leaves_lock_to_terraform(self) -> bool {
+        matches!(self, Self::Turn | Self::Terraform)
+    }
+}
+
+/// Whether a child that locks for itself is told how long to wait: unless somebody has told it, it would fail at once.
+pub(super) fn hands_on_patience(needed: &NeededLock<'_>) -> bool {
+    needed.resolved.child_locking == ChildLocking::Kept
+        && needed.request.command.is_some_and(|command| {
             command.lock_timeout.is_none() && command.lock != LockSwitch::Skip
         })
 }
@@ -80,36 +101,45 @@ pub(super) fn selects_another(message: &str) -> Failure {
         .hint("see what is selected with `tflock workspace show`, then run it again")
 }
 
+/// A lock that was taken could not be released before waiting for another one.
+fn stuck() -> Failure {
+    Failure::new(
+        exit_code::UNREACHABLE,
+        "a lock could not be released before waiting for another one: nothing was started",
+    )
+    .hint("remove the lock as said above, then run it again")
+}
+
+/// Two directories reach one lock in two ways: a run that waited for the second would wait for itself.
+fn same_lock([first, second]: &[String; 2]) -> Failure {
+    Failure::new(
+        exit_code::CONFIGURATION,
+        format!("`{first}` and `{second}` are one lock, reached in two ways"),
+    )
+    .hint("use the same endpoint and the same options for both")
+}
+
 impl Session<'_> {
-    /// Gets the lock, or its substitute if terraform has to lock for itself.
+    /// Holds the locks, or what replaces one where terraform has to lock for itself.
     ///
     /// # Errors
-    /// What keeps it from being held.
+    /// Whatever keeps them from being held.
     pub(super) async fn hold(&self, signals: &mut Signals) -> Result<Holding, Failure> {
-        let mut way = match (&self.init_lock, self.child_locking) {
-            _ if self.compared.is_some() => Way::Shared,
-            (_, ChildLocking::Alone) => Way::Terraform,
-            (Some(lock), _) if matches!(lock.when, InitLocked::Always) => Way::Turn,
-            _ => Way::Lock,
-        };
         loop {
-            way = match self.attempt(way, signals).await? {
-                Attempt::Held(locks) => return Ok(Holding::Held(locks, self.locking(way))),
+            match self.attempt(signals).await? {
+                Attempt::Held(locks) => {
+                    let lockings = self.locks.iter().map(|lock| self.locking(lock));
+                    return Ok(Holding::Held(locks, lockings.collect()));
+                }
                 Attempt::Ended(signal) => return Ok(Holding::Ended(signal)),
-                Attempt::TryWay(Way::Turn) if self.claim.under.is_some() => {
-                    return Err(self.hold_is_in_the_way());
-                }
-                Attempt::TryWay(other) => other,
-                Attempt::Lost => {
-                    self.tell(SessionEvent::LostBeforeStart);
-                    way
-                }
+                Attempt::Lost => self.tell(SessionEvent::LostBeforeStart),
+                Attempt::Again => {}
             }
         }
     }
 
-    fn locking(&self, way: Way) -> ChildLocking {
-        match (way, self.child_locking) {
+    fn locking(&self, lock: &OneLock<'_>) -> ChildLocking {
+        match (lock.way.get(), lock.child_locking) {
             (Way::Lock, ChildLocking::Kept) if self.hands_on_patience => {
                 handed_on(self.patience_left())
             }
@@ -128,61 +158,70 @@ impl Session<'_> {
         }
     }
 
-    async fn attempt(&self, way: Way, signals: &mut Signals) -> Result<Attempt, Failure> {
-        let (taking, no_use) = self.take(&self.wanted(way), signals).await;
-        let held = match (taking, &no_use) {
+    async fn attempt(&self, signals: &mut Signals) -> Result<Attempt, Failure> {
+        let (taking, no_use) = self.take(&self.goal(), signals).await;
+        let nothing = || HeldLocks::none(Rc::clone(&self.host));
+        let mut locks = match (taking, &no_use) {
             (Taking::Held(held), _) => held,
             (Taking::Free(before), None) => {
                 self.before.replace(Some(before));
-                Vec::new()
+                nothing()
             }
             (Taking::StateIsMissing, None) => {
                 self.tell(SessionEvent::NotShared);
-                return Ok(Attempt::TryWay(Way::Lock));
+                self.locks[0].way.set(Way::Lock);
+                return Ok(Attempt::Again);
             }
             (Taking::Unreadable(error), None) => return Err(error.into()),
             (Taking::Failed { error, .. }, Some(_)) => {
                 if error.maybe_left.is_some() {
                     self.tell(SessionEvent::MayBeLeft);
                 }
-                Vec::new()
+                nothing()
             }
-            (Taking::Stopped, _) | (_, Some(_)) => Vec::new(),
+            (Taking::Stopped, _) | (_, Some(_)) => nothing(),
             (
                 Taking::TimedOut {
-                    key,
+                    store,
                     observed,
                     queue,
                 },
                 None,
-            ) => return Err(self.locked(&key, &observed, &queue)),
-            (Taking::HoldGone { key }, None) => return Err(self.hold_is_gone(&key)),
-            (Taking::Failed { index: 0, error }, None)
-                if way == Way::Turn && error.error.kind == StoreErrorKind::AccessDenied =>
-            {
-                self.tell(SessionEvent::WithoutTurn(&error));
-                return Ok(Attempt::TryWay(Way::Terraform));
-            }
-            (Taking::Failed { error, .. }, None) => {
+            ) => return Err(self.locked(store.as_ref(), &observed, &queue)),
+            (Taking::HoldGone { store }, None) => return Err(self.hold_is_gone(store.as_ref())),
+            (Taking::Same { keys }, None) => return Err(same_lock(&keys)),
+            (Taking::Stuck, None) => return Err(stuck()),
+            (Taking::Failed { store, error }, None) => {
+                let place = store.identity();
+                let lock = self.lock_at(&place);
+                if error.error.kind == StoreErrorKind::AccessDenied && lock.takes_turn_at(&place) {
+                    self.tell(SessionEvent::WithoutTurn(&error));
+                    lock.way.set(Way::Terraform);
+                    return Ok(Attempt::Again);
+                }
                 self.may_be_left
                     .set(self.may_be_left.get() || error.maybe_left.is_some());
-                return Err(Failure::not_acquired(error, |words| {
-                    self.context.command_line(words)
+                return Err(Failure::not_acquired(*error, |words| {
+                    lock.naming.command_line(words)
                 }));
             }
         };
-        let mut locks = HeldLocks::new(held, Rc::clone(&self.host));
         if let Some(no_use) = no_use {
             let ended = self.give_back(&mut locks, signals).await;
-            return Ok(match (no_use, ended) {
-                (NoUse::EndRequested(signal), _) | (NoUse::StateIsMissing, Some(signal)) => {
-                    Attempt::Ended(signal)
+            return match (no_use, ended) {
+                (NoUse::EndRequested(signal), _) | (NoUse::StateIsMissing(_), Some(signal)) => {
+                    Ok(Attempt::Ended(signal))
                 }
-                (NoUse::StateIsMissing, None) => {
+                (NoUse::StateIsMissing(lock), None) => {
                     self.tell(SessionEvent::NewWorkspace);
-                    Attempt::TryWay(Way::Turn)
+                    let lock = &self.locks[lock];
+                    if lock.claim.under.is_some() {
+                        return Err(hold_is_in_the_way(lock));
+                    }
+                    lock.way.set(Way::Turn);
+                    Ok(Attempt::Again)
                 }
-            });
+            };
         }
         if let Err(failure) = self.still_wanted().await {
             self.give_back(&mut locks, signals).await;
@@ -192,61 +231,64 @@ impl Session<'_> {
             let ended = self.give_back(&mut locks, signals).await;
             return Ok(ended.map_or(Attempt::Lost, Attempt::Ended));
         }
-        match way {
-            Way::Lock | Way::Shared => Ok(Attempt::Held(locks)),
-            Way::Turn => {
-                self.leave_to_terraform(locks.split_off(1), locks, signals)
-                    .await
-            }
-            Way::Terraform => {
-                let nothing = HeldLocks::new(Vec::new(), Rc::clone(&self.host));
-                self.leave_to_terraform(locks, nothing, signals).await
-            }
+        let mut ways = self.locks.iter().map(|lock| lock.way.get());
+        if ways.any(Way::leaves_lock_to_terraform) {
+            return self.leave_to_terraform(locks, signals).await;
         }
+        Ok(Attempt::Held(locks))
     }
 
-    /// What to take for that way. The lock itself in any case: having held it proves that it is free now, and that we did not
-    /// jump the queue.
-    fn wanted(&self, way: Way) -> Wanted<'_> {
-        let turn = match (way, &self.init_lock) {
-            (Way::Turn, Some(lock)) => Some(Rc::clone(&lock.turn)),
-            _ => None,
+    /// What to take: each lock in any case, even if terraform takes it itself later. So nobody in its queue is passed by.
+    fn goal(&self) -> Goal<'_> {
+        let mut goal = Goal {
+            places: Vec::new(),
+            unless_missing: Vec::new(),
+            compared: None,
         };
-        let unless_missing = match (way, &self.init_lock) {
-            (Way::Lock, Some(lock)) => match &lock.when {
-                InitLocked::Missing(state) => Some(state),
-                InitLocked::Always => None,
-            },
-            _ => None,
-        };
-        Wanted {
-            stores: turn
-                .into_iter()
-                .chain(self.stores.iter().cloned())
-                .collect(),
-            unless_missing,
-            compared: self.compared.as_ref().filter(|_| way == Way::Shared),
+        for lock in &self.locks {
+            let way = lock.way.get();
+            let turn = lock.turn().filter(|_| way == Way::Turn);
+            let stores = turn.into_iter().chain(&lock.stores);
+            goal.places.extend(stores.map(|store| Wanted {
+                store: Rc::clone(store),
+                claim: &lock.claim,
+                lock: lock.number,
+            }));
+            if let (Way::Lock, Some(init_lock)) = (way, &lock.init_lock)
+                && let InitLocked::Missing(state) = &init_lock.when
+            {
+                goal.unless_missing.push((lock.number, state));
+            }
+            let compared = lock.compared.as_ref().filter(|_| way == Way::Shared);
+            goal.compared = goal.compared.or(compared);
         }
+        goal
     }
 
-    /// Releases terraform's own lock, for terraform to take, and keeps the turn.
+    /// Releases terraform's own locks where terraform takes them itself, and keeps the turns.
     async fn leave_to_terraform(
         &self,
-        mut own: HeldLocks,
-        mut turn: HeldLocks,
+        mut locks: HeldLocks,
         signals: &mut Signals,
     ) -> Result<Attempt, Failure> {
-        let is_under_hold = own.held().any(|held| held.record().returns_to().is_some());
+        let mut own = locks.take_out(|number, held| {
+            let lock = &self.locks[number];
+            let is_turn = lock.takes_turn_at(&held.store().identity());
+            lock.way.get().leaves_lock_to_terraform() && !is_turn
+        });
+        let returns_to_hold = |held: &HeldLock| held.record().returns_to().is_some();
+        let under_hold = own.held().find(|held| returns_to_hold(held));
+        let under_hold = under_hold.map(|held| self.lock_at(&held.store().identity()));
         let (released, mut ended) = self.release(&mut own, signals).await;
         self.tell_released(&released);
-        if ended.is_none() && released.failed.is_empty() && !is_under_hold {
-            return Ok(Attempt::Held(turn));
+        if ended.is_none() && released.failed.is_empty() && under_hold.is_none() {
+            return Ok(Attempt::Held(locks));
         }
-        ended = ended.or(self.give_back(&mut turn, signals).await);
-        match ended {
-            Some(signal) => Ok(Attempt::Ended(signal)),
-            None if is_under_hold => Err(self.hold_is_in_the_way()),
-            None => Err(Failure::new(
+        ended = ended.or(self.give_back(&mut locks, signals).await);
+        match (ended, under_hold) {
+            (Some(signal), _) => Ok(Attempt::Ended(signal)),
+            (None, Some(lock)) => Err(hold_is_in_the_way(lock)),
+            (None, None) => Err(Failure::new(
                 exit_code::UNREACHABLE,
                 "terraform has to lock for itself, and its lock could not be freed for it: nothing was started",
             )
@@ -259,30 +301,29 @@ impl Session<'_> {
     /// # Errors
     /// It is not.
     async fn still_wanted(&self) -> Result<(), Failure> {
-        if let (Some(selected), Selection::AtStart) = (&self.selected, self.selection) {
-            self.selection_watch
-                .replace(Some(SelectionWatch::new(selected.clone())));
+        for lock in &self.locks {
+            if let (Some(selected), Selection::AtStart) = (&lock.selected, self.selection) {
+                self.selection_watch
+                    .replace(Some(SelectionWatch::new(selected.clone())));
+            }
+            match lock.is_unchanged().await {
+                Some(true) => {}
+                Some(false) => {
+                    return Err(selects_another(
+                        "the backend or the workspace was changed while the lock was being taken",
+                    ));
+                }
+                None => {
+                    return Err(selects_another(
+                        "the backend and the workspace could not be read again once the lock was taken",
+                    ));
+                }
+            }
         }
-        match self.is_unchanged().await {
-            Some(true) => Ok(()),
-            Some(false) => Err(selects_another(
-                "the backend or the workspace was changed while the lock was being taken",
-            )),
-            None => Err(selects_another(
-                "the backend and the workspace could not be read again once the lock was taken",
-            )),
-        }
+        Ok(())
     }
 
-    /// Whether the locked state is still the one that terraform would use; `None` if unknown.
-    pub(super) async fn is_unchanged(&self) -> Option<bool> {
-        match &self.selected {
-            Some(selected) => selected.is_unchanged().await,
-            None => Some(true),
-        }
-    }
-
-    /// Releases a lock under which nothing was started. Returns the first signal that asked tflock to end meanwhile.
+    /// Releases locks under which nothing was started. The first signal that wanted an end meanwhile is returned.
     async fn give_back(&self, locks: &mut HeldLocks, signals: &mut Signals) -> Option<Signal> {
         let (released, asked_to_end) = self.release(locks, signals).await;
         self.tell_released(&released);

@@ -156,7 +156,7 @@ fn described(event: &SessionEvent<'_>) -> Option<(&'static str, Value)> {
                 "holder": loss.now.as_ref().map(|stored| described_record(&stored.record)),
             }),
         ),
-        SessionEvent::Released { key } => ("released", json!({ "lock": { "name": key } })),
+        SessionEvent::Released(store) => ("released", json!({ "lock": { "name": store.key() } })),
         SessionEvent::NotReleased(failed) => (
             "not-released",
             json!({ "lock": { "name": failed.key }, "error": failed.error.to_string() }),

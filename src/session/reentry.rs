@@ -70,7 +70,8 @@ pub(super) enum Nested {
     Refused { key: String },
 }
 
-/// A lock that is lent to this run, which still has to take the turn.
+/// Locks that are lent to this run, which still has to take their turns.
+#[derive(Default)]
 pub(super) struct Borrowed {
     /// Kept as long as any process of this run lives.
     pub(super) places: Vec<Place>,
@@ -78,11 +79,10 @@ pub(super) struct Borrowed {
     pub(super) from: Vec<Lent>,
 }
 
-/// Announces to the child the locks that it runs under, including those that we ourselves run under.
+/// Announces to the child the locks that it runs under, and how each is lent, including those that we ourselves run under.
 pub(super) fn announce<'held>(
     command: &mut Command,
-    held: impl Iterator<Item = &'held HeldLock>,
-    lent: Option<&Lent>,
+    held: impl Iterator<Item = (&'held HeldLock, Option<&'held Lent>)>,
     environment: Environment<'_>,
 ) {
     let mut held = held.peekable();
@@ -91,7 +91,7 @@ pub(super) fn announce<'held>(
         return;
     }
     let mut announced = announced_to_us(environment);
-    announced.extend(held.map(|held| Announced {
+    announced.extend(held.map(|(held, lent)| Announced {
         place: held.store().identity(),
         key: held.store().key().to_owned(),
         id: held.id().clone(),
@@ -161,10 +161,7 @@ async fn look_for(
     locking: ChildLocking,
     announced: &[Announced],
 ) -> Result<Nested, StoreError> {
-    let mut borrowed = Borrowed {
-        places: Vec::new(),
-        from: Vec::new(),
-    };
+    let mut borrowed = Borrowed::default();
     let mut is_missing = stores.is_empty();
     for store in stores {
         let identity = store.identity();
@@ -197,6 +194,16 @@ async fn look_for(
 }
 
 impl Borrowed {
+    /// Adds those of another.
+    pub(super) fn join(&mut self, other: Self) {
+        self.places.extend(other.places);
+        for lent in other.from {
+            if !self.from.contains(&lent) {
+                self.from.push(lent);
+            }
+        }
+    }
+
     /// Takes a place in the lender's run. Returns whether the lender is still there; without a run file only the turn tells.
     fn take_place(&mut self, lent: &Lent) -> bool {
         self.from.push(lent.clone());

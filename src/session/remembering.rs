@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Session;
+use super::one_lock::OneLock;
 use super::running::Running;
 use crate::child::Ending;
 use crate::environment::variable;
@@ -11,7 +12,7 @@ use crate::lock::held_locks::{HeldLocks, Released};
 use crate::lock::history::{Entry, HowEnded, Recorder};
 use crate::lock::host::Host;
 use crate::lock::record::{Record, go_time};
-use crate::lock::store::Store;
+use crate::lock::store::{Identity, Store};
 
 /// The variable that turns the history off.
 const VARIABLE: &str = "TFLOCK_HISTORY";
@@ -43,34 +44,32 @@ pub fn this_user() -> String {
 }
 
 impl Session<'_> {
-    /// Reads the history in advance, while the run goes on.
+    /// Reads the histories in advance, while the run goes on.
     pub(super) fn look_back(&self) {
-        if let Some(history) = self.history.clone() {
+        for history in self.locks.iter().filter_map(|lock| lock.history.clone()) {
             let look = async move { history.look().await };
-            self.aside.borrow_mut().add(Some(Box::pin(look)));
+            self.aside.borrow_mut().add(Box::pin(look));
         }
     }
 
     /// Records the holder whose lock this run has taken over.
-    pub(super) fn remember_predecessor(&self, replaced: &Observed) {
-        let record = &replaced.stored.record;
-        let by = &self.claim.info.who;
-        self.remember(ended_by(
-            record,
-            HowEnded::TakenOver,
-            by,
-            self.host.as_ref(),
-        ));
+    pub(super) fn remember_predecessor(&self, place: &Identity, replaced: &Observed) {
+        let lock = self.lock_at(place);
+        let (record, by) = (&replaced.stored.record, &lock.claim.info.who);
+        let ended = ended_by(record, HowEnded::TakenOver, by, self.host.as_ref());
+        self.remember(lock, ended);
     }
 
     /// Records how this run ends, in parallel to its release.
     pub(super) fn remember_end(&self, running: &Running, locks: &HeldLocks) {
-        let ended = if locks.lost_any() {
-            HowEnded::Lost
-        } else {
-            HowEnded::Released
-        };
-        self.remember(self.entry(running, locks, ended));
+        for lock in &self.locks {
+            let ended = if locks.lost_any_of(lock.number) {
+                HowEnded::Lost
+            } else {
+                HowEnded::Released
+            };
+            self.remember(lock, self.entry(lock, running, locks, ended));
+        }
     }
 
     /// Corrects that entry if the release failed or found the lock lost.
@@ -80,20 +79,32 @@ impl Session<'_> {
         locks: &HeldLocks,
         released: &Released,
     ) {
-        let ended = match (released.failed.is_empty(), released.lost.is_empty()) {
-            (true, true) => return,
-            (false, _) => HowEnded::NotReleased,
-            (true, false) => HowEnded::Lost,
-        };
-        self.remember(self.entry(running, locks, ended));
+        for lock in &self.locks {
+            let mut failed = released.failed.iter();
+            let mut lost = released.lost.iter();
+            let ended = if failed.any(|failed| lock.has(&failed.place)) {
+                HowEnded::NotReleased
+            } else if lost.any(|loss| lock.has(&loss.place)) {
+                HowEnded::Lost
+            } else {
+                continue;
+            };
+            self.remember(lock, self.entry(lock, running, locks, ended));
+        }
     }
 
-    fn entry(&self, running: &Running, locks: &HeldLocks, ended: HowEnded) -> Option<Entry> {
+    fn entry(
+        &self,
+        lock: &OneLock<'_>,
+        running: &Running,
+        locks: &HeldLocks,
+        ended: HowEnded,
+    ) -> Option<Entry> {
         if matches!(running, Running::Panicked(_)) {
             // The code that panicked may panic again, and the lock has yet to be released.
             return None;
         }
-        let held = locks.held().last()?;
+        let held = locks.held_of(lock.number).last()?;
         let entry = Entry::of(held.record(), go_time(self.host.wall()), ended)?;
         let exit_code = match running {
             Running::Ended {
@@ -105,10 +116,10 @@ impl Session<'_> {
         Some(Entry { exit_code, ..entry })
     }
 
-    fn remember(&self, entry: Option<Entry>) {
-        if let (Some(history), Some(entry)) = (self.history.clone(), entry) {
+    fn remember(&self, lock: &OneLock<'_>, entry: Option<Entry>) {
+        if let (Some(history), Some(entry)) = (lock.history.clone(), entry) {
             let add = async move { history.add(entry).await };
-            self.aside.borrow_mut().add(Some(Box::pin(add)));
+            self.aside.borrow_mut().add(Box::pin(add));
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What a session says about its events. Nothing here decides anything.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::event::SessionEvent;
+use super::one_lock::OneLock;
 use crate::child::{Command, Difference, Event};
 use crate::context::Context;
 use crate::lock::acquire::Observed;
@@ -13,7 +13,7 @@ use crate::lock::held_locks::{Loss, NotReleased, Promise};
 use crate::lock::host::Host;
 use crate::lock::liveness::Replacement;
 use crate::lock::record::LockId;
-use crate::lock::store::{Store as _, StoreError, StoreErrorKind};
+use crate::lock::store::{Identity, Store as _, StoreError, StoreErrorKind};
 use crate::text::printable;
 use crate::ui::{Ui, holder};
 
@@ -22,11 +22,47 @@ pub(super) struct Reporter<'a> {
     pub(super) context: &'a Context,
     pub(super) ui: Ui,
     pub(super) host: Rc<dyn Host>,
-    pub(super) lock_id: LockId,
-    /// The lock that only orders runs that create a workspace. Hints have to name it.
-    pub(super) turn: Option<String>,
+    lock_id: LockId,
+    /// For each lock, a context whose command lines address it.
+    locks: Vec<Context>,
+    /// For each place too: hints have to name the lock that only orders runs that create a workspace.
+    places: Vec<(Identity, Context)>,
     /// What was said about signals: some supervisors send the same one many times a second.
-    pub(super) said_of_signals: RefCell<BTreeSet<String>>,
+    said_of_signals: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Reporter<'a> {
+    pub(super) fn new(
+        context: &'a Context,
+        ui: Ui,
+        host: Rc<dyn Host>,
+        id: &LockId,
+        locks: &[OneLock<'_>],
+    ) -> Self {
+        let places = locks.iter().flat_map(|lock| {
+            let naming = lock.naming.as_ref();
+            let turn = lock.turn().map(|turn| {
+                let mut naming = naming.clone();
+                naming.options.lock_id = Some(turn.key().to_owned());
+                (turn.identity(), naming)
+            });
+            let stores = lock.stores.iter();
+            let stores = stores.map(|store| (store.identity(), naming.clone()));
+            turn.into_iter().chain(stores)
+        });
+        Self {
+            context,
+            ui,
+            host,
+            lock_id: id.clone(),
+            places: places.collect(),
+            locks: locks
+                .iter()
+                .map(|lock| lock.naming.as_ref().clone())
+                .collect(),
+            said_of_signals: RefCell::default(),
+        }
+    }
 }
 
 impl Reporter<'_> {
@@ -38,15 +74,9 @@ impl Reporter<'_> {
             }
             // The display of the wait shows these.
             SessionEvent::Waiting { .. } | SessionEvent::Stale { .. } => {}
-            SessionEvent::Released { key } => ui.detail(|| format!("released `{key}`")),
-            SessionEvent::Acquired {
-                store,
-                id,
-                replaced,
-            } => {
-                if let Some(replaced) = replaced {
-                    self.took_over(replaced);
-                }
+            SessionEvent::Released(store) => ui.detail(|| format!("released `{}`", store.key())),
+            SessionEvent::TookOver(replaced) => self.took_over(replaced),
+            SessionEvent::Acquired { store, id, .. } => {
                 ui.detail(|| format!("holding `{}` with the lock ID {id}", store.key()));
             }
             SessionEvent::RunsWithoutLock(error) => ui.warning(&format!(
@@ -115,7 +145,7 @@ impl Reporter<'_> {
                 self.say_once(format!("got {signal}; releasing the lock first"));
             }
             SessionEvent::LeftElsewhere(held) => {
-                let naming = self.context_naming(held.store().key());
+                let naming = self.context_naming(&held.store().identity());
                 naming.ui.warning(
                     "the lock is NOT released: the command was killed, and the terraform that it started was never seen on \
                      this machine, so it may still be running",
@@ -124,19 +154,16 @@ impl Reporter<'_> {
                 naming.ui.hint(&format!("once it has ended: `{removal}`"));
             }
             SessionEvent::NotReleased(failed) => {
-                tell_left(&self.context_naming(&failed.key), failed);
+                tell_left(self.context_naming(&failed.place), failed);
             }
         }
     }
 
-    /// A context whose command lines address the lock `key`: the turn has to be named, unlike the lock itself.
-    pub(super) fn context_naming(&self, key: &str) -> Cow<'_, Context> {
-        if self.turn.as_deref() != Some(key) {
-            return Cow::Borrowed(self.context);
-        }
-        let mut context = self.context.clone();
-        context.options.lock_id = Some(key.to_owned());
-        Cow::Owned(context)
+    /// A context whose command lines address the lock in that place.
+    pub(super) fn context_naming(&self, place: &Identity) -> &Context {
+        let mut places = self.places.iter();
+        let named = places.find(|(other, _)| other == place);
+        named.map_or(self.context, |(_, naming)| naming)
     }
 
     fn took_over(&self, replaced: &Observed) {
@@ -159,11 +186,13 @@ impl Reporter<'_> {
         self.ui.warning(&format!(
             "the lock {id} may have been left behind: the store has not answered"
         ));
-        self.ui.hint(&format!(
-            "once it answers again: `{}`, then `{}` if it is there",
-            self.context.command_line("status"),
-            self.context.command_line(&format!("force-unlock {id}")),
-        ));
+        for naming in &self.locks {
+            self.ui.hint(&format!(
+                "once it answers again: `{}`, then `{}` if it is there",
+                naming.command_line("status"),
+                naming.command_line(&format!("force-unlock {id}")),
+            ));
+        }
     }
 
     fn child(&self, event: &Event) {

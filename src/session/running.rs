@@ -44,14 +44,14 @@ impl Session<'_> {
         signals: &mut Signals,
         locks: &mut HeldLocks,
         mut run_file: Option<&mut RunFile>,
-        loan: Option<&Loan>,
+        loans: &[Loan],
     ) -> Running {
         self.tell(SessionEvent::Starting(command));
         if let Some(file) = &mut run_file {
             file.note_arguments(&command.arguments);
         }
         let place = run_file.as_ref().map(|file| file.place());
-        let bequest = self.bequest(locks, command, loan);
+        let bequest = self.bequest(locks, command, loans);
         if let Some(selection) = self.selection_watch.borrow_mut().as_mut() {
             selection.begin();
         }

@@ -1,22 +1,20 @@
-//! Sets up a session: its claim on the lock, its trace on this machine, and what it needs to lend the lock.
+//! Sets up a session: its locks, its trace on this machine, and what it needs to lend them.
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
 use std::rc::Rc;
 
 use super::Session;
 use super::hook::Hook;
-use super::provenance::{self, Provenance};
-use super::remembering;
+use super::one_lock::{NeededLock, OneLock};
 use super::report::Reporter;
-use super::spec::{RunSpec, Selection};
+use super::spec::RunSpec;
 use crate::context::Context;
 use crate::environment::variable;
-use crate::lock::acquire::Claim;
+use crate::lock::acquire::all::rank;
 use crate::lock::host::Host;
 use crate::lock::own::Own;
-use crate::lock::record::{Lease, LockId, LockInfo};
-use crate::resolve::{LockRequest, ResolvedLock, Whereabouts};
+use crate::lock::record::LockId;
+use crate::resolve::Whereabouts;
 use crate::shim;
 use crate::system::run_file::lent::Loan;
 use crate::system::run_file::{Run, RunFile};
@@ -26,8 +24,7 @@ impl<'a> Session<'a> {
     /// A session that has left no trace yet.
     pub(super) fn new(
         context: &'a Context,
-        request: LockRequest<'_>,
-        resolved: ResolvedLock,
+        mut needed: Vec<NeededLock<'a>>,
         spec: RunSpec,
     ) -> Self {
         let ui = match spec.prompts {
@@ -35,34 +32,23 @@ impl<'a> Session<'a> {
             Prompts::Refused => context.ui.without_prompts(),
         };
         let host: Rc<dyn Host> = Rc::new(context.machine());
-        let claim = claim(context, request.directory, &resolved, &spec, host.as_ref());
-        let turn = resolved.init_lock.as_ref();
-        let history = remembering::recorder(&resolved.stores, Rc::clone(&host));
+        let (id, own) = (LockId::from_bytes(host.unique()), Own::default());
+        needed.sort_by_cached_key(|one| one.resolved.stores.first().map(|store| rank(&**store)));
+        let needed = needed.into_iter().enumerate();
+        let locks: Vec<_> = needed
+            .map(|(number, one)| OneLock::new(number, one, &spec, &id, &own, &host))
+            .collect();
         Self {
             context,
-            history: history.map(Rc::new),
-            reporter: Reporter {
-                context,
-                ui,
-                host: Rc::clone(&host),
-                lock_id: claim.info.id.clone(),
-                turn: turn.map(|lock| lock.turn.key().to_owned()),
-                said_of_signals: RefCell::default(),
-            },
-            claim,
+            reporter: Reporter::new(context, ui, Rc::clone(&host), &id, &locks),
             begun: host.now(),
             run_file: RefCell::default(),
-            loan: RefCell::default(),
+            loans: RefCell::default(),
             may_be_left: Cell::new(false),
             host,
-            selected: (spec.selection != Selection::Named).then(|| request.selected(&resolved)),
-            state: Some(resolved.state()),
-            stores: resolved.stores,
-            child_locking: resolved.child_locking,
-            init_lock: resolved.init_lock,
-            compared: resolved.compared,
+            id,
+            locks,
             before: RefCell::default(),
-            missing_directory: resolved.missing_directory,
             hands_on_patience: false,
             success_codes: spec.success_codes,
             selection: spec.selection,
@@ -76,24 +62,30 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Creates the run file, before the lock is requested. Without it the run's death can never be proven.
-    pub(super) fn leave_trace(&self, directory: &Path) -> Option<RunFile> {
+    /// Creates the run file, before the locks are requested. Without it the run's death can never be proven.
+    pub(super) fn leave_trace(&self) -> Option<RunFile> {
         let runs = self.context.machine().runs?;
-        let directories = [self.context.directory.clone(), directory.to_owned()];
-        let run = Run::of_this_process(&self.claim.info.id.0, &directories)?;
-        let whereabouts = self.state.as_ref().map(|state| {
-            let (stores, command) = (&self.stores, &self.claim.lease.command);
-            let options = &self.context.options;
-            Whereabouts::of(
+        let mut directories = vec![
+            self.context.directory.clone(),
+            self.context.working_directory(),
+        ];
+        directories.extend(self.locks.iter().map(|lock| lock.directory.to_owned()));
+        directories.dedup();
+        let run = Run::of_this_process(&self.id.0, &directories)?;
+        let locks = self.locks.iter().filter_map(|lock| {
+            let (options, command) = (&lock.naming.options, &lock.claim.lease.command);
+            let (state, stores) = (lock.state.as_ref()?, &lock.stores);
+            let init_lock = lock.init_lock.as_ref();
+            Some(Whereabouts::of(
                 options,
-                directory,
+                lock.directory,
                 command,
                 state,
                 stores,
-                self.init_lock.as_ref(),
-            )
+                init_lock,
+            ))
         });
-        let run = run.with_whereabouts(whereabouts.unwrap_or_default());
+        let run = run.with_whereabouts(Whereabouts::written(locks));
         match RunFile::create(&runs, run) {
             Ok(file) => Some(file),
             Err(error) => {
@@ -107,65 +99,28 @@ impl<'a> Session<'a> {
             }
         }
     }
-}
 
-fn claim(
-    context: &Context,
-    directory: &Path,
-    resolved: &ResolvedLock,
-    spec: &RunSpec,
-    host: &dyn Host,
-) -> Claim {
-    let reason = context.options.reason.clone();
-    let Provenance { run_url, origin } = provenance::of_this_run(directory, &variable);
-    let words: Vec<&str> = reason.iter().chain(&run_url).map(String::as_str).collect();
-    let user = whoami::username().unwrap_or_default();
-    let hostname = whoami::hostname().unwrap_or_default();
-    let own_version = format!("tflock {}", env!("CARGO_PKG_VERSION"));
-    Claim {
-        info: LockInfo {
-            id: LockId::from_bytes(host.unique()),
-            operation: spec.operation.clone(),
-            info: words.join(" "),
-            who: format!("{user}@{hostname}"),
-            version: resolved.terraform_version.clone().unwrap_or(own_version),
-            created: String::new(),
-            path: resolved.path.clone(),
-        },
-        lease: Lease {
-            tflock_version: env!("CARGO_PKG_VERSION").to_owned(),
-            command: spec.command.clone(),
-            reason,
-            run_url,
-            origin,
-            hold: None,
-            heartbeat: None,
-            heartbeat_at: None,
-            renewed_every: None,
-            expire_after: spec.expire_after,
-            holder: host.this_process(),
-        },
-        under: context.options.hold.clone().map(LockId),
-        own: Own::default(),
+    /// Creates what is needed to lend each of the locks. Without a directory for it nothing is lent.
+    pub(super) fn lend(&self) -> Vec<Loan> {
+        let loans: std::io::Result<Vec<Loan>> = self
+            .locks
+            .iter()
+            .map(|lock| {
+                let directories = shim::places(&variable).into_iter();
+                let directories = directories.map(|place| place.join("runs"));
+                Loan::create(directories, &self.id.0, lock.number)
+            })
+            .collect();
+        loans.unwrap_or_else(|error| {
+            self.context
+                .ui
+                .detail(|| format!("cannot lend the lock to a terraform inside: {error}"));
+            Vec::new()
+        })
     }
 }
 
 fn hook(context: &Context) -> Option<Hook> {
     let program = context.options.on_event.clone()?;
     Some(Hook::new(program, context.ui.clone()))
-}
-
-/// Creates what is needed to lend the lock. Without a directory for it nothing is lent.
-pub(super) fn loan(context: &Context, claim: &Claim) -> Option<Loan> {
-    let directories = shim::places(&variable).into_iter();
-    let directories = directories.map(|place| place.join("runs"));
-    match Loan::create(directories, &claim.info.id.0) {
-        Ok(loan) => Some(loan),
-        Err(error) => {
-            context
-                .ui
-                .detail(|| format!("cannot lend the lock to a terraform inside: {error}"));
-            None
-        }
-    }
 }

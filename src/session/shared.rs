@@ -46,24 +46,23 @@ impl Session<'_> {
     /// Waits until all places are free, then reads the state.
     pub(super) async fn stand_by_all(
         &self,
-        stores: &[Rc<dyn Store>],
         compared: &ComparedState,
         stop: watch::Receiver<bool>,
     ) -> Taking {
         let mut left = Vec::new();
-        for store in stores {
+        for store in self.stores() {
             match self.stand_by(store, stop.clone()).await {
                 Ok(Standby::Free { left: dead }) => left.push(dead),
                 Ok(Standby::TimedOut(observed)) => {
                     return Taking::TimedOut {
-                        key: store.key().to_owned(),
+                        store: Rc::clone(store),
                         queue: self.others_waiting(store.as_ref(), &observed).await,
                         observed,
                     };
                 }
                 Ok(Standby::HoldGone) => {
                     return Taking::HoldGone {
-                        key: store.key().to_owned(),
+                        store: Rc::clone(store),
                     };
                 }
                 Ok(Standby::Stopped) => return Taking::Stopped,
@@ -93,6 +92,11 @@ impl Session<'_> {
         }
     }
 
+    /// All places of the locks.
+    fn stores(&self) -> impl Iterator<Item = &Rc<dyn Store>> {
+        self.locks.iter().flat_map(|lock| &lock.stores)
+    }
+
     async fn stand_by(
         &self,
         store: &Rc<dyn Store>,
@@ -109,7 +113,8 @@ impl Session<'_> {
             waiting.held(observed, self.host.wall());
         };
         let (store, host) = (store.as_ref(), self.host.as_ref());
-        let ended = stand_by(&self.claim, store, host, patience, stop, seen).await;
+        let claim = &self.lock_at(&store.identity()).claim;
+        let ended = stand_by(claim, store, host, patience, stop, seen).await;
         waiting.end();
         if let Ok(Standby::Free { .. }) = ended {
             waiting.announce();
@@ -126,7 +131,7 @@ impl Session<'_> {
         outcome: Outcome,
         signals: &mut Signals,
     ) -> Result<Outcome, Failure> {
-        let (Some(before), Some(compared)) = (self.before.take(), &self.compared) else {
+        let (Some(before), Some(compared)) = (self.before.take(), &self.locks[0].compared) else {
             return Ok(outcome);
         };
         if !matches!(outcome, Outcome::Exit(code) if self.success_codes.contains(&code)) {
@@ -155,7 +160,7 @@ impl Session<'_> {
         before: &Before,
         compared: &ComparedState,
     ) -> Result<Option<Outdated>, StoreError> {
-        for (store, left) in self.stores.iter().zip(&before.left) {
+        for (store, left) in self.stores().zip(&before.left) {
             let found = match read(store.as_ref(), self.host.as_ref()).await {
                 Err(error) if self.can_do_without(store.as_ref(), error.kind) => None,
                 found => found?,

@@ -4,6 +4,7 @@
 mod endings;
 mod moments;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -16,15 +17,17 @@ use chrono::{DateTime, Utc};
 use nix::sys::signal::Signal as Number;
 use tempfile::TempDir;
 
+use super::holding::Way;
 use super::*;
 use crate::child::ONE_AT_A_TIME;
 use crate::cli;
+use crate::lock::acquire::Claim;
 use crate::lock::host::{Instant, Machine, ProcessFate};
 use crate::lock::own::Own;
 use crate::lock::record::{HolderProcess, Lease, LockId, LockInfo, Record};
 use crate::lock::store::memory::{Fault, MemoryStore};
 use crate::lock::store::{Heartbeats, Identity, StoreErrorKind, StoreFuture, Stored, Swap};
-use crate::resolve::InitLocked;
+use crate::resolve::{InitLock, InitLocked, MissingDirectory};
 
 /// This machine, but with time a hundred times faster, and a wall clock that panics once the file `sign` exists.
 struct Breaking {
@@ -214,35 +217,43 @@ impl Scene {
                 released: Rc::clone(&self.released),
             })
         };
-        let session = Session {
-            history: None,
-            context: &context,
-            reporter: Reporter {
-                context: &context,
-                ui: context.ui.clone(),
-                host: Rc::clone(&host),
-                lock_id: LockId::from_bytes([0; 16]),
-                turn: None,
-                said_of_signals: RefCell::default(),
-            },
-            claim: claim(play.promise),
-            run_file: RefCell::default(),
-            loan: RefCell::default(),
-            may_be_left: Cell::default(),
-            begun: host.now(),
-            host,
+        let lock = OneLock {
+            number: 0,
+            naming: Cow::Borrowed(&context),
+            directory: self.directory.path(),
             stores: vec![watched("lock", &self.store)],
-            missing_directory: MissingDirectory::Refuse,
-            success_codes: play.success_codes,
-            selected: None,
-            compared: None,
-            before: RefCell::default(),
-            state: None,
             child_locking: ChildLocking::TurnedOff,
             init_lock: play.takes_turns.then(|| InitLock {
                 when: InitLocked::Always,
                 turn: watched("turn", &self.turn),
             }),
+            compared: None,
+            missing_directory: MissingDirectory::Refuse,
+            claim: claim(play.promise),
+            history: None,
+            selected: None,
+            state: None,
+            way: Cell::new(if play.takes_turns {
+                Way::Turn
+            } else {
+                Way::Lock
+            }),
+        };
+        let id = lock.claim.info.id.clone();
+        let locks = vec![lock];
+        let ui = context.ui.clone();
+        let session = Session {
+            context: &context,
+            reporter: Reporter::new(&context, ui, Rc::clone(&host), &id, &locks),
+            id,
+            locks,
+            run_file: RefCell::default(),
+            loans: RefCell::default(),
+            may_be_left: Cell::default(),
+            begun: host.now(),
+            host,
+            success_codes: play.success_codes,
+            before: RefCell::default(),
             selection: Selection::AtStart,
             selection_watch: RefCell::default(),
             difference: RefCell::default(),
@@ -260,7 +271,7 @@ impl Scene {
         let ran = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
                 let mut signals = Signals::install().unwrap();
-                let child = |_| {
+                let child = |_: &[_]| {
                     when_held();
                     child(self.directory.path(), play.script)
                 };

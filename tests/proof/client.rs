@@ -42,6 +42,7 @@ impl Client {
         let number = self.referee.sends(self.party);
         let envelope = Envelope {
             by: self.party,
+            place: self.wire.server().place,
             number,
             request,
             sent: self.simulation.elapsed(),

@@ -9,9 +9,9 @@ use super::mutants::Mutation;
 use super::referee::{Party, Referee};
 use super::server::Server;
 use super::witness::Witness;
-use crate::lock::acquire::{Acquisition, Claim, Decision, Patience, Progress, acquire};
-use crate::lock::held_lock::HeldLock;
-use crate::lock::held_locks::{HeldLocks, News, Released};
+use crate::lock::acquire::all::{Held, NotHeld, Onlooker, Wanted, acquire_all, rank};
+use crate::lock::acquire::{Acquisition, Claim, Decision, Observed, Patience, Progress, acquire};
+use crate::lock::held_locks::{HeldLocks, News, NotReleased, Released};
 use crate::lock::host::Host;
 use crate::lock::store::Store;
 use crate::simulation::SimulatedHost;
@@ -62,7 +62,8 @@ pub(super) struct Contender {
     pub(super) seen_host: Rc<dyn Host>,
     pub(super) claim: Claim,
     pub(super) plan: Plan,
-    pub(super) stores: Vec<Rc<dyn Store>>,
+    /// The places that it wants, as it names them, each with the number of the lock that it is a part of.
+    pub(super) wanted: Vec<(usize, Rc<dyn Store>)>,
     pub(super) servers: Vec<Rc<Server>>,
     pub(super) referee: Referee,
     pub(super) witness: Witness,
@@ -70,7 +71,7 @@ pub(super) struct Contender {
 }
 
 enum Taking {
-    Held(Vec<HeldLock>),
+    Held(HeldLocks),
     Not(Ending),
 }
 
@@ -99,11 +100,10 @@ impl Contender {
 
     async fn take_and_run(&self, stop: &watch::Sender<bool>) -> Ending {
         let mut locks = loop {
-            let held = match self.take(stop).await {
-                Taking::Held(held) => held,
+            let mut locks = match self.take(stop).await {
+                Taking::Held(locks) => locks,
                 Taking::Not(ending) => return ending,
             };
-            let mut locks = HeldLocks::new(held, Rc::clone(&self.seen_host));
             if *stop.borrow() {
                 self.release(&mut locks).await;
                 return Ending::Stopped;
@@ -128,43 +128,78 @@ impl Contender {
         }
     }
 
-    async fn take(&self, stop: &watch::Sender<bool>) -> Taking {
-        let mut taken = Vec::new();
-        for store in &self.stores {
-            let began = self.host.machine().running_for();
-            let acquisition = acquire(
-                Rc::clone(store),
-                Rc::clone(&self.seen_host),
-                &self.claim,
-                self.plan.patience,
-                stop.subscribe(),
-                |progress| self.decide(&progress),
-            )
-            .await;
-            self.note_overtime(self.host.machine().running_for() - began);
-            let ending = match acquisition {
-                Ok(Acquisition::Held { held, .. }) => {
-                    self.referee
-                        .note(|| format!("{} holds the lock", self.party));
-                    taken.push(held);
-                    continue;
-                }
-                Ok(Acquisition::TimedOut(_)) => Ending::TimedOut,
-                Ok(Acquisition::Stopped | Acquisition::HoldGone) => Ending::Stopped,
-                Err(error) => {
-                    self.referee
-                        .note(|| format!("{} fails: {error}", self.party));
-                    if error.maybe_left.is_some() {
-                        self.referee.left_with_a_word(self.party);
-                    }
-                    Ending::Failed
-                }
-            };
-            let mut locks = HeldLocks::new(taken, Rc::clone(&self.seen_host));
-            self.release(&mut locks).await;
-            return Taking::Not(ending);
+    /// All that it wants, as `src/session.rs` puts it: in everybody's order.
+    fn places(&self) -> Vec<Wanted<'_>> {
+        let places = self.wanted.iter().map(|(lock, store)| Wanted {
+            store: Rc::clone(store),
+            claim: &self.claim,
+            lock: *lock,
+        });
+        let mut places: Vec<_> = places.collect();
+        let is_several = places.iter().any(|place| place.lock != places[0].lock);
+        if is_several && self.mutation != Mutation::WaitsWhileHolding {
+            places.sort_by_key(|place| rank(place.store.as_ref()));
         }
-        Taking::Held(taken)
+        places
+    }
+
+    async fn take(&self, stop: &watch::Sender<bool>) -> Taking {
+        let began = self.host.machine().running_for();
+        let places = self.places();
+        let taken = if self.mutation == Mutation::WaitsWhileHolding {
+            self.take_one_by_one(&places, stop).await
+        } else {
+            self.take_all(&places, stop).await.map(|held| held.locks)
+        };
+        self.note_overtime(self.host.machine().running_for() - began);
+        Taking::Not(match taken {
+            Ok(locks) => {
+                self.referee
+                    .note(|| format!("{} holds what it wants", self.party));
+                return Taking::Held(locks);
+            }
+            Err(NotHeld::TimedOut { .. }) => Ending::TimedOut,
+            Err(NotHeld::Stopped | NotHeld::HoldGone { .. }) => Ending::Stopped,
+            Err(NotHeld::Failed { error, .. }) => {
+                self.referee
+                    .note(|| format!("{} fails: {error}", self.party));
+                if error.maybe_left.is_some() {
+                    self.referee.left_with_a_word(self.party);
+                }
+                Ending::Failed
+            }
+            Err(NotHeld::Stuck | NotHeld::Same { .. }) => Ending::Failed,
+        })
+    }
+
+    async fn take_all(
+        &self,
+        places: &[Wanted<'_>],
+        stop: &watch::Sender<bool>,
+    ) -> Result<Held, NotHeld> {
+        let (host, patience) = (Rc::clone(&self.seen_host), self.plan.patience);
+        acquire_all(places, host, patience, stop.subscribe(), self).await
+    }
+
+    /// What must not be done.
+    async fn take_one_by_one(
+        &self,
+        places: &[Wanted<'_>],
+        stop: &watch::Sender<bool>,
+    ) -> Result<HeldLocks, NotHeld> {
+        let mut locks = HeldLocks::none(Rc::clone(&self.seen_host));
+        for place in places {
+            let (store, host) = (Rc::clone(&place.store), Rc::clone(&self.seen_host));
+            let (patience, stop) = (self.plan.patience, stop.subscribe());
+            let decide = |progress: Progress<'_>| self.progress(0, progress);
+            let taken = acquire(store, host, place.claim, patience, stop, decide).await;
+            let Ok(Acquisition::Held { held, .. }) = taken else {
+                self.release(&mut locks).await;
+                return Err(NotHeld::Stopped);
+            };
+            locks.push(place.lock, held);
+        }
+        Ok(locks)
     }
 
     /// Somebody at the terminal says that the holder is dead, and may be wrong.
@@ -271,10 +306,31 @@ impl Contender {
     async fn release(&self, locks: &mut HeldLocks) -> Released {
         let released = locks.release(|_| {}).await;
         for failed in &released.failed {
-            self.referee
-                .note(|| format!("{} cannot release: {}", self.party, failed.error));
-            self.referee.left_with_a_word(self.party);
+            self.not_given_back(failed);
         }
         released
+    }
+}
+
+impl Onlooker for Contender {
+    fn asking(&self, _: usize) {}
+
+    fn progress(&self, _: usize, progress: Progress<'_>) -> Decision {
+        if let Progress::HeldBy(_) = progress {
+            for server in &self.servers {
+                if let Some(entry) = server.entry() {
+                    self.referee.waits(self.party, server.place, &entry);
+                }
+            }
+        }
+        self.decide(&progress)
+    }
+
+    fn took_over(&self, _: usize, _: &Observed) {}
+
+    fn not_given_back(&self, failed: &NotReleased) {
+        self.referee
+            .note(|| format!("{} cannot release: {}", self.party, failed.error));
+        self.referee.left_with_a_word(self.party);
     }
 }

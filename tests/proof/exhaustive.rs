@@ -70,6 +70,7 @@ pub(super) fn two() -> SmallScene {
         rules: Rules::DynamoDb,
         roles: vec![tflock(0, 200, 500), tflock(1, 200, 500)],
         owners: &[],
+        wants: &[],
         faults: &[Late, ReplyLost, Mute, Throttled, Slow, SlowReply],
         only_hits: None,
         budget: faults(2),
@@ -230,6 +231,49 @@ fn holds_in_all_of(name: &str, scene: &SmallScene, least: u64) {
         }
         Err(story) => panic!("{name}: {story}"),
     }
+}
+
+/// Two that name two locks in opposite order.
+pub(super) fn opposite() -> SmallScene {
+    SmallScene {
+        wants: &[&[0, 1], &[1, 0]],
+        faults: &[Late, ReplyLost],
+        budget: faults(1),
+        ..two()
+    }
+}
+
+#[test]
+fn two_contenders_that_name_two_locks_in_opposite_order() {
+    holds_in_all_of("opposite order", &opposite(), 100);
+}
+
+#[test]
+fn two_contenders_for_two_locks_and_one_for_the_second_alone() {
+    let scene = SmallScene {
+        roles: vec![
+            tflock(0, 200, 500),
+            tflock(1, 200, 500),
+            tflock(2, 200, 500),
+        ],
+        wants: &[&[0, 1], &[1, 0], &[1]],
+        budget: faults(0),
+        ..opposite()
+    };
+    holds_in_all_of("and one for the second", &scene, 20);
+}
+
+#[test]
+fn two_contenders_for_two_locks_of_which_one_dies_at_any_step() {
+    let scene = SmallScene {
+        roles: vec![tflock(0, 200, 500), tflock(0, 200, 500)],
+        budget: Budget {
+            crashes: 1,
+            ..faults(0)
+        },
+        ..opposite()
+    };
+    holds_in_all_of("deaths with two locks", &scene, 100);
 }
 
 #[test]

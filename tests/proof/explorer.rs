@@ -67,6 +67,9 @@ pub(super) struct SmallScene {
     pub(super) roles: Vec<Role>,
     /// The numbers of the roles that work under the hold that the lock is on at first; none means that it is free.
     pub(super) owners: &'static [usize],
+    /// The places that each role wants, by its number, as it names them: each is a lock of its own. Only the first place if
+    /// nothing is said.
+    pub(super) wants: &'static [&'static [usize]],
     pub(super) faults: &'static [Fault],
     /// The number of the only role whose requests are hit.
     pub(super) only_hits: Option<usize>,

@@ -10,7 +10,7 @@ use super::explorer::{Pruning, SmallScene, explore};
 use super::network::Weather;
 use super::say;
 use super::schedule::{self, Scene};
-use super::schedules::{CLONES, DYNAMODB, EQUAL_BYTES, HOLDS, LOCAL, PROMISES};
+use super::schedules::{CLONES, DYNAMODB, EQUAL_BYTES, FAIR, HOLDS, LOCAL, PROMISES, SEVERAL};
 use super::server::{Quirk, Rules};
 use crate::lock::host::{Host, Instant, ProcessFate};
 use crate::lock::queue::Tickets;
@@ -54,6 +54,8 @@ pub(super) enum Mutation {
     HoldForgotten,
     /// Whoever meets a hold takes its place.
     HoldIgnored,
+    /// Whoever has one of its locks keeps it while it waits for the next, in the order in which they were named.
+    WaitsWhileHolding,
 }
 
 impl Mutation {
@@ -378,4 +380,17 @@ fn a_release_that_forgets_the_hold_and_a_run_that_ignores_it_are_found() {
         is_found_by_schedules(mutation, &HOLDS);
         is_found_by_exploring(mutation, &exhaustive::hold());
     }
+}
+
+#[test]
+fn a_run_that_waits_for_one_lock_while_it_holds_another_is_found() {
+    let fair = Scene {
+        places: SEVERAL.places,
+        wants: SEVERAL.wants,
+        ..FAIR
+    };
+    for scene in [&SEVERAL, &fair] {
+        is_found_by_schedules(Mutation::WaitsWhileHolding, scene);
+    }
+    is_found_by_exploring(Mutation::WaitsWhileHolding, &exhaustive::opposite());
 }

@@ -12,7 +12,7 @@ mod tally;
 mod truth;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash as _, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
@@ -82,6 +82,7 @@ impl Referee {
             promise: None,
             under: None,
             stops_within: Duration::ZERO,
+            wants: BTreeSet::from([0]),
         };
         self.admit(party, candidate);
         id
@@ -140,7 +141,7 @@ impl Referee {
         }
     }
 
-    /// A child starts under the lock, in whose places stand records of `standing`.
+    /// A child starts under its locks, in whose places stand records of `standing`.
     pub(super) fn child_started(
         &self,
         party: Party,
@@ -158,7 +159,10 @@ impl Referee {
         if !robbed && standing.iter().any(|owner| *owner != Some(party)) {
             self.violate(format!("{party} starts its child without holding the lock"));
         }
-        let running: Vec<Party> = self.running().filter(|other| *other != party).collect();
+        let running: Vec<Party> = self
+            .running()
+            .filter(|other| *other != party && self.want_one_lock(party, *other))
+            .collect();
         for other in running {
             if robbed || self.is_robbed(other) || self.has_overrun(other) {
                 self.note(|| format!("{party} runs beside {other}, which is excused"));
@@ -166,6 +170,14 @@ impl Referee {
             } else {
                 self.violate(format!("the children of {other} and {party} run at once"));
             }
+        }
+    }
+
+    fn want_one_lock(&self, party: Party, other: Party) -> bool {
+        let wants = |party| self.with(party, |truth| truth.candidate.wants.clone());
+        match (wants(party), wants(other)) {
+            (Some(one), Some(other)) => !one.is_disjoint(&other),
+            _ => true,
         }
     }
 

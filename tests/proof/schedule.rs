@@ -64,6 +64,16 @@ pub(super) struct Scene {
     pub(super) queueing: Queueing,
     /// How many of the contenders work under the hold that the lock is on at first; none means that it is free.
     pub(super) owners: u64,
+    pub(super) wants: Wants,
+}
+
+/// What each tflock wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// The one lock, which is in all of the places.
+    OneLock,
+    /// Several locks, one in each place: some of them or all, named in any order.
+    SomeOfSeveral,
 }
 
 /// In what one tflock is like another, so that both draw the same lock ID.

@@ -13,7 +13,7 @@ use super::network::Weather;
 use super::queue::Queueing;
 use super::referee::Tally;
 use super::say;
-use super::schedule::{self, Likeness, Scene, Verdict};
+use super::schedule::{self, Likeness, Scene, Verdict, Wants};
 use super::server::{Quirk, Rules};
 use crate::lock::acquire::Patience;
 
@@ -63,6 +63,7 @@ pub(super) const DYNAMODB: Scene = Scene {
     denials: 5,
     queueing: Queueing::None,
     owners: 0,
+    wants: Wants::OneLock,
 };
 
 const S3: Scene = Scene {
@@ -117,6 +118,13 @@ pub(super) const HOLDS: Scene = Scene {
     owners: 60,
     people: 30,
     terraforms: 10,
+    ..DYNAMODB
+};
+
+/// Two locks, of which some want one and others both, named in either order.
+pub(super) const SEVERAL: Scene = Scene {
+    places: &[Rules::DynamoDb, Rules::DynamoDb],
+    wants: Wants::SomeOfSeveral,
     ..DYNAMODB
 };
 
@@ -277,6 +285,53 @@ fn no_schedule_breaks_a_hold_or_lets_a_stranger_in() {
         let tally = run("holds", &scene, 500);
         assert!(tally.begun_under_hold > 100 && tally.returned_to_hold > 100);
         assert!(tally.put_back_by_others > 10 && tally.holds_ended > 10);
+    }
+}
+
+/// The stores of several locks.
+const SEVERAL_PLACES: [&[Rules]; 4] = [
+    &[Rules::DynamoDb, Rules::DynamoDb],
+    &[Rules::S3, Rules::DynamoDb],
+    &[Rules::S3, Rules::S3],
+    &[Rules::DynamoDb, Rules::S3, Rules::DynamoDb],
+];
+
+#[test]
+fn no_schedule_of_runs_that_want_several_locks_breaks_the_protocol() {
+    for places in SEVERAL_PLACES {
+        for queueing in [Queueing::None, Queueing::Honest, Queueing::Broken] {
+            let scene = Scene {
+                places,
+                queueing,
+                ..SEVERAL
+            };
+            let tally = run("several locks", &scene, 250);
+            assert!(
+                tally.taken_over_by_proof > 10 && tally.robbed > 10,
+                "{tally:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn in_fair_weather_everybody_gets_all_the_locks_that_it_wants_however_they_are_named() {
+    for places in SEVERAL_PLACES {
+        for queueing in [Queueing::None, Queueing::Honest, Queueing::Broken] {
+            let scene = Scene {
+                places,
+                queueing,
+                wants: Wants::SomeOfSeveral,
+                ..FAIR
+            };
+            let tally = run_each(
+                "several locks in fair weather",
+                &scene,
+                60,
+                not_everybody_ran,
+            );
+            assert_eq!(tally.taken_over_by_promise + tally.taken_over_by_proof, 0);
+        }
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) enum Request {
 #[derive(Clone, Debug)]
 pub(super) struct Envelope {
     pub(super) by: Party,
+    /// Where it goes.
+    pub(super) place: Place,
     /// Among all that its sender has sent.
     pub(super) number: u64,
     pub(super) request: Request,
@@ -74,7 +76,7 @@ pub(super) struct Envelope {
 impl Envelope {
     /// All of it in a few bytes.
     pub(super) fn digest(&self, hasher: &mut impl Hasher) {
-        (self.by, self.number, self.sent).hash(hasher);
+        (self.by, self.place, self.number, self.sent).hash(hasher);
         (self.signed, self.suspended_when_sent).hash(hasher);
         name(&self.request).hash(hasher);
         if let Request::Swap { expected, new } = &self.request {

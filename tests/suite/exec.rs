@@ -5,4 +5,5 @@ mod inside;
 mod lent;
 mod nested;
 mod parents;
+mod several;
 mod shim_place;

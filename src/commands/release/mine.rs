@@ -64,9 +64,7 @@ pub(super) async fn release_mine(context: &Context) -> anyhow::Result<Outcome> {
         None => Vec::new(),
     };
     for run in &runs {
-        if let Err(failure) = report.settle(run).await {
-            report.failed(run.lock_id(), failure);
-        }
+        report.settle(run).await;
     }
     if let Err(failure) = report.settle_ci_run().await {
         report.failed("of this CI run", failure);
@@ -116,36 +114,28 @@ impl Report<'_> {
     }
 
     /// Releases the locks of one run of this user on this machine, if that has ended.
-    async fn settle(&mut self, run: &LeftRun) -> Result<(), Failure> {
-        let whereabouts = Whereabouts::parse(run.whereabouts());
-        let name = whereabouts.as_ref().map(|found| printable(&found.command));
+    async fn settle(&mut self, run: &LeftRun) {
+        let locks = Whereabouts::parse(run.whereabouts());
+        let name = locks.first().map(|found| printable(&found.command));
         let name = format!(
             "`{}` ({})",
             name.as_deref().unwrap_or("a run"),
             run.lock_id()
         );
         if !self.has_ended(run, &name).await {
-            return Ok(());
+            return;
         }
-        let Some(whereabouts) = whereabouts else {
-            // An older tflock wrote it.
-            return Ok(());
-        };
-        let (mut has_released, mut nothing_left) = (false, true);
+        let (mut has_released, mut nothing_left) = (false, !locks.is_empty());
         // In the reverse order of taking.
-        let stores = whereabouts.find(&self.context.options).await?;
-        for store in stores.iter().rev() {
-            let settled = self.give_back(store.as_ref(), &stores, run).await?;
-            let key = store.key();
-            match settled {
-                Settled::Released => {
-                    has_released = true;
-                    self.notice(&format!("released the lock of `{key}`, left by {name}"));
-                }
-                Settled::Nothing => {}
-                Settled::Lives | Settled::Unproven => {
+        for whereabouts in locks.iter().rev() {
+            match self.settle_one(whereabouts, run, &name).await {
+                Ok(Settled::Nothing) => {}
+                Ok(Settled::Released) => has_released = true,
+                Ok(Settled::Lives | Settled::Unproven) => nothing_left = false,
+                // It keeps none of the others.
+                Err(failure) => {
                     nothing_left = false;
-                    self.unproven(key, run.lock_id(), &name);
+                    self.failed(run.lock_id(), failure);
                 }
             }
         }
@@ -154,7 +144,35 @@ impl Report<'_> {
             (true, false) => run.forget_if_long_over(),
             (false, _) => {}
         }
-        Ok(())
+    }
+
+    /// Gives back one lock of such a run, in all its places.
+    async fn settle_one(
+        &mut self,
+        whereabouts: &Whereabouts,
+        run: &LeftRun,
+        name: &str,
+    ) -> Result<Settled, Failure> {
+        let mut all = Settled::Nothing;
+        let stores = whereabouts.find(&self.context.options).await?;
+        for store in stores.iter().rev() {
+            let settled = self.give_back(store.as_ref(), &stores, run).await?;
+            let key = store.key();
+            match settled {
+                Settled::Nothing => {}
+                Settled::Released => {
+                    self.notice(&format!("released the lock of `{key}`, left by {name}"));
+                    if matches!(all, Settled::Nothing) {
+                        all = Settled::Released;
+                    }
+                }
+                Settled::Lives | Settled::Unproven => {
+                    self.unproven(key, run.lock_id(), name);
+                    all = Settled::Unproven;
+                }
+            }
+        }
+        Ok(all)
     }
 
     fn unproven(&mut self, key: &str, id: &str, name: &str) {

@@ -1,6 +1,7 @@
 //! terraform commands that write a state without locking it. They take our lock where it is the one that counts, else they
 //! pass through.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::failure::Failure;
 use crate::lock::host::Machine;
 use crate::lock::read::read;
 use crate::resolve::{self, ChildLocking, LockRequest, MissingDirectory, ResolvedLock};
-use crate::session::{Lending, Outcome, RunSpec, Selection, run_under_lock};
+use crate::session::{Lending, NeededLock, Outcome, RunSpec, Selection, run_under_locks};
 use crate::terraform::command::StateWriter;
 use crate::ui::Prompts;
 
@@ -35,7 +36,7 @@ pub(super) async fn locked(
         return Ok(None);
     }
     resolved.missing_directory = MissingDirectory::RunWithoutLock;
-    let child = |_: ChildLocking| {
+    let child = |_: &[ChildLocking]| {
         let mut child = Command::new(program);
         child.environment = context.variables_of(program);
         child.arguments = context.with_chdir(arguments.to_vec());
@@ -53,7 +54,12 @@ pub(super) async fn locked(
         lending: Lending::Nothing,
         patience_source: context.typed.patience_source(),
     };
-    run_under_lock(context, request, resolved, spec, &child)
+    let needed = NeededLock {
+        naming: Cow::Borrowed(context),
+        request,
+        resolved,
+    };
+    run_under_locks(context, vec![needed], spec, &child)
         .await
         .map(Some)
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{
-    Claim, Decision, OUTAGE_PATIENCE, Observed, Patience, Progress, Replacing, sleep_or_stop,
-    stopped, unless_stopped,
+    Claim, Decision, OUTAGE_PATIENCE, Observed, Patience, Progress, Quest, Replacing,
+    sleep_or_stop, stopped, unless_stopped,
 };
 use crate::lock::backoff::Backoff;
 use crate::lock::hold::Passage;
@@ -34,27 +34,37 @@ pub(super) struct Turn<'a> {
     paused_until: Instant,
     observer: Observer,
     line: &'a mut Line,
+    attempts: Attempts,
+}
+
+/// What an attempt takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempts {
+    /// One request: the first run in the queue tries instead of looking.
+    OneRequest,
+    /// Other places have to be taken first, so no attempt is made before the lock looks open.
+    NeedOthers,
 }
 
 impl<'a> Turn<'a> {
     pub(super) fn new(
-        claim: &'a Claim,
-        store: &'a dyn Store,
-        host: &'a dyn Host,
+        quest: &'a Quest<'_>,
         own: &'a OwnRecords,
-        patience: Patience,
         line: &'a mut Line,
+        attempts: Attempts,
     ) -> Self {
+        let host = quest.host.as_ref();
         Self {
             began: host.now(),
             paused_until: host.now(),
-            claim,
-            store,
+            claim: quest.claim,
+            store: quest.store.as_ref(),
             host,
             own,
-            patience,
+            patience: quest.patience,
             observer: Observer::default(),
             line,
+            attempts,
         }
     }
 
@@ -187,7 +197,8 @@ impl<'a> Turn<'a> {
     }
 
     fn looks_first(&self) -> bool {
-        self.line.lets_others_go_first()
+        self.attempts == Attempts::NeedOthers
+            || self.line.lets_others_go_first()
             || self.line.standing().is_some() && self.store.refusal() == Refusal::NeedsRead
     }
 

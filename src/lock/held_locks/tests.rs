@@ -44,7 +44,9 @@ impl Scene {
                 self.host.now(),
             )
         });
-        HeldLocks::new(held.collect(), self.host.shared())
+        let mut locks = HeldLocks::none(self.host.shared());
+        held.for_each(|held| locks.push(0, held));
+        locks
     }
 
     /// Keeps the locks on their machine for that long.
@@ -149,7 +151,8 @@ fn flooded(store: MemoryStore, mut also: impl FnMut(&mut HeldLocks) + 'static) -
         current,
         host.now(),
     );
-    let mut locks = HeldLocks::new(vec![held], host.shared());
+    let mut locks = HeldLocks::none(host.shared());
+    locks.push(0, held);
     let keeping = async move {
         let mut news = Vec::new();
         let end = host.now().0 + Duration::from_mins(10);

@@ -197,7 +197,8 @@ impl Store for MemoryStore {
     }
 
     fn identity(&self) -> Identity {
-        Identity::of(&[self.kind()])
+        let place = Rc::as_ptr(&self.place);
+        Identity::of(&[self.kind(), &format!("{place:p}")])
     }
 
     fn place(&self) -> String {

@@ -51,7 +51,7 @@ impl LeftRun {
         &self.run.lock_id
     }
 
-    /// Where its lock is, in the form that its creator chose; null if unknown.
+    /// Where its locks are, in the form that their creator chose; null if unknown.
     #[must_use]
     pub fn whereabouts(&self) -> &Value {
         &self.run.whereabouts
@@ -78,9 +78,7 @@ impl LeftRun {
     /// Removes its traces once its lock is known to be released.
     pub fn forget(&self) {
         remove(&self.directory, &self.run.lock_id);
-        if let Ok(path) = path_of(&self.directory, &self.run.lock_id) {
-            super::lent::remove(&path.with_extension("lent"));
-        }
+        super::lent::remove_all(&self.directory, &self.run.lock_id);
     }
 
     /// Removes its traces if no lock of it was found, unless a last request may still be on its way.

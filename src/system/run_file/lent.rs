@@ -24,18 +24,19 @@ pub struct Loan {
 }
 
 impl Loan {
-    /// Creates the file for the lock with that ID in the first usable directory of `directories`, which is created if
-    /// needed.
+    /// Creates the file for a lock with that ID, the one of that `number` among the run's, in the first usable directory of
+    /// `directories`, which is created if needed.
     ///
     /// # Errors
     /// Why the last of them is unusable.
     pub fn create(
         directories: impl IntoIterator<Item = PathBuf>,
         lock_id: &str,
+        number: usize,
     ) -> io::Result<Self> {
         let mut failed = io::Error::from(io::ErrorKind::NotFound);
         for directory in directories {
-            match Self::create_in(&directory, lock_id) {
+            match Self::create_in(&directory, lock_id, number) {
                 Ok(loan) => return Ok(loan),
                 Err(error) => failed = error,
             }
@@ -43,8 +44,8 @@ impl Loan {
         Err(failed)
     }
 
-    fn create_in(directory: &Path, lock_id: &str) -> io::Result<Self> {
-        let path = path_of(directory, lock_id)?.with_extension("lent");
+    fn create_in(directory: &Path, lock_id: &str, number: usize) -> io::Result<Self> {
+        let path = loan_of(directory, lock_id, number)?;
         let file = create_private(directory, &path)?;
         Ok(Self { path, file })
     }
@@ -72,6 +73,25 @@ impl Loan {
     /// Removes the file after the lock was released.
     pub fn remove(self) {
         remove(&self.path);
+    }
+}
+
+/// Where the run with that lock ID lends the lock of that `number`.
+fn loan_of(directory: &Path, lock_id: &str, number: usize) -> io::Result<PathBuf> {
+    let extension = match number {
+        0 => "lent".to_owned(),
+        more => format!("{more}.lent"),
+    };
+    Ok(path_of(directory, lock_id)?.with_extension(extension))
+}
+
+/// Removes all loans of the run with that lock ID, on behalf of their lender.
+pub(super) fn remove_all(directory: &Path, lock_id: &str) {
+    for number in 0.. {
+        let removed = loan_of(directory, lock_id, number).and_then(std::fs::remove_file);
+        if removed.is_err() {
+            return;
+        }
     }
 }
 
@@ -203,7 +223,7 @@ mod tests {
 
     fn loan() -> (tempfile::TempDir, Loan) {
         let above = tempfile::tempdir().unwrap();
-        let loan = Loan::create([above.path().join("runs")], ID).unwrap();
+        let loan = Loan::create([above.path().join("runs")], ID, 0).unwrap();
         (above, loan)
     }
 
@@ -248,10 +268,24 @@ mod tests {
     fn the_first_usable_directory_is_used() {
         let above = tempfile::tempdir().unwrap();
         let places = [PathBuf::from("/sys/no/runs"), above.path().join("runs")];
-        let loan = Loan::create(places, ID).unwrap();
+        let loan = Loan::create(places, ID, 0).unwrap();
         assert!(loan.path().starts_with(above.path()));
-        assert!(Loan::create([PathBuf::from("/sys/no/runs")], ID).is_err());
-        assert!(Loan::create([], ID).is_err());
+        assert!(Loan::create([PathBuf::from("/sys/no/runs")], ID, 0).is_err());
+        assert!(Loan::create([], ID, 0).is_err());
+    }
+
+    #[test]
+    fn each_lock_of_a_run_is_lent_by_itself_and_all_files_are_removed_in_its_place() {
+        let above = tempfile::tempdir().unwrap();
+        let runs = above.path().join("runs");
+        let loans = [0, 1, 2].map(|number| Loan::create([runs.clone()], ID, number).unwrap());
+        let Ok(TurnAttempt::Got(_turn)) = Turn::try_take(loans[1].path()) else {
+            panic!("nobody had it");
+        };
+        assert!(loans[0].take_back().unwrap() && loans[2].take_back().unwrap());
+        assert!(!loans[1].take_back().unwrap());
+        remove_all(&runs, ID);
+        assert_eq!(std::fs::read_dir(&runs).unwrap().count(), 0);
     }
 
     #[test]

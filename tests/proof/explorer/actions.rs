@@ -10,7 +10,7 @@ use super::world::{Actor, World};
 use super::{Fault, SmallScene};
 use crate::lock::store::StoreErrorKind;
 use crate::referee::Party;
-use crate::server::Outcome;
+use crate::server::{Outcome, Place};
 
 /// No schedule may be longer than this.
 const LONGEST: Duration = Duration::from_mins(10);
@@ -109,8 +109,8 @@ impl World<'_> {
                 let Pending {
                     envelope, answer, ..
                 } = self.junction.take_pending(index);
-                let outcome = self.junction.server.carry_out(&envelope);
-                self.tell(envelope.by, outcome, answer);
+                let outcome = self.junction.carry_out(&envelope);
+                self.tell(envelope.by, envelope.place, outcome, answer);
             }
             Action::Hit(index, fault) => {
                 self.left.faults -= 1;
@@ -119,7 +119,7 @@ impl World<'_> {
             Action::ServeAndKill(index) => {
                 let Pending { envelope, .. } = self.junction.take_pending(index);
                 // Nobody hears what came of it.
-                let _ = self.junction.server.carry_out(&envelope);
+                let _ = self.junction.carry_out(&envelope);
                 self.kill(envelope.by);
             }
             Action::KillUnsent(index) => {
@@ -129,11 +129,11 @@ impl World<'_> {
             Action::Deliver(index) => {
                 let envelope = self.junction.late.borrow_mut().remove(index);
                 // Nobody hears what came of it.
-                let _ = self.junction.server.carry_out(&envelope);
+                let _ = self.junction.carry_out(&envelope);
             }
             Action::StoreFuture(index) => {
                 let one = self.junction.answers.borrow_mut().remove(index);
-                self.tell(one.to, one.outcome, one.answer);
+                self.tell(one.to, one.place, one.outcome, one.answer);
             }
             Action::Kill(index) => self.kill(self.actors[index].party),
             Action::Suspend(index) => self.suspend(index),
@@ -159,26 +159,27 @@ impl World<'_> {
         let Pending {
             envelope, answer, ..
         } = self.junction.take_pending(index);
-        let to = envelope.by;
+        let (to, place) = (envelope.by, envelope.place);
         self.referee
             .note(|| format!("  a request of {to}: {fault:?}"));
-        let carried_out = || self.junction.server.carry_out(&envelope);
+        let carried_out = || self.junction.carry_out(&envelope);
         match fault {
             Fault::Late => {
                 self.junction.late.borrow_mut().push(envelope);
-                self.tell(to, Err(StoreErrorKind::Unreachable), answer);
+                self.tell(to, place, Err(StoreErrorKind::Unreachable), answer);
             }
             Fault::ReplyLost => {
                 let _ = carried_out();
-                self.tell(to, Err(StoreErrorKind::Unreachable), answer);
+                self.tell(to, place, Err(StoreErrorKind::Unreachable), answer);
             }
             Fault::Mute => {
                 let _ = carried_out();
             }
-            Fault::Throttled => self.tell(to, Err(StoreErrorKind::Throttled), answer),
+            Fault::Throttled => self.tell(to, place, Err(StoreErrorKind::Throttled), answer),
             Fault::SlowReply => {
                 let one = SlowAnswer {
                     to,
+                    place,
                     outcome: carried_out(),
                     answer,
                 };
@@ -189,9 +190,9 @@ impl World<'_> {
     }
 
     /// The answer, and all that its receiver can see at the same moment, become part of what it knows.
-    fn tell(&self, to: Party, outcome: Outcome, answer: oneshot::Sender<Outcome>) {
+    fn tell(&self, to: Party, place: Place, outcome: Outcome, answer: oneshot::Sender<Outcome>) {
         if let Some(actor) = self.actor(to) {
-            self.remember(actor, digest(&outcome));
+            self.remember(actor, digest(&outcome).wrapping_add(place as u64));
         }
         // It may have given up.
         let _ = answer.send(outcome);

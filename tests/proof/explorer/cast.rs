@@ -16,6 +16,7 @@ use crate::mutants::Mutation;
 use crate::others::{Insistence, Person, Terraform};
 use crate::referee::{Candidate, Party};
 use crate::schedule::Likeness;
+use crate::server::Place;
 use crate::simulation::{SimulatedHost, TaskId};
 use crate::witness::Witness;
 
@@ -83,22 +84,33 @@ impl World<'_> {
         witness: &Witness,
         mutation: Mutation,
     ) -> TaskId {
+        let Party::Tflock(number) = party else {
+            unreachable!("it is a tflock")
+        };
+        let wants = self.scene.wants.get(number).copied().unwrap_or(&[0]);
         let candidate = Candidate {
             under: claim.under.clone(),
             id: claim.info.id.clone(),
             host: host.clone(),
             promise: claim.lease.expire_after,
             stops_within: plan.stops_within,
+            wants: wants.iter().copied().collect(),
         };
         self.referee.admit(party, candidate);
-        let client: Rc<dyn Store> = Rc::new(self.client(party, host));
+        let wanted = wants.iter().map(|place| {
+            let client: Rc<dyn Store> = Rc::new(self.client(party, host, *place));
+            (*place, mutation.store(client, &claim.info.id))
+        });
+        let wanted = wanted.collect();
+        let servers = wants.iter();
+        let servers = servers.map(|place| Rc::clone(&self.junction.servers[*place]));
         let contender = Contender {
             party,
             seen_host: mutation.host(host),
             host: host.clone(),
             plan: plan.clone(),
-            stores: vec![mutation.store(client, &claim.info.id)],
-            servers: vec![Rc::clone(&self.junction.server)],
+            wanted,
+            servers: servers.collect(),
             referee: self.referee.clone(),
             witness: witness.clone(),
             mutation,
@@ -110,10 +122,10 @@ impl World<'_> {
     fn terraform(&self, party: Party, host: &SimulatedHost, work: Duration) -> TaskId {
         let terraform = Terraform {
             party,
-            client: self.client(party, host),
+            client: self.client(party, host, 0),
             host: host.clone(),
             id: self.referee.admit_terraform(party, host),
-            server: Rc::clone(&self.junction.server),
+            server: Rc::clone(&self.junction.servers[0]),
             referee: self.referee.clone(),
             patience: Duration::from_secs(4),
             work,
@@ -124,7 +136,9 @@ impl World<'_> {
     fn person(&self, party: Party, host: &SimulatedHost, after: Duration) -> TaskId {
         let person = Person {
             party,
-            clients: vec![self.client(party, host)],
+            clients: (0..self.junction.servers.len())
+                .map(|place| self.client(party, host, place))
+                .collect(),
             host: host.clone(),
             referee: self.referee.clone(),
             thinks_for: Duration::from_millis(400),
@@ -138,9 +152,12 @@ impl World<'_> {
         host.machine().spawn(waiting_first).0
     }
 
-    fn client(&self, party: Party, host: &SimulatedHost) -> Client {
+    fn client(&self, party: Party, host: &SimulatedHost, place: Place) -> Client {
         Client {
-            wire: Rc::new(ToJunction(Rc::clone(&self.junction))),
+            wire: Rc::new(ToJunction {
+                junction: Rc::clone(&self.junction),
+                place,
+            }),
             host: host.clone(),
             party,
             referee: self.referee.clone(),

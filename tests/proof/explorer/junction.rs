@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 
 use crate::lock::store::Swap;
 use crate::referee::Party;
-use crate::server::{Envelope, Outcome, Reply, Server, Wire, contents};
+use crate::server::{Envelope, Outcome, Place, Reply, Server, Wire, contents};
 
 /// What is under way.
 pub(super) struct Junction {
-    pub(super) server: Rc<Server>,
+    pub(super) servers: Vec<Rc<Server>>,
     pub(super) pending: RefCell<Vec<Pending>>,
     /// Requests whose senders were told that their connections broke.
     pub(super) late: RefCell<Vec<Envelope>>,
@@ -30,14 +30,16 @@ pub(super) struct Pending {
 /// An answer that may be overtaken by time.
 pub(super) struct SlowAnswer {
     pub(super) to: Party,
+    /// From where.
+    pub(super) place: Place,
     pub(super) outcome: Outcome,
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
 impl Junction {
-    pub(super) fn new(server: Rc<Server>) -> Self {
+    pub(super) fn new(servers: Vec<Rc<Server>>) -> Self {
         Self {
-            server,
+            servers,
             pending: RefCell::default(),
             late: RefCell::default(),
             answers: RefCell::default(),
@@ -46,6 +48,11 @@ impl Junction {
 
     pub(super) fn take_pending(&self, index: usize) -> Pending {
         self.pending.borrow_mut().remove(index)
+    }
+
+    /// Carries out a request where it goes.
+    pub(super) fn carry_out(&self, envelope: &Envelope) -> Outcome {
+        self.servers[envelope.place].carry_out(envelope)
     }
 
     /// What is under way is lost.
@@ -57,7 +64,9 @@ impl Junction {
 
     /// What stands there and what is under way, contents and all, in a few bytes.
     pub(super) fn digest(&self, hasher: &mut impl Hasher) {
-        self.server.digest(hasher);
+        for server in &self.servers {
+            server.digest(hasher);
+        }
         for one in self.pending.borrow().iter() {
             one.slow.hash(hasher);
             one.envelope.digest(hasher);
@@ -67,9 +76,9 @@ impl Junction {
             envelope.digest(hasher);
         }
         "answers".hash(hasher);
-        let created_at = self.server.created_at();
         for one in self.answers.borrow().iter() {
-            one.to.hash(hasher);
+            let created_at = self.servers[one.place].created_at();
+            (one.to, one.place).hash(hasher);
             digest(&one.outcome).hash(hasher);
             // Whoever has heard of a later request than the one that made a record could have known of it.
             let at = one.outcome.as_ref().map(|reply| reply.at);
@@ -78,13 +87,16 @@ impl Junction {
     }
 }
 
-/// The wire of a party: all go to the same junction.
+/// The wire of a party to a place: all go through the same junction.
 #[derive(Clone)]
-pub(super) struct ToJunction(pub(super) Rc<Junction>);
+pub(super) struct ToJunction {
+    pub(super) junction: Rc<Junction>,
+    pub(super) place: Place,
+}
 
 impl Wire for ToJunction {
     fn send(&self, envelope: Envelope, answer: oneshot::Sender<Outcome>) {
-        self.0.pending.borrow_mut().push(Pending {
+        self.junction.pending.borrow_mut().push(Pending {
             envelope,
             answer,
             slow: false,
@@ -92,7 +104,7 @@ impl Wire for ToJunction {
     }
 
     fn server(&self) -> &Server {
-        &self.0.server
+        &self.junction.servers[self.place]
     }
 }
 

@@ -48,10 +48,12 @@ impl<'a> World<'a> {
     pub(super) fn new(scene: &'a SmallScene, mutation: Mutation, tracing: Tracing) -> Self {
         let simulation = Simulation::default();
         let referee = Referee::new(&simulation, tracing);
-        let server = Server::new(&simulation, &referee, 0, scene.rules);
+        let last = scene.wants.iter().copied().flatten().max().copied();
+        let servers = (0..=last.unwrap_or(0))
+            .map(|place| Server::new(&simulation, &referee, place, scene.rules));
         let mut world = Self {
             scene,
-            junction: Rc::new(Junction::new(server)),
+            junction: Rc::new(Junction::new(servers.collect())),
             machines: scene.roles.iter().map(|_| simulation.machine()).collect(),
             simulation,
             referee,
@@ -61,7 +63,9 @@ impl<'a> World<'a> {
         };
         if !scene.owners.is_empty() {
             let record = hold_of(&world.simulation.machine().tflock());
-            world.junction.server.hold(&record);
+            for server in &world.junction.servers {
+                server.hold(&record);
+            }
             world.hold = record.lock_id();
         }
         for (number, role) in scene.roles.iter().enumerate() {
@@ -110,8 +114,10 @@ impl<'a> World<'a> {
         if !self.is_over() {
             self.referee.violate("somebody waits for ever".to_owned());
         }
-        if let Some(left) = self.junction.server.entry() {
-            self.referee.judge_leftover(0, &left);
+        for server in &self.junction.servers {
+            if let Some(left) = server.entry() {
+                self.referee.judge_leftover(server.place, &left);
+            }
         }
         match self.referee.violation() {
             Some(what) => Course::Violation(format!("{}\n{what}", self.referee.trace())),
@@ -128,8 +134,10 @@ impl<'a> World<'a> {
             let machine = actor.host.machine();
             (machine.running_for(), machine.is_suspended()).hash(&mut hasher);
         }
-        let created_at = self.junction.server.created_at();
-        self.referee.digest(0, created_at, &mut hasher);
+        for server in &self.junction.servers {
+            self.referee
+                .digest(server.place, server.created_at(), &mut hasher);
+        }
         hasher.finish()
     }
 

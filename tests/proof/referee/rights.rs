@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Referee;
-use super::truth::{Mark, Party};
+use super::truth::{Mark, Party, Truth};
 use crate::server::{Change, Entry, Place};
 
 /// By how much whoever relies on a promise must exceed it.
@@ -162,6 +162,14 @@ impl Referee {
         }
     }
 
+    /// A party is about to wait for one of its locks while this stands in the place of another.
+    pub(crate) fn waits(&self, party: Party, place: Place, entry: &Entry) {
+        let came_late = self.with(party, |truth| came_late(truth, place, entry));
+        if entry.owner == party && came_late == Some(false) {
+            self.violate(format!("{party} waits for one lock while it holds another"));
+        }
+    }
+
     /// What stands in a place when all is over and every message has come or is lost.
     ///
     /// Nobody can help a request that is carried out after all that its sender did about it: who sent a later one, and
@@ -173,9 +181,7 @@ impl Referee {
             return;
         }
         let verdict = self.with(owner, |truth| {
-            let last = truth.last_answered.get(&place);
-            let came_late =
-                last.is_some_and(|last| last.at < left.created_at && last.number > left.created_by);
+            let came_late = came_late(truth, place, left);
             (truth.has(Mark::Loud), truth.has(Mark::Crashed), came_late)
         });
         match verdict {
@@ -190,4 +196,10 @@ impl Referee {
             )),
         }
     }
+}
+
+/// Whether it was put there after all that its sender knows of that place.
+fn came_late(truth: &Truth, place: Place, entry: &Entry) -> bool {
+    let last = truth.last_answered.get(&place);
+    last.is_some_and(|last| last.at < entry.created_at && last.number > entry.created_by)
 }

@@ -37,6 +37,8 @@ pub(crate) struct Candidate {
     pub(crate) under: Option<LockId>,
     /// How long its child takes to stop.
     pub(crate) stops_within: Duration,
+    /// The places of all locks that it wants.
+    pub(crate) wants: BTreeSet<Place>,
 }
 
 /// A request that was answered.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::disturbances::Victim;
-use super::{Likeness, World};
+use super::{Likeness, Wants, World};
 use crate::client::Client;
 use crate::contender::{Contender, Plan};
 use crate::lock::acquire::Patience;
@@ -25,6 +25,8 @@ struct Character {
     under: Option<LockId>,
     plan: Plan,
     delay: Duration,
+    /// The numbers of the places that it wants, as it names them.
+    wants: Vec<usize>,
 }
 
 impl World<'_> {
@@ -72,6 +74,7 @@ impl World<'_> {
             under: self.held(),
             plan,
             delay: Duration::ZERO,
+            wants: (0..self.servers.len()).collect(),
         };
         self.add(Party::Tflock(usize::MAX), machine.tflock(), heir);
     }
@@ -104,7 +107,23 @@ impl World<'_> {
             under: self.hold.clone().filter(|_| owns),
             plan,
             delay: self.start_delay(),
+            wants: self.some_places(),
         }
+    }
+
+    fn some_places(&self) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..self.servers.len()).collect();
+        if self.scene.wants == Wants::OneLock {
+            return places;
+        }
+        let random = self.random();
+        let count = 1 + usize::try_from(random.below(places.len() as u64)).unwrap_or(0);
+        let mut named = Vec::new();
+        while named.len() < count {
+            let some = usize::try_from(random.below(places.len() as u64)).unwrap_or(0);
+            named.push(places.remove(some));
+        }
+        named
     }
 
     fn add(&mut self, party: Party, host: SimulatedHost, character: Character) {
@@ -116,28 +135,31 @@ impl World<'_> {
             promise: character.promise,
             under: character.under,
             stops_within: character.plan.stops_within,
+            wants: character.wants.iter().copied().collect(),
         };
         self.referee.admit(party, candidate);
         let witness = Witness::default();
-        let stores = self
-            .networks
-            .iter()
-            .zip(&self.queues)
-            .map(|(network, queue)| {
-                let client = Client {
-                    queue: queue.clone(),
-                    ..self.client(party, &host, network)
-                };
-                let client: Rc<dyn Store> = Rc::new(client);
-                self.mutation.store(client, &claim.info.id)
-            });
+        let wanted = character.wants.iter().map(|place| {
+            let client = Client {
+                queue: self.queues[*place].clone(),
+                ..self.client(party, &host, &self.networks[*place])
+            };
+            let client: Rc<dyn Store> = Rc::new(client);
+            let lock = match self.scene.wants {
+                Wants::OneLock => 0,
+                Wants::SomeOfSeveral => *place,
+            };
+            (lock, self.mutation.store(client, &claim.info.id))
+        });
+        let servers = character.wants.iter();
+        let servers = servers.map(|place| Rc::clone(&self.servers[*place]));
         let contender = Contender {
             party,
             seen_host: self.mutation.host(&host),
             host: host.clone(),
             plan: character.plan,
-            stores: stores.collect(),
-            servers: self.servers.clone(),
+            wanted: wanted.collect(),
+            servers: servers.collect(),
             referee: self.referee.clone(),
             witness: witness.clone(),
             mutation: self.mutation,
