@@ -108,7 +108,7 @@ fn a_workspace_that_is_selected_later_is_none_of_its_business() {
     let scene = Scene::new(LockMode::DynamodbTable);
     let selects = Script::new()
         .step("sleep 3")
-        .step("printf stg >.terraform/environment; cat .terraform/environment >seen");
+        .step("printf stg >.terraform/environment");
     let fake = selects.install(scene.workspace.home().join("late"));
     let run = scene.workspace.tflock(["apply"]);
     let finished = run.first_on_path(fake.directory()).run();
