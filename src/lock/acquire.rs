@@ -6,10 +6,12 @@
 
 pub mod all;
 mod claim;
+mod patience;
 pub mod standby;
+mod stopping;
 mod turn;
+mod withdrawal;
 
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,7 +20,10 @@ use tokio::sync::watch;
 use self::all::{Beside, NotHeld};
 pub use self::claim::Claim;
 use self::claim::Replacing;
+pub use self::patience::{Patience, PatienceSource};
+use self::stopping::{LEEWAY, sleep_or_stop, stopped, unless_stopped};
 use self::turn::Turn;
+use self::withdrawal::{WITHDRAWAL_PATIENCE, Withdrawal, remove_own};
 use super::backoff::Backoff;
 use super::held_lock::HeldLock;
 use super::host::{Host, Instant};
@@ -30,40 +35,8 @@ use super::store::{Store, StoreError, StoreErrorKind, Stored, Swap};
 
 /// How long a store may fail before an acquisition gives up.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long to try to withdraw an attempt that may have succeeded.
-const WITHDRAWAL_PATIENCE: Duration = Duration::from_secs(5);
-/// How much of that a pending attempt gets to finish after a stop request: a healthy store answers in milliseconds, and
-/// an abandoned attempt may be carried out after we looked for its record.
-const LEEWAY: Duration = Duration::from_secs(1);
 /// When a record of ours was written if no attempt of this acquisition wrote it: unknown.
 const LONG_AGO: Instant = Instant(Duration::ZERO);
-
-/// How long to wait for a held lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Give up after this long; zero makes one attempt.
-    For(Duration),
-    /// Never give up.
-    Forever,
-}
-
-impl Patience {
-    fn left_after(self, waited: Duration) -> Duration {
-        match self {
-            Self::Forever => Duration::MAX,
-            Self::For(limit) => limit.saturating_sub(waited),
-        }
-    }
-}
-
-/// Where the patience of a run comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatienceSource {
-    /// The command line of this run.
-    CommandLine,
-    /// The environment or the default, which all runs share.
-    Inherited,
-}
 
 /// A lock that someone else holds, as last seen.
 #[derive(Clone, Debug)]
@@ -364,120 +337,6 @@ fn refuses_without_reason(store: &dyn Store) -> StoreError {
         message: "every write is refused although there is no lock".to_owned(),
         remedy: None,
     }
-}
-
-async fn sleep_or_stop(host: &dyn Host, pause: Duration, stop: &mut watch::Receiver<bool>) {
-    tokio::select! {
-        biased;
-        () = stopped(stop) => {}
-        () = host.sleep(pause) => {}
-    }
-}
-
-/// The outcome of `attempt`; `None` if a stop was requested and it did not finish soon after.
-async fn unless_stopped<T>(
-    host: &dyn Host,
-    attempt: impl Future<Output = T>,
-    stop: &mut watch::Receiver<bool>,
-) -> Option<T> {
-    let mut attempt = pin!(attempt);
-    tokio::select! {
-        biased;
-        outcome = &mut attempt => return Some(outcome),
-        () = stopped(stop) => {}
-    }
-    tokio::select! {
-        biased;
-        outcome = attempt => Some(outcome),
-        () = host.sleep(LEEWAY) => None,
-    }
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        // The sender is gone, so no stop can come.
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Cleans up after an acquisition that got no lock.
-struct Withdrawal<'a> {
-    id: &'a LockId,
-    own: &'a OwnRecords,
-    store: &'a dyn Store,
-    host: &'a dyn Host,
-}
-
-impl<'a> Withdrawal<'a> {
-    fn of(claim: &'a Claim, own: &'a OwnRecords, store: &'a dyn Store, host: &'a dyn Host) -> Self {
-        Self {
-            id: &claim.info.id,
-            own,
-            store,
-            host,
-        }
-    }
-
-    /// Removes the record of an attempt whose reply was lost, if it succeeded after all.
-    async fn carry_out(&self, patience: Duration) -> Result<(), AcquireError> {
-        if self.own.is_empty() {
-            return Ok(());
-        }
-        let mut backoff = Backoff::default();
-        loop {
-            let removal = remove_own(self.store, self.own);
-            let attempt = backoff.attempt(self.host, patience, self.store, removal);
-            let Err(error) = attempt.await else {
-                return Ok(());
-            };
-            match backoff.pause(self.host, patience) {
-                Some(pause) if error.kind.is_transient() => self.host.sleep(pause).await,
-                _ => {
-                    return Err(AcquireError {
-                        error,
-                        maybe_left: Some(self.id.clone()),
-                    });
-                }
-            }
-        }
-    }
-
-    /// Does so before the attempts end in another way.
-    async fn before(&self, ending: Attempted) -> Result<Attempted, AcquireError> {
-        self.carry_out(WITHDRAWAL_PATIENCE).await?;
-        Ok(ending)
-    }
-
-    /// Does so after a stop request.
-    async fn after_stop(&self, patience: Duration) -> Result<Attempted, AcquireError> {
-        self.carry_out(patience).await?;
-        Ok(Attempted::Stopped)
-    }
-
-    /// Does so after `error` has ended the acquisition.
-    async fn after(&self, error: StoreError) -> AcquireError {
-        let withdrawn = self.carry_out(WITHDRAWAL_PATIENCE).await;
-        AcquireError {
-            error,
-            maybe_left: withdrawn.err().and_then(|error| error.maybe_left),
-        }
-    }
-}
-
-async fn remove_own(store: &dyn Store, own: &OwnRecords) -> Result<(), StoreError> {
-    while let Some(stored) = store.read().await? {
-        if !own.contains(&stored.record) {
-            break;
-        }
-        let rest = stored.record.returns_to();
-        if let Swap::Done(_) = store.swap(Some(&stored), rest).await? {
-            own.remove_attempt(&stored.record);
-            break;
-        }
-    }
-    // A lock that an earlier release left behind is gone, too.
-    own.clear_held();
-    Ok(())
 }
 
 #[cfg(test)]
