@@ -1,12 +1,23 @@
 //! Finds the real terraform for all tests that need it; the suite includes this file as well.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{self, Command};
 use std::sync::OnceLock;
 
-/// The terraform on `PATH`. Without a working one the whole test process ends at once with one line, instead of
+/// The directory of another terraform than the one on `PATH`: of a later version, or OpenTofu under that name.
+const DIRECTORY: &str = "TFLOCK_TEST_TERRAFORM_DIR";
+
+/// The `PATH` on which tests find terraform.
+pub fn search_path() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let other = env::var_os(DIRECTORY).map(PathBuf::from);
+    env::join_paths(other.into_iter().chain(env::split_paths(&path))).unwrap_or(path)
+}
+
+/// The terraform on [`search_path`]. Without a working one the whole test process ends at once with one line, instead of
 /// hundreds of tests failing one after the other.
 pub fn program() -> PathBuf {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
@@ -15,7 +26,7 @@ pub fn program() -> PathBuf {
 }
 
 fn find() -> Result<PathBuf, String> {
-    let path = env::var_os("PATH").unwrap_or_default();
+    let path = search_path();
     let mut candidates = env::split_paths(&path).map(|directory| directory.join("terraform"));
     let program = candidates
         .find(|program| program.is_file())
