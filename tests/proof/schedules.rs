@@ -271,10 +271,11 @@ fn no_schedule_breaks_the_protocol_where_everybody_is_a_clone() {
 
 #[test]
 fn no_promise_is_broken_by_a_holder_that_is_cut_off() {
-    for places in [DYNAMODB.places, S3.places] {
+    // Whoever has not looked at an object for as long as it is renewed begins to count anew.
+    for (places, taken_over) in [(DYNAMODB.places, 60), (S3.places, 20)] {
         let scene = Scene { places, ..PROMISES };
         let tally = run("promises", &scene, 1000);
-        assert!(tally.taken_over_by_promise > 60 && tally.taken_anew > 0);
+        assert!(tally.taken_over_by_promise > taken_over && tally.taken_anew > 0);
     }
 }
 
