@@ -109,19 +109,8 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use super::info::tests::info;
     use super::*;
-
-    fn info() -> LockInfo {
-        LockInfo {
-            id: LockId("62d1ec43-aa57-55e6-d9b5-0461699f1699".into()),
-            operation: "OperationTypeApply".into(),
-            info: String::new(),
-            who: "root@vm".into(),
-            version: "1.11.4".into(),
-            created: "2026-11-22T19:36:57.306409176Z".into(),
-            path: "bkt/dir/x.tfstate".into(),
-        }
-    }
 
     fn written(info: &LockInfo, process: u32, heartbeat: u64) -> Record {
         let process = ProcessIdentity {

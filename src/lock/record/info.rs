@@ -119,10 +119,10 @@ const GO_ESCAPES: [(char, &str); 5] = [
 ];
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn info() -> LockInfo {
+    pub(in super::super) fn info() -> LockInfo {
         LockInfo {
             id: LockId("62d1ec43-aa57-55e6-d9b5-0461699f1699".into()),
             operation: "OperationTypeApply".into(),
