@@ -1,6 +1,5 @@
 //! `tflock history`: the last holders of a lock, written beside their release.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::backend::LockMode;
 use crate::support::lock_table::{LockTable, kill_with_terraform};
-use crate::support::process::{Invocation, Running};
+use crate::support::process::Invocation;
 use crate::support::processes::witness_of;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::scene::Scene;
@@ -163,25 +162,6 @@ fn a_hold_is_remembered_beside_its_runs() {
     let entries = entries(&scene.workspace);
     let commands: Vec<_> = entries.iter().map(|entry| &entry["command"]).collect();
     assert_eq!(commands, ["hold", "apply"]);
-}
-
-#[test]
-fn a_crowd_loses_no_entry() {
-    let scene = LockTable::new();
-    scene.workspace.let_go();
-    let names: Vec<String> = (0..12).map(|number| number.to_string()).collect();
-    let run = |name: &String| on(scene.tflock(["--reason", name, "apply"])).start();
-    let runs: Vec<Running> = names.iter().map(run).collect();
-    for run in runs {
-        run.wait().succeeded();
-    }
-    let entries = entries(&scene.workspace);
-    let told: BTreeSet<&str> = entries
-        .iter()
-        .filter_map(|entry| entry["reason"].as_str())
-        .collect();
-    assert_eq!(told, names.iter().map(String::as_str).collect());
-    assert_eq!(entries.len(), names.len());
 }
 
 /// A table behind a proxy, with the terraform let go.

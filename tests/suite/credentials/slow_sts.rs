@@ -83,9 +83,6 @@ fn credentials_that_come_late_are_no_reason_to_stop_anything() {
                 let sts = Proxy::before(service.url());
                 let workspace = two_workspaces(&remote, &sts);
                 let (run, gate) = waits_for_credentials(&workspace, &sts, is_inside);
-                // Undone before anything was read.
-                select(&workspace, "stg");
-                select(&workspace, "default");
                 sleep(Duration::from_millis(2_200));
                 gate.open();
                 workspace.wait_until_started();
