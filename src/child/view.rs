@@ -76,7 +76,7 @@ impl Expected {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Compared::Same,
             Err(_) => return Compared::NotYet,
         };
-        if environment.is_empty() && !has_none(pid) {
+        if environment.is_empty() && !Stat::read(pid).is_ok_and(|stat| stat.has_no_environment()) {
             return Compared::NotYet;
         }
         for (name, expected) in &self.variables {
@@ -101,14 +101,6 @@ impl Expected {
 /// Whether a program may not have changed to its directory yet.
 fn is_young(pid: u32) -> bool {
     Stat::read(pid).is_ok_and(|stat| process::ticks_since_boot() < stat.start_time + UNDER_WAY)
-}
-
-/// Whether its environment is empty for good, and not only in the middle of an exec.
-fn has_none(pid: u32) -> bool {
-    Stat::read(pid).is_ok_and(|stat| {
-        let (start, end) = stat.environment;
-        start == end && start != 0
-    })
 }
 
 /// If a variable occurs twice, the first one counts, as in Go.

@@ -21,6 +21,9 @@ pub struct Stat {
     pub is_kernel_thread: bool,
     /// Field 22, in clock ticks since boot.
     pub start_time: u64,
+    /// Field 26: where the program's code begins. An exec sets it after it has laid out the environment (`load_elf_binary` of
+    /// the Linux source), and it is 0 until then.
+    pub code: usize,
     /// Fields 48 and 49: where the arguments begin and end.
     pub arguments: (usize, usize),
     /// Fields 50 and 51: where the environment begins and ends. Both are 0 in the middle of an exec.
@@ -67,6 +70,7 @@ impl Stat {
             session: field(6)?.parse().ok()?,
             is_kernel_thread: number(9)? & Self::KERNEL_THREAD != 0,
             start_time: number(22)?,
+            code: address(26),
             arguments: (address(48), address(49)),
             environment: (address(50), address(51)),
         })
@@ -83,9 +87,10 @@ impl Stat {
     }
 
     /// Whether its environment is empty for good, and not only because it is in the middle of an exec.
-    pub(super) fn has_no_environment(&self) -> bool {
+    #[must_use]
+    pub fn has_no_environment(&self) -> bool {
         let (start, end) = self.environment;
-        self.is_kernel_thread || (start == end && start != 0)
+        self.is_kernel_thread || (start == end && start != 0 && self.code != 0)
     }
 }
 

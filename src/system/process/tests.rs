@@ -65,21 +65,22 @@ fn a_process_outlives_its_first_thread() {
 
 #[test]
 fn an_empty_environment_in_the_middle_of_an_exec_is_not_final() {
-    let line = |flags: u64, environment: (u64, u64)| {
+    let line = |flags: u64, code: u64, environment: (u64, u64)| {
         let mut fields = std::array::from_fn::<_, 52, _>(|_| "0".to_owned());
         fields[2] = "R".to_owned();
-        fields[8] = flags.to_string();
+        (fields[8], fields[25]) = (flags.to_string(), code.to_string());
         (fields[49], fields[50]) = (environment.0.to_string(), environment.1.to_string());
         format!("77 (a) b) {}", fields[2..].join(" "))
     };
     let kernel_thread = 0x0420_8040;
-    for (flags, environment, is_settled) in [
-        (0x0040_0100, (0, 0), false),
-        (0x0040_0100, (4096, 5000), false),
-        (0x0040_0100, (4096, 4096), true),
-        (kernel_thread, (0, 0), true),
+    for (flags, code, environment, is_settled) in [
+        (0x0040_0100, 0, (0, 0), false),
+        (0x0040_0100, 4096, (8192, 9000), false),
+        (0x0040_0100, 0, (8192, 8192), false),
+        (0x0040_0100, 4096, (8192, 8192), true),
+        (kernel_thread, 0, (0, 0), true),
     ] {
-        let stat = Stat::parse(77, &line(flags, environment)).unwrap();
+        let stat = Stat::parse(77, &line(flags, code, environment)).unwrap();
         assert_eq!(stat.has_no_environment(), is_settled, "{environment:?}");
     }
 }
