@@ -30,7 +30,7 @@ pub(super) enum Action {
     /// A request comes after its sender has given it up.
     Deliver(usize),
     /// An answer that was slow arrives.
-    StoreFuture(usize),
+    Answer(usize),
     /// A party dies; what it has sent is still under way.
     Kill(usize),
     Suspend(usize),
@@ -78,7 +78,7 @@ impl World<'_> {
             }
         }
         let answers = self.junction.answers.borrow().len();
-        actions.extend((0..answers).map(Action::StoreFuture));
+        actions.extend((0..answers).map(Action::Answer));
         let late = self.junction.late.borrow().len();
         actions.extend((0..late).map(Action::Deliver));
     }
@@ -131,7 +131,7 @@ impl World<'_> {
                 // Nobody hears what came of it.
                 let _ = self.junction.carry_out(&envelope);
             }
-            Action::StoreFuture(index) => {
+            Action::Answer(index) => {
                 let one = self.junction.answers.borrow_mut().remove(index);
                 self.tell(one.to, one.place, one.outcome, one.answer);
             }
