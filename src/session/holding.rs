@@ -152,10 +152,7 @@ impl Session<'_> {
     /// The rest of our patience, after the whole seconds that have passed.
     pub(super) fn patience_left(&self) -> Patience {
         let gone = self.host.now().since(self.begun).as_secs();
-        match self.patience {
-            Patience::For(limit) => Patience::For(limit.saturating_sub(Duration::from_secs(gone))),
-            Patience::Forever => Patience::Forever,
-        }
+        self.patience.after(Duration::from_secs(gone))
     }
 
     async fn attempt(&self, signals: &mut Signals) -> Result<Attempt, Failure> {

@@ -126,10 +126,7 @@ pub async fn acquire_all(
     };
     let mut pause = Duration::ZERO;
     loop {
-        let left = match patience {
-            Patience::For(limit) => Patience::For(limit.saturating_sub(host.now().since(began))),
-            Patience::Forever => Patience::Forever,
-        };
+        let left = patience.after(host.now().since(began));
         let not_held = match beside.take_all(left).await {
             Ok(()) => {
                 return Ok(Held {

@@ -12,10 +12,20 @@ pub enum Patience {
 }
 
 impl Patience {
-    pub(super) fn left_after(self, waited: Duration) -> Duration {
+    /// What is left of it after a wait.
+    #[must_use]
+    pub fn after(self, waited: Duration) -> Self {
         match self {
+            Self::For(limit) => Self::For(limit.saturating_sub(waited)),
+            Self::Forever => Self::Forever,
+        }
+    }
+
+    /// The same as a time.
+    pub(super) fn left_after(self, waited: Duration) -> Duration {
+        match self.after(waited) {
+            Self::For(left) => left,
             Self::Forever => Duration::MAX,
-            Self::For(limit) => limit.saturating_sub(waited),
         }
     }
 }
