@@ -26,8 +26,9 @@ use crate::lock::host::{Instant, Machine, ProcessFate};
 use crate::lock::own::Own;
 use crate::lock::record::{HolderProcess, Lease, LockId, LockInfo, Record};
 use crate::lock::store::memory::{Fault, MemoryStore};
-use crate::lock::store::{Heartbeats, Identity, StoreErrorKind, StoreFuture, Stored, Swap};
+use crate::lock::store::{Identity, StoreErrorKind, StoreFuture, Stored, Swap};
 use crate::resolve::{InitLock, InitLocked, MissingDirectory};
+use crate::simulation::{Alteration, Altered};
 
 /// This machine, but with time a hundred times faster, and a wall clock that panics once the file `sign` exists.
 struct Breaking {
@@ -61,11 +62,9 @@ impl Host for Breaking {
     }
 }
 
-/// A store that calls functions right after the lock was taken and before it is released, and notes whether the child had
-/// ended by then.
+/// Calls functions right after the lock was taken and before it is released, and notes whether the child had ended by then.
 struct Watched {
     name: &'static str,
-    store: MemoryStore,
     when_taken: fn(),
     when_given_back: fn(),
     last_word: PathBuf,
@@ -78,13 +77,10 @@ enum When {
     AfterLastWord,
 }
 
-impl Store for Watched {
-    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
-        self.store.read()
-    }
-
+impl Alteration for Watched {
     fn swap<'a>(
         &'a self,
+        below: &'a dyn Store,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
     ) -> StoreFuture<'a, Swap> {
@@ -99,7 +95,7 @@ impl Store for Watched {
                 // As long as a real store takes, so that signals are noticed meanwhile.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            let swapped = self.store.swap(expected, new).await;
+            let swapped = below.swap(expected, new).await;
             if expected.is_none() {
                 (self.when_taken)();
             }
@@ -107,24 +103,8 @@ impl Store for Watched {
         })
     }
 
-    fn heartbeats(&self) -> Heartbeats {
-        self.store.heartbeats()
-    }
-
-    fn key(&self) -> &str {
-        self.store.key()
-    }
-
-    fn identity(&self) -> Identity {
+    fn identity(&self, _: &dyn Store) -> Identity {
         Identity::of(&[self.name])
-    }
-
-    fn place(&self) -> String {
-        self.store.place()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.store.kind()
     }
 }
 
@@ -207,15 +187,15 @@ impl Scene {
         let host: Rc<dyn Host> = Rc::new(Breaking {
             sign: self.file(sign),
         });
-        let watched = |name, store: &MemoryStore| -> Rc<dyn Store> {
-            Rc::new(Watched {
+        let watched = |name, store: &MemoryStore| {
+            let watched = Watched {
                 name,
-                store: store.clone(),
                 when_taken: play.when_taken,
                 when_given_back: play.when_given_back,
                 last_word: self.file("last-word"),
                 released: Rc::clone(&self.released),
-            })
+            };
+            Altered::shared(Rc::new(store.clone()), watched)
         };
         let lock = OneLock {
             number: 0,

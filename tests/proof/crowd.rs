@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::simulation::{SimulatedHost, Simulation};
+use super::simulation::{Alteration, Altered, SimulatedHost, Simulation};
 use crate::lock::acquire::{Acquisition, Decision, Patience, acquire};
 use crate::lock::held_lock::HeldLock;
 use crate::lock::host::Host as _;
 use crate::lock::record::Record;
 use crate::lock::store::companion::{Companion, Purpose};
 use crate::lock::store::memory::MemoryStore;
-use crate::lock::store::{Heartbeats, Identity, Refusal, Store, StoreFuture, Stored, Swap};
+use crate::lock::store::{Refusal, Store, StoreFuture, Stored, Swap};
 
 /// A store at the other end of a wire.
 #[derive(Clone)]
@@ -26,6 +26,10 @@ struct Distant {
 }
 
 impl Distant {
+    fn shared(&self) -> Rc<dyn Store> {
+        Altered::shared(Rc::new(self.store.clone()), self.clone())
+    }
+
     async fn travel<T>(&self, request: impl Future<Output = T>) -> T {
         self.requests.set(self.requests.get() + 1);
         self.simulation.sleep(self.round_trip / 2).await;
@@ -35,56 +39,39 @@ impl Distant {
     }
 }
 
-impl Store for Distant {
-    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
-        Box::pin(self.travel(self.store.read()))
+impl Alteration for Distant {
+    fn read<'a>(&'a self, below: &'a dyn Store) -> StoreFuture<'a, Option<Stored>> {
+        Box::pin(self.travel(below.read()))
     }
 
     fn swap<'a>(
         &'a self,
+        below: &'a dyn Store,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
     ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
-            let swap = self.travel(self.store.swap(expected, new)).await?;
+            let swap = self.travel(below.swap(expected, new)).await?;
             match (swap, self.refusal) {
-                (Swap::Refused(_), Refusal::NeedsRead) => Ok(Swap::Refused(self.read().await?)),
+                (Swap::Refused(_), Refusal::NeedsRead) => {
+                    Ok(Swap::Refused(self.travel(below.read()).await?))
+                }
                 (swap, _) => Ok(swap),
             }
         })
     }
 
-    fn heartbeats(&self) -> Heartbeats {
-        self.store.heartbeats()
-    }
-
-    fn key(&self) -> &str {
-        self.store.key()
-    }
-
-    fn identity(&self) -> Identity {
-        self.store.identity()
-    }
-
-    fn place(&self) -> String {
-        self.store.place()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.store.kind()
-    }
-
-    fn refusal(&self) -> Refusal {
+    fn refusal(&self, _: &dyn Store) -> Refusal {
         self.refusal
     }
 
-    fn companion(&self, purpose: Purpose) -> Option<Companion> {
+    fn companion(&self, _: &dyn Store, purpose: Purpose) -> Option<Companion> {
         let store = self.store.beside(purpose)?.clone();
         let beside = Self {
             store,
             ..self.clone()
         };
-        Some(Companion::new(Rc::new(beside)))
+        Some(Companion::new(beside.shared()))
     }
 }
 
@@ -131,7 +118,7 @@ async fn take(store: &Distant, host: &SimulatedHost) -> HeldLock {
     let stop = watch::Sender::new(false);
     let claim = host.claim(None);
     let acquisition = acquire(
-        Rc::new(store.clone()),
+        store.shared(),
         host.shared(),
         &claim,
         Patience::Forever,

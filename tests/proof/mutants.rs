@@ -15,9 +15,9 @@ use super::server::{Quirk, Rules};
 use crate::lock::host::{Host, Instant, ProcessFate};
 use crate::lock::queue::Tickets;
 use crate::lock::record::{HolderProcess, LockId, LockInfo, Record};
-use crate::lock::store::companion::{Companion, Purpose};
-use crate::lock::store::{Heartbeats, Identity, Refusal, Store, StoreFuture, Stored, Swap};
-use crate::simulation::SimulatedHost;
+use crate::lock::store::companion::Purpose;
+use crate::lock::store::{Heartbeats, Store, StoreFuture, Stored, Swap};
+use crate::simulation::{Alteration, Altered, SimulatedHost};
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(super) enum Mutation {
 }
 
 impl Mutation {
-    pub(super) fn store(self, inner: Rc<dyn Store>, own: &LockId) -> Rc<dyn Store> {
+    pub(super) fn store(self, store: Rc<dyn Store>, own: &LockId) -> Rc<dyn Store> {
         match self {
             Self::DeleteUncompared
             | Self::PutUncompared
@@ -70,12 +70,14 @@ impl Mutation {
             | Self::LateHeartbeatTrusted
             | Self::HoldForgotten
             | Self::HoldIgnored
-            | Self::QueueDecides => Rc::new(BrokenStore {
-                inner,
-                mutation: self,
-                own: own.clone(),
-            }),
-            _ => inner,
+            | Self::QueueDecides => {
+                let broken = BrokenStore {
+                    mutation: self,
+                    own: own.clone(),
+                };
+                Altered::shared(store, broken)
+            }
+            _ => store,
         }
     }
 
@@ -91,7 +93,6 @@ impl Mutation {
 }
 
 struct BrokenStore {
-    inner: Rc<dyn Store>,
     mutation: Mutation,
     own: LockId,
 }
@@ -102,8 +103,8 @@ impl BrokenStore {
     }
 
     /// Whether the queue says that it is our turn.
-    async fn is_first(&self) -> bool {
-        let Some(queue) = self.inner.companion(Purpose::Queue) else {
+    async fn is_first(&self, store: &dyn Store) -> bool {
+        let Some(queue) = store.companion(Purpose::Queue) else {
             return false;
         };
         let document = queue.read().await.ok().flatten();
@@ -128,17 +129,18 @@ impl BrokenStore {
     }
 }
 
-impl Store for BrokenStore {
-    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
+impl Alteration for BrokenStore {
+    fn read<'a>(&'a self, below: &'a dyn Store) -> StoreFuture<'a, Option<Stored>> {
         if self.mutation == Mutation::NothingWithdrawn {
             // Nobody reads but to withdraw.
             return Box::pin(async { Ok(None) });
         }
-        self.inner.read()
+        below.read()
     }
 
     fn swap<'a>(
         &'a self,
+        below: &'a dyn Store,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
     ) -> StoreFuture<'a, Swap> {
@@ -149,12 +151,12 @@ impl Store for BrokenStore {
         };
         Box::pin(async move {
             if uncompared {
-                let current = self.inner.read().await?;
-                return self.inner.swap(current.as_ref(), new).await;
+                let current = below.read().await?;
+                return below.swap(current.as_ref(), new).await;
             }
             let forgets = self.mutation == Mutation::HoldForgotten;
             let new = new.filter(|record| !(forgets && record.is_hold()));
-            let swap = self.inner.swap(expected, new).await?;
+            let swap = below.swap(expected, new).await?;
             let Swap::Refused(Some(stored)) = swap else {
                 return Ok(swap);
             };
@@ -162,49 +164,25 @@ impl Store for BrokenStore {
                 Mutation::OwnRecordUnknown => Ok(Swap::Refused(Some(self.disguised(stored)))),
                 Mutation::IdIsEnough if self.bears_our_id(&stored) => match new {
                     Some(_) => Ok(Swap::Done(Some(stored))),
-                    None => self.inner.swap(Some(&stored), None).await,
+                    None => below.swap(Some(&stored), None).await,
                 },
                 Mutation::HoldIgnored if new.is_some() && stored.record.is_hold() => {
-                    self.inner.swap(Some(&stored), new).await
+                    below.swap(Some(&stored), new).await
                 }
-                Mutation::QueueDecides if new.is_some() && self.is_first().await => {
-                    self.inner.swap(Some(&stored), new).await
+                Mutation::QueueDecides if new.is_some() && self.is_first(below).await => {
+                    below.swap(Some(&stored), new).await
                 }
                 _ => Ok(Swap::Refused(Some(stored))),
             }
         })
     }
 
-    fn heartbeats(&self) -> Heartbeats {
+    fn heartbeats(&self, below: &dyn Store) -> Heartbeats {
         match self.mutation {
             Mutation::RenewsEverywhere => Heartbeats::NotCompared,
             Mutation::LateHeartbeatTrusted => Heartbeats::Compared,
-            _ => self.inner.heartbeats(),
+            _ => below.heartbeats(),
         }
-    }
-
-    fn key(&self) -> &str {
-        self.inner.key()
-    }
-
-    fn identity(&self) -> Identity {
-        self.inner.identity()
-    }
-
-    fn place(&self) -> String {
-        self.inner.place()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn refusal(&self) -> Refusal {
-        self.inner.refusal()
-    }
-
-    fn companion(&self, purpose: Purpose) -> Option<Companion> {
-        self.inner.companion(purpose)
     }
 }
 

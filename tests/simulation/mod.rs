@@ -3,6 +3,7 @@
 //!
 //! Nothing here waits for real, and equal runs end equally. It must never be part of a real run.
 
+mod altered;
 mod machine;
 mod random;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::oneshot;
 
+pub use self::altered::{Alteration, Altered};
 pub use self::machine::{SimulatedHost, SimulatedMachine};
 pub use self::random::Random;
 

@@ -4,8 +4,8 @@ use super::*;
 use crate::lock::own::OwnRecords;
 use crate::lock::record::Record;
 use crate::lock::store::memory::{Fault, MemoryStore};
-use crate::lock::store::{Heartbeats, Identity, Store, StoreFuture, Swap};
-use crate::simulation::{SimulatedHost, Simulation};
+use crate::lock::store::{Heartbeats, Store, StoreFuture, Swap};
+use crate::simulation::{Alteration, Altered, SimulatedHost, Simulation};
 
 /// A lock that is held in an object without heartbeats and in an item with them.
 struct Scene {
@@ -80,53 +80,37 @@ impl Scene {
     }
 }
 
-/// A store whose answers take a tenth of a second.
+/// Far away: an answer takes a tenth of a second.
 struct Far {
-    store: MemoryStore,
     host: SimulatedHost,
 }
 
 impl Far {
     const ROUND_TRIP: Duration = Duration::from_millis(100);
+
+    fn away(store: MemoryStore, host: SimulatedHost) -> Rc<dyn Store> {
+        Altered::shared(Rc::new(store), Self { host })
+    }
 }
 
-impl Store for Far {
-    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
+impl Alteration for Far {
+    fn read<'a>(&'a self, below: &'a dyn Store) -> StoreFuture<'a, Option<Stored>> {
         Box::pin(async {
             self.host.sleep(Self::ROUND_TRIP).await;
-            self.store.read().await
+            below.read().await
         })
     }
 
     fn swap<'a>(
         &'a self,
+        below: &'a dyn Store,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
     ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             self.host.sleep(Self::ROUND_TRIP).await;
-            self.store.swap(expected, new).await
+            below.swap(expected, new).await
         })
-    }
-
-    fn heartbeats(&self) -> Heartbeats {
-        self.store.heartbeats()
-    }
-
-    fn key(&self) -> &str {
-        self.store.key()
-    }
-
-    fn identity(&self) -> Identity {
-        self.store.identity()
-    }
-
-    fn place(&self) -> String {
-        self.store.place()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.store.kind()
     }
 }
 
@@ -139,12 +123,8 @@ fn flooded(store: MemoryStore, mut also: impl FnMut(&mut HeldLocks) + 'static) -
     store.overwrite(Some(Record::new(&claim.info, lease)));
     let current = store.current().unwrap();
     let host = scene.host.clone();
-    let far = Rc::new(Far {
-        store,
-        host: host.clone(),
-    });
     let held = HeldLock::new(
-        far,
+        Far::away(store, host.clone()),
         host.shared(),
         claim.info.id,
         OwnRecords::default(),
@@ -191,14 +171,10 @@ fn a_lock_that_is_doubted_all_the_time_is_confirmed_again_and_again() {
 fn a_renewal_that_was_sent_before_the_doubt_does_not_confirm_the_lock() {
     let scene = Scene::new();
     let mut locks = scene.hold(&[&scene.item], None);
-    let far = Rc::new(Far {
-        store: scene.item.clone(),
-        host: scene.host.clone(),
-    });
     let current = scene.item.current().unwrap();
     let id = current.record.lock_id().unwrap();
     let held = HeldLock::new(
-        far,
+        Far::away(scene.item.clone(), scene.host.clone()),
         scene.host.shared(),
         id,
         OwnRecords::default(),

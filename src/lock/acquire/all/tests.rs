@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use super::*;
 use crate::lock::record::{LockId, Record};
 use crate::lock::store::memory::{Fault, MemoryStore};
-use crate::lock::store::{Heartbeats, Identity, StoreErrorKind, StoreFuture, Swap};
-use crate::simulation::{SimulatedHost, Simulation};
+use crate::lock::store::{Identity, StoreErrorKind, StoreFuture, Swap};
+use crate::simulation::{Alteration, Altered, SimulatedHost, Simulation};
 
 /// A world with three locks, and a tflock that wants some of them.
 struct Scene {
@@ -201,11 +201,13 @@ fn two_that_are_one_are_told_and_nothing_is_waited_for() {
     let scene = Scene::new();
     // By two names, as through two endpoints.
     let two = |place: usize| Wanted {
-        store: Rc::new(Renamed {
-            store: scene.stores[0].clone(),
-            name: place.to_string(),
-            host: scene.host.clone(),
-        }) as Rc<dyn Store>,
+        store: Altered::shared(
+            Rc::new(scene.stores[0].clone()),
+            Renamed {
+                name: place.to_string(),
+                host: scene.host.clone(),
+            },
+        ),
         claim: &scene.claim,
         lock: place,
     };
@@ -273,44 +275,24 @@ fn an_own_record_that_comes_late_is_cleared_while_another_lock_is_waited_for() {
 
 /// The same place by another name.
 struct Renamed {
-    store: MemoryStore,
     name: String,
     host: SimulatedHost,
 }
 
-impl Store for Renamed {
-    fn read(&self) -> StoreFuture<'_, Option<Stored>> {
-        self.store.read()
-    }
-
+impl Alteration for Renamed {
     fn swap<'a>(
         &'a self,
+        below: &'a dyn Store,
         expected: Option<&'a Stored>,
         new: Option<&'a Record>,
     ) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
             self.host.sleep(Duration::from_millis(1)).await;
-            self.store.swap(expected, new).await
+            below.swap(expected, new).await
         })
     }
 
-    fn heartbeats(&self) -> Heartbeats {
-        self.store.heartbeats()
-    }
-
-    fn key(&self) -> &str {
-        self.store.key()
-    }
-
-    fn identity(&self) -> Identity {
+    fn identity(&self, _: &dyn Store) -> Identity {
         Identity::of(&[&self.name])
-    }
-
-    fn place(&self) -> String {
-        self.store.place()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.store.kind()
     }
 }
