@@ -4,6 +4,7 @@
 
 mod argv;
 mod completion;
+mod definition;
 mod help;
 mod manual;
 mod misplaced;
@@ -13,229 +14,24 @@ mod usage_error;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use clap::FromArgMatches as _;
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use completion::{Typing, VARIABLE as COMPLETION_VARIABLE, completion_script};
+pub use definition::{
+    Command, CompletionsArguments, CreateTableArguments, DoctorArguments, ExecArguments,
+    ForceUnlockArguments, HistoryArguments, HoldArguments, ListArguments, ManArguments,
+    ReleaseArguments, Shell, StatusArguments,
+};
 pub use manual::{Page, manual};
 pub use misplaced::Misplaced;
 pub use options::{Expiry, Options, StoreChoice};
 pub use typed::Typed;
 
-use crate::environment;
+use self::definition::{Cli, definition, without_empty_variables};
 use crate::exit_code;
 use crate::failure::Failure;
-
-/// Runs terraform under its own state lock.
-///
-/// Use tflock wherever you would type terraform. Commands that lock the state run under that lock; all others go
-/// straight to terraform.
-#[derive(Debug, Parser)]
-#[command(
-    name = "tflock",
-    disable_help_subcommand = true,
-    override_usage = "tflock [OPTIONS] <terraform command> [terraform arguments…]\n       \
-                      tflock [OPTIONS] exec [--dir DIR]… -- <program> [arguments…]\n       \
-                      tflock [OPTIONS] status [--json] [--exit-code] [--watch]\n       \
-                      tflock [OPTIONS] force-unlock [LOCK_ID] [--force] [--yes]\n       \
-                      tflock [OPTIONS] hold [--for DURATION]\n       \
-                      tflock [OPTIONS] release [LOCK_ID] [--mine] [--yes]\n       \
-                      tflock [OPTIONS] history [--json] [-n N]\n       \
-                      tflock [OPTIONS] list [--json]\n       \
-                      tflock [OPTIONS] doctor [--json]\n       \
-                      tflock [OPTIONS] create-table [--yes]\n       \
-                      tflock completions <bash|zsh|fish|powershell|elvish>\n       \
-                      tflock man [DIR]"
-)]
-struct Cli {
-    #[command(flatten)]
-    options: Options,
-
-    /// Print help
-    // clap's own flag would also take `-h`, which is terraform's.
-    #[arg(long, action = clap::ArgAction::HelpShort, global = true)]
-    help: Option<bool>,
-
-    /// Print the versions of tflock and terraform
-    #[arg(long)]
-    version: bool,
-
-    #[command(subcommand)]
-    command: Option<OwnCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-enum OwnCommand {
-    /// Hold the lock, or several, while any program runs
-    Exec(ExecArguments),
-    /// Show who holds the lock, and whether that run is alive
-    Status(StatusArguments),
-    /// Remove the lock of a dead holder, after asking
-    ForceUnlock(ForceUnlockArguments),
-    /// Keep the lock after tflock has ended, for runs of yours
-    Hold(HoldArguments),
-    /// Give back a hold, or what dead runs of yours have left
-    Release(ReleaseArguments),
-    /// Show who held this lock before, what they did, and how it ended
-    History(HistoryArguments),
-    /// Show every lock of the table, the bucket or this machine
-    List(ListArguments),
-    /// Check what runs need, one by one, and say what is wrong and how to fix it
-    Doctor(DoctorArguments),
-    /// Create the DynamoDB table for locks, after asking
-    CreateTable(CreateTableArguments),
-    /// Print the completion script for a shell
-    Completions(CompletionsArguments),
-    /// Print the manual, or write all of its pages as files
-    Man(ManArguments),
-}
-
-/// `exec`.
-#[derive(Debug, Args)]
-pub struct ExecArguments {
-    /// A directory whose lock to hold; give it again for each further one [default: this one]
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub dir: Vec<PathBuf>,
-    /// The program and its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "PROGRAM"
-    )]
-    pub program: Vec<OsString>,
-}
-
-/// `status`.
-#[derive(Debug, Args)]
-pub struct StatusArguments {
-    /// Print a JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// Exit with 0 if the lock is free, 75 if held, 76 if stale
-    #[arg(long)]
-    pub exit_code: bool,
-    /// Keep it on screen until `q` or Ctrl-C; print each change where it is not a terminal
-    #[arg(long)]
-    pub watch: bool,
-}
-
-/// `force-unlock`.
-#[derive(Debug, Args)]
-pub struct ForceUnlockArguments {
-    /// Remove only the lock with this ID
-    #[arg(value_name = "LOCK_ID")]
-    pub id: Option<String>,
-    /// Remove it even if its holder is alive
-    #[arg(long)]
-    pub force: bool,
-    /// Skip the confirmation prompt
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// `hold`.
-#[derive(Debug, Args)]
-pub struct HoldArguments {
-    /// After this long anyone may take the lock [default: never]
-    #[arg(long, value_name = "DURATION", value_parser = options::some_time)]
-    pub r#for: Option<Duration>,
-}
-
-/// `release`.
-#[derive(Debug, Args)]
-pub struct ReleaseArguments {
-    /// Release only the hold with this ID
-    #[arg(value_name = "LOCK_ID")]
-    pub id: Option<String>,
-    /// Release what runs of yours on this machine have left, and jobs of this CI run on others; never what lives
-    #[arg(long, conflicts_with_all = ["id", "yes"])]
-    pub mine: bool,
-    /// Skip the confirmation prompt for another's hold
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// `history`.
-#[derive(Debug, Args)]
-pub struct HistoryArguments {
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// Only the last N holders [default: all that are kept, fifty]
-    #[arg(short = 'n', value_name = "N")]
-    pub count: Option<usize>,
-}
-
-/// `list`.
-#[derive(Debug, Args)]
-pub struct ListArguments {
-    /// Print a JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `doctor`.
-#[derive(Debug, Args)]
-pub struct DoctorArguments {
-    /// Print a JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `create-table`.
-#[derive(Debug, Args)]
-pub struct CreateTableArguments {
-    /// Skip the confirmation prompt
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// `man`.
-#[derive(Debug, Args)]
-pub struct ManArguments {
-    /// Write all pages into this directory, which is created if it is missing
-    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub directory: Option<PathBuf>,
-}
-
-/// `completions`.
-#[derive(Debug, Args)]
-pub struct CompletionsArguments {
-    /// The shell
-    pub shell: Shell,
-}
-
-/// A shell that completion scripts are made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Shell {
-    /// Bash
-    Bash,
-    /// Elvish
-    Elvish,
-    /// Fish
-    Fish,
-    /// PowerShell
-    Powershell,
-    /// Zsh
-    Zsh,
-}
-
-impl Shell {
-    /// What it is called on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bash => "bash",
-            Self::Elvish => "elvish",
-            Self::Fish => "fish",
-            Self::Powershell => "powershell",
-            Self::Zsh => "zsh",
-        }
-    }
-}
 
 /// What was asked for.
 #[derive(Debug)]
@@ -250,37 +46,6 @@ pub struct Invocation {
     pub typed: Typed,
     /// The command.
     pub command: Command,
-}
-
-/// The command to run.
-#[derive(Debug)]
-pub enum Command {
-    /// terraform's command and everything after it.
-    Terraform(Vec<OsString>),
-    /// `exec`.
-    Exec(ExecArguments),
-    /// `status`.
-    Status(StatusArguments),
-    /// `force-unlock`.
-    ForceUnlock(ForceUnlockArguments),
-    /// `hold`.
-    Hold(HoldArguments),
-    /// `release`.
-    Release(ReleaseArguments),
-    /// `history`.
-    History(HistoryArguments),
-    /// `list`.
-    List(ListArguments),
-    /// `doctor`.
-    Doctor(DoctorArguments),
-    /// `create-table`.
-    CreateTable(CreateTableArguments),
-    /// `completions`.
-    Completions(CompletionsArguments),
-    /// `man`.
-    Man(ManArguments),
-    /// `--version`.
-    Version,
 }
 
 /// What to print instead of running a command.
@@ -348,17 +113,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, EarlyExit> {
     }
     let command = match (cli.command, argv.terraform) {
         _ if cli.version => Command::Version,
-        (Some(OwnCommand::Exec(arguments)), _) => Command::Exec(arguments),
-        (Some(OwnCommand::Status(arguments)), _) => Command::Status(arguments),
-        (Some(OwnCommand::ForceUnlock(arguments)), _) => Command::ForceUnlock(arguments),
-        (Some(OwnCommand::Hold(arguments)), _) => Command::Hold(arguments),
-        (Some(OwnCommand::Release(arguments)), _) => Command::Release(arguments),
-        (Some(OwnCommand::History(arguments)), _) => Command::History(arguments),
-        (Some(OwnCommand::List(arguments)), _) => Command::List(arguments),
-        (Some(OwnCommand::Doctor(arguments)), _) => Command::Doctor(arguments),
-        (Some(OwnCommand::CreateTable(arguments)), _) => Command::CreateTable(arguments),
-        (Some(OwnCommand::Completions(arguments)), _) => Command::Completions(arguments),
-        (Some(OwnCommand::Man(arguments)), _) => Command::Man(arguments),
+        (Some(own), _) => own,
         (None, terraform) => {
             if terraform.is_empty() && words.len() > 1 {
                 return Err(EarlyExit::usage("no command given", "see `tflock --help`"));
@@ -409,26 +164,6 @@ fn is_plan(command: &Command) -> bool {
 #[must_use]
 pub fn misplaced_option(command: &[OsString]) -> Option<Misplaced> {
     misplaced::misplaced_option(command, &definition())
-}
-
-fn definition() -> clap::Command {
-    Cli::command()
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .after_help(help::WHOLE.below())
-}
-
-/// Ignores variables that are set but empty, as terraform does: CI systems leave a variable out that way.
-fn without_empty_variables(definition: clap::Command) -> clap::Command {
-    definition.mut_args(|argument| {
-        let variable = argument.get_env().and_then(|name| name.to_str());
-        let value = variable.and_then(environment::variable);
-        if value.is_some_and(|value| value.is_empty()) {
-            argument.env(None)
-        } else {
-            argument
-        }
-    })
 }
 
 /// Parses a command line that belongs to terraform as a whole, as when tflock is called `terraform`.
