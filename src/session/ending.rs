@@ -41,7 +41,7 @@ impl Session<'_> {
                 }
                 news = locks.next() => match news {
                     News::Lost(loss) => self.tell(SessionEvent::Lost(&loss)),
-                    News::TimeIsUp { key } => self.tell(SessionEvent::Expiring { key: &key }),
+                    News::Expiring { key } => self.tell(SessionEvent::Expiring { key: &key }),
                     News::Renewed | News::NotRenewed(_) => {}
                 },
                 () = self.host.sleep(LOOK_EVERY) => {}

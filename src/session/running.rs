@@ -149,7 +149,7 @@ impl Session<'_> {
                     }
                     News::NotRenewed(error) => self.tell(SessionEvent::NotRenewed(&error)),
                     News::Lost(loss) => self.stop(command, run, SessionEvent::Lost(&loss)),
-                    News::TimeIsUp { key } => {
+                    News::Expiring { key } => {
                         self.stop(command, run, SessionEvent::Expiring { key: &key });
                     }
                 },

@@ -235,7 +235,7 @@ impl Contender {
                 news = locks.next() => match news {
                     _ if self.mutation == Mutation::NewsIgnored => {}
                     News::Lost(_) => interrupt("the lock is lost"),
-                    News::TimeIsUp { .. } => interrupt("time is up"),
+                    News::Expiring { .. } => interrupt("time is up"),
                     News::Renewed => self.set_limit(locks),
                     News::NotRenewed(_) => {}
                 },

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::lock::own::OwnRecords;
-use crate::lock::record::Record;
+use crate::lock::record::{LockId, Record};
 use crate::lock::store::memory::{Fault, MemoryStore};
-use crate::lock::store::{Heartbeats, Store, StoreFuture, Swap};
+use crate::lock::store::{Heartbeats, Store, StoreErrorKind, StoreFuture, Stored, Swap};
 use crate::simulation::{Alteration, Altered, SimulatedHost, Simulation};
 
 /// A lock that is held in an object without heartbeats and in an item with them.
@@ -181,7 +181,7 @@ fn a_renewal_that_was_sent_before_the_doubt_does_not_confirm_the_lock() {
         current,
         scene.host.now(),
     );
-    locks.places[0].held = held;
+    locks.kept[0].held = held;
     locks.renew_now();
     let looks_away = scene.simulation.run(async {
         tokio::select! {
@@ -272,7 +272,7 @@ fn a_late_heartbeat_keeps_the_lock_only_where_a_swap_compares_it() {
         let first = news.first().unwrap();
         assert_eq!(matches!(first, News::Renewed), is_saved, "{news:?}");
         assert_eq!(
-            matches!(first, News::TimeIsUp { .. }),
+            matches!(first, News::Expiring { .. }),
             !is_saved,
             "{news:?}"
         );
@@ -344,7 +344,7 @@ fn a_lock_that_was_given_up_is_renewed_if_the_store_comes_back_while_the_child_s
     loop {
         match scene.simulation.run(locks.next()) {
             News::NotRenewed(_) => {}
-            News::TimeIsUp { .. } => break,
+            News::Expiring { .. } => break,
             other => panic!("{other:?}"),
         }
     }
@@ -365,7 +365,7 @@ fn a_last_renewal_after_its_deadline_gets_half_a_second() {
     scene.simulation.run(pause);
     scene.item.inject([Fault::Silence]);
     let news = scene.simulation.run(locks.next());
-    assert!(matches!(news, News::TimeIsUp { .. }), "{news:?}");
+    assert!(matches!(news, News::Expiring { .. }), "{news:?}");
     assert_eq!(scene.simulation.elapsed(), Duration::from_millis(50_500));
 }
 
