@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Claim, Decision, Observed, Patience, sleep_or_stop, stopped};
+use super::stopping::{sleep_or_stop, stopped};
+use super::{Claim, Decision, Observed, Patience};
 use crate::lock::hold::Passage;
 use crate::lock::host::Host;
 use crate::lock::liveness::Observer;

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::lock::liveness::{Liveness, Replacement};
-use crate::lock::store::Heartbeats;
+use crate::lock::record::Record;
 use crate::lock::store::memory::MemoryStore;
+use crate::lock::store::{Heartbeats, StoreErrorKind};
 use crate::simulation::{SimulatedHost, Simulation};
 
 /// A store with one lock, and a tflock that wants it.

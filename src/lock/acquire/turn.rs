@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{
-    Claim, Decision, OUTAGE_PATIENCE, Observed, Patience, Progress, Quest, Replacing,
-    sleep_or_stop, stopped, unless_stopped,
-};
+use super::claim::Replacing;
+use super::stopping::{sleep_or_stop, stopped, unless_stopped};
+use super::{Claim, Decision, OUTAGE_PATIENCE, Observed, Patience, Progress, Quest};
 use crate::lock::backoff::Backoff;
 use crate::lock::hold::Passage;
 use crate::lock::host::{Host, Instant};

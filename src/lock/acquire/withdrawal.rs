@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{AcquireError, Attempted, Claim};
+use super::attempts::Attempted;
+use super::{AcquireError, Claim};
 use crate::lock::backoff::Backoff;
 use crate::lock::host::Host;
 use crate::lock::own::OwnRecords;

@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::beside::keep;
 use super::*;
 use crate::lock::record::{LockId, Record};
 use crate::lock::store::memory::{Fault, MemoryStore};
-use crate::lock::store::{Identity, StoreErrorKind, StoreFuture, Swap};
+use crate::lock::store::{Identity, StoreErrorKind, StoreFuture, Stored, Swap};
+use crate::lock::together::all;
 use crate::simulation::{Alteration, Altered, SimulatedHost, Simulation};
 
 /// A world with three locks, and a tflock that wants some of them.
