@@ -28,6 +28,7 @@ mod shared;
 mod spec;
 mod taking;
 mod taking_display;
+mod way;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -78,7 +79,7 @@ pub async fn run_under_locks(
     spec: RunSpec,
     child: &dyn Fn(&[ChildLocking]) -> Command,
 ) -> Result<Outcome, Failure> {
-    let hands_on_patience = needed.iter().any(holding::hands_on_patience);
+    let hands_on_patience = needed.iter().any(way::hands_on_patience);
     let mut borrowed = Borrowed::default();
     let (mut ours, mut lent, mut lockings) = (Vec::new(), Vec::new(), Vec::new());
     for one in needed {
@@ -92,7 +93,7 @@ pub async fn run_under_locks(
                 borrowed.join(from);
                 lent.push(one);
                 lockings.push(match locking {
-                    ChildLocking::Kept if hands_on_patience => holding::handed_on(spec.patience),
+                    ChildLocking::Kept if hands_on_patience => way::handed_on(spec.patience),
                     locking => locking,
                 });
             }

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::holding::{Holding, Way};
+use super::holding::Holding;
 use super::one_lock::{NeededLock, OneLock};
 use super::reentry::{self, Nested};
+use super::way::Way;
 use super::{Outcome, RunSpec, Session, borrowing, install_signals};
 use crate::context::Context;
 use crate::environment::variable;

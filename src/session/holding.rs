@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::event::SessionEvent;
 use super::hold::hold_is_in_the_way;
-use super::one_lock::{NeededLock, OneLock};
 use super::selection_watch::SelectionWatch;
 use super::taking::{Goal, NoUse, Taking};
+use super::way::Way;
 use super::{Selection, Session};
 use crate::child::{Signal, Signals};
 use crate::exit_code;
@@ -17,11 +17,7 @@ use crate::lock::acquire::all::Wanted;
 use crate::lock::held_lock::HeldLock;
 use crate::lock::held_locks::HeldLocks;
 use crate::lock::store::StoreErrorKind;
-use crate::resolve::{ChildLocking, InitLocked, ResolvedLock};
-use crate::terraform::command::LockSwitch;
-
-/// The `-lock-timeout` of a terraform that waits for ever: a year.
-const FOR_EVER: Duration = Duration::from_hours(365 * 24);
+use crate::resolve::{ChildLocking, InitLocked};
 
 /// The outcome of getting the lock.
 pub(super) enum Holding {
@@ -29,19 +25,6 @@ pub(super) enum Holding {
     Held(HeldLocks, Vec<ChildLocking>),
     /// The signal that asked for the end; nothing is held.
     Ended(Signal),
-}
-
-/// How a run keeps others out of a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// By the lock itself.
-    Lock,
-    /// By its turn among runs of ours, while terraform locks for itself.
-    Turn,
-    /// It does not: the state is compared before and after.
-    Shared,
-    /// Only by terraform's own lock: the credentials do not permit taking the turn, or only terraform knows which lock it is.
-    Terraform,
 }
 
 /// The outcome of one attempt.
@@ -52,47 +35,6 @@ enum Attempt {
     Lost,
     /// All were given back: one of the ways did not lead to a child that runs, and is another now.
     Again,
-}
-
-impl Way {
-    /// The one to begin with.
-    pub(super) fn first(resolved: &ResolvedLock) -> Self {
-        match (&resolved.init_lock, resolved.child_locking) {
-            _ if resolved.compared.is_some() => Self::Shared,
-            (_, ChildLocking::Alone) => Self::Terraform,
-            (Some(lock), _) if matches!(lock.when, InitLocked::Always) => Self::Turn,
-            _ => Self::Lock,
-        }
-    }
-
-    /// Whether terraform locks for itself, and nobody else may hold its lock then.
-    fn leaves_lock_to_terraform(self) -> bool {
-        matches!(self, Self::Turn | Self::Terraform)
-    }
-}
-
-/// Whether a child that locks for itself is told how long to wait: unless somebody has told it, it would fail at once.
-pub(super) fn hands_on_patience(needed: &NeededLock<'_>) -> bool {
-    needed.resolved.child_locking == ChildLocking::Kept
-        && needed.request.command.is_some_and(|command| {
-            command.lock_timeout.is_none() && command.lock != LockSwitch::Skip
-        })
-}
-
-/// A child that locks for itself, as without tflock, and waits as long as we would.
-pub(super) fn handed_on(patience: Patience) -> ChildLocking {
-    match patience {
-        Patience::For(Duration::ZERO) => ChildLocking::Kept,
-        patience => waiting_itself(patience),
-    }
-}
-
-/// A child that locks for itself and waits that long, whatever its own flags.
-fn waiting_itself(patience: Patience) -> ChildLocking {
-    match patience {
-        Patience::For(left) => ChildLocking::KeptWaiting(left),
-        Patience::Forever => ChildLocking::KeptWaiting(FOR_EVER),
-    }
 }
 
 /// terraform would now work on another state.
@@ -135,17 +77,6 @@ impl Session<'_> {
                 Attempt::Lost => self.tell(SessionEvent::LostBeforeStart),
                 Attempt::Again => {}
             }
-        }
-    }
-
-    fn locking(&self, lock: &OneLock<'_>) -> ChildLocking {
-        match (lock.way.get(), lock.child_locking) {
-            (Way::Lock, ChildLocking::Kept) if self.hands_on_patience => {
-                handed_on(self.patience_left())
-            }
-            (Way::Lock, locking) => locking,
-            (Way::Shared, _) => ChildLocking::TurnedOff,
-            (Way::Turn | Way::Terraform, _) => waiting_itself(self.patience_left()),
         }
     }
 

@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::holding::Way;
 use super::provenance::{self, Provenance};
+use super::way::Way;
 use super::{RunSpec, Selection, remembering};
 use crate::context::Context;
 use crate::environment::variable;

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use nix::sys::signal::Signal as Number;
 use tempfile::TempDir;
 
-use super::holding::Way;
+use super::way::Way;
 use super::*;
 use crate::child::ONE_AT_A_TIME;
 use crate::cli;
