@@ -3,6 +3,8 @@
 use chrono::TimeDelta;
 
 use super::*;
+use crate::lock::host::Host as _;
+use crate::lock::record::Record;
 use crate::simulation::{SimulatedHost, Simulation};
 
 /// A record of a holder that began its lease at the wall time of its machine.
