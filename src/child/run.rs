@@ -6,6 +6,7 @@
 
 mod acting;
 mod reaping;
+mod waking;
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -13,10 +14,11 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal as Number;
 use nix::unistd::Pid;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
+use self::waking::Wake;
 use super::bequest::Bequest;
-use super::event::{Event, Reached, StartError};
+use super::event::{Event, StartError};
 use super::group::Leftovers;
 use super::job::Job;
 use super::output::{self, Output};
@@ -71,15 +73,6 @@ pub struct Run<'signals> {
     /// When the witness has to ask the child to stop.
     limit: Option<Instant>,
     events: VecDeque<Event>,
-}
-
-/// What ended a wait.
-enum Wake {
-    Got(Signal),
-    Witnessed(Option<Signal>),
-    HungUp,
-    Time,
-    Delivered,
 }
 
 impl<'signals> Run<'signals> {
@@ -244,89 +237,6 @@ impl<'signals> Run<'signals> {
                 Wake::Time => self.look_at_time(),
                 Wake::Delivered => self.finish(),
             }
-        }
-    }
-
-    async fn wake(&mut self) -> Wake {
-        let due = self.due();
-        let time = async {
-            match due {
-                Some(due) => sleep_until(due).await,
-                None => std::future::pending().await,
-            }
-        };
-        if let State::Draining { .. } = self.state {
-            // Signals are left to the session, which releases the lock next.
-            return tokio::select! {
-                () = self.output.delivered() => Wake::Delivered,
-                () = time => Wake::Time,
-            };
-        }
-        let witnessed = async {
-            match &mut self.witness {
-                Some(witness) => witness.next().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            // First, so that we know what the child got directly when we handle our own copy.
-            signal = witnessed => Wake::Witnessed(signal),
-            signal = self.signals.next() => Wake::Got(signal),
-            () = self.job.hung_up() => Wake::HungUp,
-            () = time => Wake::Time,
-        }
-    }
-
-    fn due(&self) -> Option<Instant> {
-        let state = match &self.state {
-            State::Group { look_at, .. } => Some(*look_at),
-            State::Draining { stalled_at, .. } => Some(*stalled_at),
-            State::Running | State::Over(_) => None,
-        };
-        let look = self
-            .sighting
-            .due()
-            .filter(|_| matches!(self.state, State::Running));
-        [state, self.stop_request.due(), self.job.continue_at, look]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    fn look_at_time(&mut self) {
-        let now = Instant::now();
-        if let StopRequest::Settling { signal, until } = self.stop_request
-            && until <= now
-        {
-            self.ask();
-            self.events.push_back(Event::StopRequested {
-                signal,
-                reached: Reached::ThroughTflock,
-            });
-        }
-        if self.job.continue_at.is_some_and(|at| at <= now) {
-            self.job.resume();
-        }
-        if matches!(self.state, State::Running) {
-            let news = self.sighting.look(now);
-            self.tell_sighted(news);
-        }
-        match &mut self.state {
-            State::Group { look_at, .. } if *look_at <= now => self.look_for_leftovers(),
-            State::Draining {
-                progress,
-                stalled_at,
-                ..
-            } if *stalled_at <= now => {
-                let delivered = self.output.progress();
-                if *progress == delivered {
-                    self.finish();
-                } else {
-                    (*progress, *stalled_at) = (delivered, now + STALLED_AFTER);
-                }
-            }
-            _ => {}
         }
     }
 
