@@ -7,29 +7,24 @@
 mod checkup;
 mod condition;
 mod creation;
+mod explanation;
 mod item;
 mod listing;
 
 use std::rc::Rc;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, KeyType, ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
-    TableDescription,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 pub use self::checkup::{Repair, TableSeen};
 use self::condition::Condition;
 pub use self::creation::{Creation, TAGS};
 use self::item::{Item, LOCK_ID, foreign, item, stored};
-use super::aws::{self, AwsAccess, Connection, Wire};
+use super::aws::{AwsAccess, Connection, Wire};
 use super::companion::{Companion, Purpose};
-use super::{
-    Heartbeats, Identity, Page, Store, StoreError, StoreErrorKind, StoreFuture, Stored, Swap,
-};
+use super::{Heartbeats, Identity, Page, Store, StoreError, StoreFuture, Stored, Swap};
 use crate::lock::record::Record;
 
 /// One item of a table.
@@ -160,104 +155,6 @@ impl DynamoDbStore {
             },
         }
     }
-
-    /// Classifies a failure; after a rejection, asks `DescribeTable` whether the table's key is to blame.
-    async fn explain<E: ProvideErrorMetadata + std::error::Error + 'static>(
-        &self,
-        action: &'static str,
-        error: &SdkError<E>,
-    ) -> StoreError {
-        let (kind, message) = aws::classify(error);
-        let kind = self.wire.refine(kind);
-        self.connection.failed(kind);
-        let remedy = self.remedy(action, kind);
-        if kind == StoreErrorKind::Rejected
-            && error.code() == Some("ValidationException")
-            && let Some(table) = self.description().await
-            && let Some(keys) = unsuitable_keys(&table)
-        {
-            return self.wrong_key(action, &keys);
-        }
-        StoreError {
-            action,
-            place: self.place(),
-            kind,
-            message,
-            remedy,
-        }
-    }
-
-    fn remedy(&self, action: &str, kind: StoreErrorKind) -> Option<String> {
-        match kind {
-            StoreErrorKind::NotFound => Some(format!(
-                "name the table with `--table`, or create it: {}",
-                creation_of(&self.table)
-            )),
-            StoreErrorKind::AccessDenied => Some(format!(
-                "allow `dynamodb:{action}` on table `{}`, or use credentials that have it: \
-                 `aws sts get-caller-identity` shows who you are",
-                self.table
-            )),
-            _ => None,
-        }
-    }
-
-    /// The table's own description, if it is visible.
-    async fn description(&self) -> Option<TableDescription> {
-        let client = self.connection.client().await;
-        let answer = client.describe_table().table_name(&self.table).send().await;
-        answer.ok()?.table
-    }
-
-    fn wrong_key(&self, action: &'static str, keys: &str) -> StoreError {
-        StoreError {
-            action,
-            place: self.place(),
-            kind: StoreErrorKind::Unsuitable,
-            message: format!(
-                "its key is {keys}, where a lock table has one partition key `LockID` of type String"
-            ),
-            remedy: Some(format!(
-                "choose another table with `--table`, or create one: {}",
-                creation_of("NAME")
-            )),
-        }
-    }
-}
-
-/// The table's keys, if they are not a lock table's.
-fn unsuitable_keys(description: &TableDescription) -> Option<String> {
-    let keys = description.key_schema();
-    let type_of = |name: &str| {
-        description
-            .attribute_definitions()
-            .iter()
-            .find(|attribute| attribute.attribute_name == name)
-            .map(|attribute| attribute.attribute_type.clone())
-    };
-    let suitable = matches!(keys, [key] if key.attribute_name == LOCK_ID
-        && type_of(LOCK_ID) == Some(ScalarAttributeType::S));
-    if suitable {
-        return None;
-    }
-    let words: Vec<String> = keys
-        .iter()
-        .map(|key| {
-            let role = if key.key_type == KeyType::Hash {
-                "partition"
-            } else {
-                "sort"
-            };
-            let kind = type_of(&key.attribute_name)
-                .map_or_else(String::new, |kind| format!(" {}", kind.as_str()));
-            format!("`{}` ({role}{kind})", key.attribute_name)
-        })
-        .collect();
-    Some(words.join(" and "))
-}
-
-fn creation_of(table: &str) -> String {
-    format!("`tflock --table {table} create-table`")
 }
 
 impl Store for DynamoDbStore {

@@ -11,6 +11,7 @@
 
 mod change;
 mod checkup;
+mod conditions;
 mod lease;
 mod listing;
 mod requests;
@@ -25,7 +26,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 
 use self::change::Comparison;
-pub use self::checkup::{Compared, Conditions, Version};
+pub use self::checkup::Version;
+pub use self::conditions::{Compared, Conditions};
 pub use self::settings::{Encryption, ObjectSettings, Renewals};
 pub use self::state_content::StateContent;
 pub use self::state_object::StateObject;

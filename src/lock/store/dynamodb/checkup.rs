@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, BillingMode, TableStatus};
 
 use super::DynamoDbStore;
+use super::explanation::unsuitable_keys;
 use super::item::LOCK_ID;
 use crate::lock::store::aws::ClockDifference;
 use crate::lock::store::companion::Purpose;
@@ -70,7 +71,7 @@ impl DynamoDbStore {
             Err(error) => return Err(self.explain("DescribeTable", &error).await),
         };
         let table = table.ok_or_else(|| self.unsuitable("the answer describes no table", None))?;
-        if let Some(keys) = super::unsuitable_keys(&table) {
+        if let Some(keys) = unsuitable_keys(&table) {
             return Err(self.wrong_key("DescribeTable", &keys));
         }
         match &table.table_status {
