@@ -20,7 +20,7 @@ use crate::lock::read::read;
 use crate::lock::record::{LockId, LockInfo};
 use crate::lock::store::{Identity, Store, StoreError};
 use crate::resolve::{ChildLocking, ResolvedLock};
-use crate::system::run_file::lent::Place;
+use crate::system::run_file::Place;
 
 /// Names the locks that a process runs under, as JSON, the innermost last.
 pub const VARIABLE: &str = "TFLOCK_HELD";

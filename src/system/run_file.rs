@@ -6,14 +6,16 @@
 //! image, but this file exists only where the run was. A proof needs every trace to agree and every look to succeed.
 //! The file holds no secrets: arguments are stored as a hash.
 
+mod flock;
 mod left;
 pub mod lent;
+mod place;
 mod traces;
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ use super::process::{self, ProcessIdentity, Stat};
 use super::{hex, machine};
 
 pub use self::left::{LeftRun, left_runs};
+pub use self::place::{Place, share};
 pub use self::traces::{Traces, traces_of};
 
 /// Larger than any run file.
@@ -182,7 +185,7 @@ impl RunFile {
     /// # Errors
     /// An error of the operating system.
     pub fn take_all_places(&self) -> io::Result<bool> {
-        if lent::free(self.file.try_lock())? {
+        if flock::free(self.file.try_lock())? {
             return Ok(true);
         }
         // The attempt dropped our own shared lock.
@@ -241,46 +244,6 @@ pub fn sighting_of(directory: &Path, lock_id: &str) -> io::Result<Sighting> {
     Ok(serde_json::from_slice::<Run>(&text)?.sighting)
 }
 
-/// Turns an inherited place back into a shared one: the run that left it may have taken all places for good.
-///
-/// # Errors
-/// An error of the operating system.
-pub fn share(place: &OwnedFd) -> io::Result<()> {
-    File::from(place.try_clone()?).lock_shared()
-}
-
-/// A place of our own in another process's run; it can tell whether it is the last.
-#[derive(Debug)]
-pub struct Place {
-    file: File,
-}
-
-impl Place {
-    /// Takes a place in the run that holds the lock with that ID.
-    ///
-    /// # Errors
-    /// There is no such run, or the system refuses.
-    pub fn take(directory: &Path, lock_id: &str) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(path_of(directory, lock_id)?)?;
-        file.lock_shared()?;
-        Ok(Self { file })
-    }
-
-    /// Whether no one else has a place in that run. If so, ours becomes exclusive, and the run looks alive to everyone.
-    #[must_use]
-    pub fn is_the_last(&self) -> bool {
-        if self.file.try_lock().is_ok() {
-            return true;
-        }
-        // flock(2) does not say whether a failed upgrade kept the shared lock.
-        let _ = self.file.lock_shared();
-        false
-    }
-}
-
 /// A concurrent reader sees an invalid file, which proves nothing.
 fn write(file: &File, run: &Run) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(run)?;
@@ -289,8 +252,11 @@ fn write(file: &File, run: &Run) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// A lock ID comes from the store and must not lead out of the directory.
-fn path_of(directory: &Path, lock_id: &str) -> io::Result<PathBuf> {
+/// The run file of the lock with that ID, which comes from the store and must not lead out of the directory.
+///
+/// # Errors
+/// It is no ID.
+pub fn path_of(directory: &Path, lock_id: &str) -> io::Result<PathBuf> {
     Ok(directory.join(name_of(lock_id, "run")?))
 }
 

@@ -39,7 +39,8 @@ pub(super) async fn outlast_run(
         && place
             .as_ref()
             .is_none_or(|place| run_file::share(place).is_ok())
-        && let Ok(own) = Place::take(runs, &will.lock_id.0)
+        && let Ok(run_file) = run_file::path_of(runs, &will.lock_id.0)
+        && let Ok(Some(own)) = Place::take(&run_file)
     {
         // The place that we inherited is shared with the child, and would hide whether the child still has it.
         place = None;

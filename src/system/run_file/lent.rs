@@ -1,18 +1,15 @@
 //! Lends the lock of a run to one program at a time.
 //!
 //! The lender keeps a file beside its run file. A borrower takes an exclusive lock (flock(2)) on that file, its *turn*,
-//! and a shared lock on the run file, its *place*. It takes both through descriptors of its own, so that they last as
+//! and a shared lock on the run file, its [`Place`](super::Place). It takes both through descriptors of its own, so that they last as
 //! long as it does, whoever started it and whichever process group it is in. The program that it execs inherits both.
 //! The lender ends the loan by taking both for itself; from then on nobody can borrow.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::libc;
-
+use super::flock::{free, hand_on, is_still_at, open};
 use super::{create_private, path_of};
 use crate::system::process;
 
@@ -101,41 +98,6 @@ pub fn remove(loan: &Path) {
     let _ = std::fs::remove_file(loan);
 }
 
-/// A borrower's place in the run: the lock is not released before it is free.
-#[derive(Debug)]
-pub struct Place(File);
-
-impl Place {
-    /// Takes a place in the run with that run file, waiting while the run is ending. `None` if it has ended.
-    ///
-    /// # Errors
-    /// The system refuses, or the file belongs to another user.
-    pub fn take(run_file: &Path) -> io::Result<Option<Self>> {
-        let Some(file) = open(run_file)? else {
-            return Ok(None);
-        };
-        file.lock_shared()?;
-        Ok(is_still_at(&file, run_file).then_some(Self(file)))
-    }
-
-    /// Takes a place without waiting: `None` also if the run is ending.
-    ///
-    /// # Errors
-    /// As [`Self::take`].
-    pub fn take_at_once(run_file: &Path) -> io::Result<Option<Self>> {
-        let Some(file) = open(run_file)? else {
-            return Ok(None);
-        };
-        let is_taken = free(file.try_lock_shared())?;
-        Ok((is_taken && is_still_at(&file, run_file)).then_some(Self(file)))
-    }
-
-    /// Lets the program that this process execs inherit it.
-    pub fn hand_on(&self) {
-        hand_on(&self.0);
-    }
-}
-
 /// The right to run under the lock, held by one program at a time.
 #[derive(Debug)]
 pub struct Turn(File);
@@ -176,47 +138,9 @@ impl Turn {
     }
 }
 
-/// Outsiders only lock these files; they never write them.
-fn open(path: &Path) -> io::Result<Option<File>> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path);
-    let file = match opened {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let status = file.metadata()?;
-    if !status.is_file() || status.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(io::Error::from(io::ErrorKind::PermissionDenied));
-    }
-    Ok(Some(file))
-}
-
-/// A lock on a file that was removed in the meantime is worthless.
-fn is_still_at(file: &File, path: &Path) -> bool {
-    let place = |status: std::fs::Metadata| (status.dev(), status.ino());
-    match (file.metadata(), std::fs::symlink_metadata(path)) {
-        (Ok(own), Ok(there)) => place(own) == place(there),
-        _ => false,
-    }
-}
-
-pub(super) fn free(locked: Result<(), TryLockError>) -> io::Result<bool> {
-    match locked {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-fn hand_on(file: &File) {
-    // SAFETY: a system call that takes numbers; the descriptor is open.
-    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) };
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Place;
     use super::*;
 
     const ID: &str = "62d1ec43-aa57-55e6-d9b5-0461699f1699";
