@@ -9,15 +9,18 @@ pub mod holder;
 pub mod keys;
 mod question;
 pub mod queue;
+mod terminal;
 pub mod waiting;
 mod writer;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use console::{Style, Term, is_dumb};
+use console::{Style, Term};
 
 pub use self::data::{NotPrinted, print, print_json, print_json_line};
+pub use self::terminal::Notifications;
+use self::terminal::Terminal;
 use self::writer::{Importance, Writer};
 use crate::failure::Failure;
 use crate::text::printable::{self, printable};
@@ -68,41 +71,9 @@ impl Reply {
 pub struct Ui {
     verbosity: Verbosity,
     prompts: Prompts,
-    /// Whether stderr is a terminal, and what it can do.
     terminal: Terminal,
     notifications: Notifications,
     writer: &'static Writer,
-}
-
-/// Whether the terminal shows notifications of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notifications {
-    /// Not known to.
-    None,
-    /// By OSC 9.
-    ByTerminal,
-}
-
-impl Notifications {
-    /// What the terminal `program` (`TERM_PROGRAM`) of type `term` (`TERM`) is known to support.
-    #[must_use]
-    pub fn of(program: &str, term: &str) -> Self {
-        let is_known = matches!(program, "iTerm.app" | "WezTerm" | "ghostty")
-            || matches!(term, "xterm-ghostty" | "xterm-kitty" | "wezterm" | "foot");
-        if is_known {
-            Self::ByTerminal
-        } else {
-            Self::None
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Terminal {
-    None,
-    /// It cannot move its cursor (`TERM=dumb`).
-    Dumb,
-    Capable,
 }
 
 impl Ui {
@@ -112,11 +83,7 @@ impl Ui {
         let stderr = Term::stderr();
         console::set_colors_enabled_stderr(stderr.features().colors_supported() && !no_color);
         console::set_colors_enabled(Term::stdout().features().colors_supported() && !no_color);
-        let terminal = match stderr.is_term() {
-            false => Terminal::None,
-            true if is_dumb() => Terminal::Dumb,
-            true => Terminal::Capable,
-        };
+        let terminal = Terminal::of(&stderr);
         let prompts = if terminal != Terminal::None && std::io::stdin().is_terminal() {
             prompts
         } else {
