@@ -1,5 +1,5 @@
-//! Input that cannot be used: each mistake ends in one error with its hint and its own code, before terraform is
-//! started and with nothing left in any store. Whatever the backend's record holds of secrets is never said.
+//! Unusable input: each mistake ends in one error with its own hint and code, before terraform is
+//! started and with nothing left in any store. Secrets in the backend's record are never printed.
 
 mod backends;
 mod command_line;
@@ -17,10 +17,10 @@ use crate::support::s3::BUCKET;
 use crate::support::scene::local_locks;
 use crate::support::workspace::Workspace;
 
-/// Stands in every record where a secret may stand.
+/// In every field of a record that may contain a secret.
 const SECRET: &str = "markerofasecret";
 
-/// A directory, and a terraform in it that is never to be started.
+/// A directory, and in it a terraform that must never be started.
 struct Bench {
     workspace: Workspace,
     terraform: FakeTerraform,
@@ -76,14 +76,14 @@ impl Bench {
             .first_on_path(self.terraform.directory())
     }
 
-    /// Fails unless the run is refused in exactly these words, and again with `TFLOCK_LOG`, where more is said
-    /// before them and no secret among it.
+    /// Fails unless the run is refused in exactly these words, and again with `TFLOCK_LOG`, where more is printed
+    /// before them, but no secret.
     #[track_caller]
     fn refuses(&self, run: impl Fn(Invocation) -> Invocation, refusal: &Refusal<'_>) {
         self.refuses_after("", run, refusal);
     }
 
-    /// The same where something is said before the error.
+    /// The same, if something is printed before the error.
     #[track_caller]
     fn refuses_after(
         &self,
@@ -139,7 +139,7 @@ fn without_hashes(text: &str) -> String {
     parts.collect()
 }
 
-/// Where the SDK looked for credentials, which is its affair.
+/// Where the SDK looked for credentials, which is not our concern.
 fn without_providers(text: &str) -> String {
     let Some((before, list)) = text.split_once("Attempted: ") else {
         return text.to_owned();
@@ -148,7 +148,7 @@ fn without_providers(text: &str) -> String {
     format!("{before}Attempted: <providers>\n{rest}")
 }
 
-/// A backend on services that nobody is to ask, with a secret in each place that has one.
+/// A backend on services that must not be asked, with a secret in every field that can have one.
 fn s3_config() -> Map<String, Value> {
     let config = json!({
         "bucket": BUCKET,

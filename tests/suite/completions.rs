@@ -1,4 +1,4 @@
-//! Completion: the scripts that are shipped are those that the program prints, and each shell can use its own.
+//! Completion: the shipped scripts are those that the program prints, and each works in its shell.
 
 use std::fs;
 use std::path::{Path, PathBuf};

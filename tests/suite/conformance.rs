@@ -21,7 +21,7 @@ use std::thread;
 use recorder::Write;
 use row::{Expected, Row};
 
-/// One of the rows that are tried at once, over all tests: each starts a terraform, which computes for a tenth of a second.
+/// A permit to try a row: each starts a terraform that needs a tenth of a second of CPU, so all tests together try only a few at a time.
 struct Turn;
 
 static FREE: Mutex<Option<usize>> = Mutex::new(None);

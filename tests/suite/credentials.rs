@@ -53,7 +53,7 @@ impl Scene {
         s3_workspace(&config)
     }
 
-    /// The one who signed both requests of a run, which must succeed without a word.
+    /// The signer of both requests of a run, which must succeed and print nothing.
     #[track_caller]
     fn signer(&self, run: Invocation) -> Signer {
         self.proxy.clear_log();
@@ -89,7 +89,7 @@ impl Signer {
         }
     }
 
-    /// For comparing: without a token.
+    /// Without a token, for comparisons.
     fn dynamodb(access_key: &str, region: &str) -> Self {
         Self {
             access_key: access_key.to_owned(),
@@ -105,7 +105,7 @@ impl Signer {
     }
 }
 
-/// A run that takes the lock and gives it back.
+/// A run that takes the lock and releases it.
 fn exec(workspace: &Workspace) -> Invocation {
     workspace.tflock(["exec", "--", "true"])
 }

@@ -1,4 +1,4 @@
-//! Thirty real processes that want one lock, some of which are killed: no two children ever meet, nobody is passed
+//! Thirty real processes that want one lock, some of which are killed: no two children overlap, no run is passed
 //! over, and nothing is left behind.
 
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ use crate::support::workspace::Workspace;
 const MEMBERS: u64 = 30;
 /// Every third one is killed.
 const VICTIMS: u64 = 10;
-/// Of all that is drawn here; another one is another story.
+/// The seed of everything random here.
 const SEED: u64 = 0x7466_6c6f_636b;
 
-/// Adds one to a counter in the way that needs a lock, and then reports that it did. Once it has begun it cannot be
-/// stopped: what a killed tflock leaves behind goes on, and nobody else may begin before it has ended.
+/// Increments a counter in a way that needs a lock, and then reports it. Once it has begun it cannot be
+/// stopped: the child of a killed tflock goes on, and no other may begin before it has ended.
 const CHILD: &str = "\
 trap '' HUP INT TERM
 touch \"began.$1\"
@@ -51,9 +51,9 @@ impl Dice {
 #[derive(Debug, Clone, Copy)]
 enum Kill {
     Never,
-    /// So long after the crowd was let loose, whatever it does then.
+    /// This long after the crowd was started, whatever it is doing.
     After(Duration),
-    /// So long after its child has begun.
+    /// This long after its child has begun.
     AfterBegin(Duration),
 }
 
@@ -79,7 +79,7 @@ struct Member {
 }
 
 impl Member {
-    /// Whether it is done with, killed if its time has come.
+    /// Whether it has ended; kills it if that is due.
     fn has_ended(&mut self, scene: &Scene<'_>, loose: Instant) -> bool {
         if !self.run.is_running() {
             return true;

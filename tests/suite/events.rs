@@ -1,4 +1,4 @@
-//! `--on-event`: a program is told what happens, and nothing waits for it.
+//! `--on-event`: a program is told what happens, and tflock does not wait for it.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::lock_table::{LOCK, LockTable};
 use crate::support::mid_run::look_during;
 use crate::support::waiting::wait_until;
 
-/// A program that writes down what it is told.
+/// A program that records what it is told.
 fn program(scene: &LockTable, script: &str) -> String {
     let path = scene.workspace.home().join("hook");
     let source = path.with_extension("sh");

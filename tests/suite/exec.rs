@@ -1,4 +1,4 @@
-//! `tflock exec`: one lock round any program, and what runs inside of it.
+//! `tflock exec`: one lock around any program, and what runs inside.
 
 mod elsewhere;
 mod inside;

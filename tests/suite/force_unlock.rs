@@ -1,4 +1,4 @@
-//! `tflock force-unlock`: removes exactly the lock that it showed, on somebody's word, or nothing.
+//! `tflock force-unlock`: removes exactly the lock that it showed, once confirmed, or nothing.
 
 mod asking;
 mod clocks;

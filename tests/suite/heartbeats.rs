@@ -1,5 +1,5 @@
-//! What a holder's heartbeats are good for: who lives can be told, who promised can be replaced, and who was robbed
-//! notices.
+//! What heartbeats are for: a living holder can be told from a dead one, an expired lock can be taken over, and a run
+//! notices that it has lost its lock.
 
 mod losing;
 mod objects;
@@ -16,7 +16,7 @@ use crate::support::process::{Invocation, Running};
 use crate::support::proxy::{Exchange, Proxy};
 use crate::support::waiting::wait_until;
 
-/// A lock table behind a proxy, and a scripted terraform that stops gracefully: it notes each SIGINT, and ends with 1
+/// A lock table behind a proxy, and a scripted terraform that stops gracefully: it records each SIGINT, and ends with 1
 /// after the first.
 struct Scene {
     table: LockTable,
@@ -47,7 +47,7 @@ impl Scene {
             .first_on_path(self.terraform.directory())
     }
 
-    /// Starts a run and waits until its terraform stands in its middle.
+    /// Starts a run and waits until its terraform is running.
     #[track_caller]
     fn hold<const N: usize>(&self, arguments: [&str; N]) -> Running {
         let running = self.tflock(arguments).start();
@@ -55,7 +55,7 @@ impl Scene {
         running
     }
 
-    /// The same, and waits for its first renewal: by then the witness of the child has heard of the promise.
+    /// The same, and waits for its first renewal: by then the child's witness knows when the lock expires.
     #[track_caller]
     fn hold_and_renew<const N: usize>(&self, arguments: [&str; N]) -> Running {
         let running = self.hold(arguments);
@@ -82,7 +82,7 @@ impl Scene {
         });
     }
 
-    /// What the scripted terraform went through when it was asked once, by SIGINT.
+    /// What the scripted terraform recorded if it was asked once, by SIGINT.
     #[track_caller]
     fn was_stopped_once(&self) {
         assert_eq!(self.terraform.events(), ["begin", "INT", "end"]);

@@ -1,4 +1,4 @@
-//! `tflock history`: the last holders of a lock, written beside their release.
+//! `tflock history`: the last holders of a lock, recorded at their release.
 
 use std::time::{Duration, Instant};
 
@@ -164,7 +164,7 @@ fn a_hold_is_remembered_beside_its_runs() {
     assert_eq!(commands, ["hold", "apply"]);
 }
 
-/// A table behind a proxy, with the terraform let go.
+/// A table behind a proxy, with a terraform that need not wait.
 fn behind_proxy() -> (LockTable, Proxy) {
     let scene = LockTable::new();
     let proxy = Proxy::before(scene.dynamodb.url());

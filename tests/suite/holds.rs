@@ -1,4 +1,4 @@
-//! `tflock hold` and `release`: a lock that stays while nothing runs, and under which its owner's runs work.
+//! `tflock hold` and `release`: a lock that stays while nothing runs, and that its owner's runs use.
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;

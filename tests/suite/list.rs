@@ -33,7 +33,7 @@ fn named(names: &[(&str, &str)]) -> Vec<(String, String)> {
     names.iter().map(owned).collect()
 }
 
-/// A table with a lock of terraform's, one of tflock's, and much that is none.
+/// A table with a lock of terraform's, one of tflock's, and much that is not a lock.
 fn crowded() -> LockTable {
     let scene = LockTable::new();
     scene.put_terraforms();

@@ -1,4 +1,4 @@
-//! The local store under real processes: crowds, sudden deaths, and file systems that cannot do what it needs.
+//! The local store with real processes: crowds, sudden deaths, and file systems that lack what it needs.
 
 #[cfg(target_os = "linux")]
 mod hidden;
@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::support::process::{Invocation, Status};
 use crate::support::workspace::Workspace;
 
-/// A run that holds the lock for as long as a small script takes.
+/// A run that holds the lock while a small script runs.
 fn run(workspace: &Workspace, script: &str) -> Invocation {
     workspace.tflock(["exec", "--", "sh", "-c", script])
 }

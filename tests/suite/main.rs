@@ -1,4 +1,4 @@
-//! The integration suite: tflock as its users meet it, against real engines and the real terraform.
+//! The integration suite: tflock as users run it, against real engines and the real terraform.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

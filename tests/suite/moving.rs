@@ -1,5 +1,5 @@
-//! Moving a backend from a DynamoDB table to lock files, step by step, beside plain terraform: who is kept out by what.
-//! The page for those who do it is `docs/moving-to-s3-locks.md`.
+//! Moving a backend from a DynamoDB table to lock files, step by step, with plain terraform: which step keeps out whom.
+//! `docs/moving-to-s3-locks.md` is the guide for users.
 
 use std::thread;
 
@@ -26,7 +26,7 @@ fn directory(remote: &Remote, mode: LockMode) -> Workspace {
     workspace
 }
 
-/// For each pair of steps, with engines of its own.
+/// For each pair of steps, on separate engines.
 fn for_each_pair(fact: impl Fn(&Remote, LockMode, LockMode) + Sync) {
     let fact = &fact;
     for holder in STEPS {
@@ -89,7 +89,7 @@ fn a_tflock_is_kept_out_by_a_plain_terraform_of_the_same_or_the_next_step() {
     });
 }
 
-/// The table keeps a digest of the state beside the lock, and only those who use the table write and check it.
+/// The table keeps a digest of the state next to the lock; only configurations with the table write and check it.
 #[test]
 fn a_state_that_was_written_without_the_table_cannot_be_read_with_it_until_its_digest_is_removed() {
     let remote = Remote::start();

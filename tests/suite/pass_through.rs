@@ -1,4 +1,4 @@
-//! Commands that take no state lock: tflock becomes terraform, and nobody can tell.
+//! Commands that take no state lock: tflock becomes terraform, with no visible difference.
 
 mod becoming;
 mod links;

@@ -1,4 +1,4 @@
-//! Local states beside plain terraform: its own lock on the state file is a holder like any other.
+//! Local states shared with plain terraform: its own lock on the state file counts like any other holder's.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ fn bare() -> Workspace {
     Workspace::with(&Configuration::without_backend().waiting_resource("slow"))
 }
 
-/// How a plain terraform is seen by tflock, called with those words behind `plan` and the like.
+/// How tflock shows a plain terraform that holds the lock.
 #[track_caller]
 fn is_seen(workspace: &Workspace, terraform: &Running, words: &[&str], state: &str) {
     let who = format!("@{}", whoami_host());

@@ -1,4 +1,4 @@
-//! `tflock release --mine`, after CI systems have ended a job in their ways.
+//! `tflock release --mine`, after a CI system has ended a job in its own way.
 
 use std::fs;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::support::scene::Scene;
 use crate::support::waiting::wait_until;
 use crate::support::workspace::Workspace;
 
-/// By this variable a CI system knows what its jobs have started.
+/// The variable by which a CI system recognises what its jobs have started.
 const COOKIE: &str = "CI_COOKIE";
 
-/// A table, and a terraform that takes no notice of signals.
+/// A table, and a terraform that ignores signals.
 fn deaf() -> LockTable {
     let script = Script::new().ignore([Signal::SIGINT, Signal::SIGTERM]);
     let script = script.touch(STARTED).wait_for(GO);
@@ -42,7 +42,7 @@ fn step(scene: &LockTable, line: &str) -> Running {
     step
 }
 
-/// What the job has started and lives.
+/// The living processes that the job has started.
 fn of_job(scene: &LockTable) -> Vec<Pid> {
     let cookie = format!("{COOKIE}={}", scene.workspace.path().display());
     let processes = fs::read_dir("/proc").expect("/proc");
@@ -70,7 +70,7 @@ fn kill_job(scene: &LockTable) {
     });
 }
 
-/// The step that runs whatever has happened. It has no backend and another directory.
+/// The step that always runs. It has no backend, and a different directory.
 fn always(scene: &LockTable) -> Invocation {
     let step = scene.workspace.tflock(["release", "--mine"]);
     let step = step
@@ -79,7 +79,7 @@ fn always(scene: &LockTable) -> Invocation {
     step.in_directory(scene.workspace.home())
 }
 
-/// Whatever has not ended in a second is killed, and its lock given back by that step.
+/// What has not ended within a second is killed, and that step releases its lock.
 #[track_caller]
 fn killed_and_released(scene: &LockTable, run: Running) {
     std::thread::sleep(Duration::from_secs(1));

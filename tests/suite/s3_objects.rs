@@ -1,4 +1,4 @@
-//! The lock object in S3: written as terraform writes its own, whatever the bucket asks for.
+//! The lock object in S3: written the way terraform writes it, whatever the bucket requires.
 
 mod as_terraform;
 mod refusals;
@@ -29,14 +29,14 @@ impl Scene {
         Self::of_sort(Sort::default())
     }
 
-    /// The same with a server of that sort.
+    /// The same, with that kind of server.
     fn of_sort(sort: Sort) -> Self {
         let s3 = S3::of_sort(sort);
         let proxy = Proxy::before(s3.url());
         Self { s3, proxy }
     }
 
-    /// A directory whose backend locks in the bucket, with these settings besides.
+    /// A directory whose backend locks in the bucket, with these additional settings.
     fn workspace(&self, settings: Value) -> Workspace {
         let mut config = json!({
             "region": "us-east-1",
@@ -61,7 +61,7 @@ impl Scene {
     }
 }
 
-/// A run that takes the lock and gives it back.
+/// A run that takes the lock and releases it.
 fn exec(workspace: &Workspace) -> Invocation {
     workspace.tflock(["exec", "--", "true"])
 }

@@ -1,4 +1,4 @@
-//! However a run is stopped: terraform gets one request, saves its state, and the lock is given back.
+//! However a run is stopped: terraform gets one request, saves its state, and the lock is released.
 //!
 //! The rows of `docs/signals.md`, each against the real terraform where its words or its state matter, and against
 //! the scripted one where the order of things does.

@@ -1,4 +1,4 @@
-//! What every store owes the protocol, and what each of them meets that tflock did not write.
+//! What the protocol requires of every store, and how each treats records that tflock did not write.
 
 mod companions;
 mod contract;

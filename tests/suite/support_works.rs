@@ -1,5 +1,5 @@
-//! The support proves itself, with the real terraform where terraform is what it must carry: a test that
-//! leans on an engine, a fault or a terminal which is not what it claims proves nothing.
+//! Tests of the support code, with the real terraform where it has to work with that: a test that
+//! relies on an engine, a fault or a terminal that is not what it claims proves nothing.
 
 mod engines;
 mod faults;

@@ -1,5 +1,5 @@
-//! Words that nobody reads, at a pager that is not scrolled or a terminal that was stopped with Ctrl-S: they hold up
-//! nothing, and whoever reads later finds them whole and in order.
+//! Output that nobody reads, at an idle pager or a terminal stopped with Ctrl-S: it delays
+//! nothing, and a later reader finds it whole and in order.
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _, Write as _};
@@ -54,7 +54,7 @@ impl Scene {
     }
 }
 
-/// A pipe that takes no byte more, and its reader.
+/// A full pipe, and its reader.
 fn full_pipe() -> (PipeReader, File) {
     let (reader, writer) = io::pipe().expect("a pipe");
     let mut writer = File::from(OwnedFd::from(writer));

@@ -1,4 +1,4 @@
-//! Runs that meet a held lock: how they wait, what they say meanwhile, and how the wait ends.
+//! Runs that find the lock held: how they wait, what they print, and how the wait ends.
 
 mod copies;
 mod dead_holders;

@@ -1,4 +1,4 @@
-//! Which lock a run takes: found out by looking at all stores in the middle of the run.
+//! Which lock a run takes: the tests look into all stores while it runs.
 
 mod another_view;
 mod by_options;

@@ -1,4 +1,4 @@
-//! Backends and their records that give no lock.
+//! Backends and records that no lock can be derived from.
 
 use serde_json::json;
 

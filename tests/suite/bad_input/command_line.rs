@@ -1,4 +1,4 @@
-//! Mistakes in tflock's own words, and in those of terraform's that tflock must understand.
+//! Mistakes in tflock's own arguments, and in those of terraform's that tflock has to understand.
 
 use super::{Bench, Refusal};
 use crate::support::workspace::Workspace;
@@ -270,7 +270,7 @@ fn an_empty_chdir_is_a_usage_error() {
     );
 }
 
-/// The one mistake in this file that terraform itself is asked about.
+/// The only mistake in this file that is checked against terraform itself.
 #[test]
 fn a_chdir_to_nowhere_ends_in_terraforms_own_words_and_code() {
     let workspace = Workspace::new();

@@ -1,4 +1,4 @@
-//! A stdout that takes nothing: a full disk is one plain error, and a reader that has seen enough ends the program as any
+//! A stdout that cannot be written: a full disk is one plain error, and a reader that has gone away ends the program like any
 //! other.
 
 use std::fs::OpenOptions;

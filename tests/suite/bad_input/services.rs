@@ -1,4 +1,4 @@
-//! Services that refuse, fail or are not there.
+//! Services that refuse, fail or are unreachable.
 
 use std::thread;
 

@@ -8,7 +8,7 @@ use crate::support::proxy::Proxy;
 use crate::support::recorded::s3_workspace;
 use crate::support::server::refusing_url;
 
-/// A service, and the names under which its endpoint is found besides `endpoints`.
+/// A service, and the names of its endpoint besides the one in `endpoints`.
 struct Service {
     /// How many a run makes.
     requests: usize,
@@ -17,7 +17,7 @@ struct Service {
     variables: [&'static str; 2],
 }
 
-/// Leaves out the preferred ways to the service one after the other; each time the next is to be taken.
+/// Removes the preferred settings one by one; each time the next one must be used.
 fn the_preferred_is_taken(engine: &str, locking: &Value, service: &Service) {
     let ways: [Proxy; 4] = std::array::from_fn(|_| Proxy::before(engine));
     for first in 0..ways.len() {

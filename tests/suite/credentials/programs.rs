@@ -1,4 +1,4 @@
-//! `credential_process`: a program that may ask a person, and so takes its time.
+//! `credential_process`: a program that may have to ask a person, and so may be slow.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Credentials that are refused while the lock is held: they are looked for anew, so that a person who logs in again
-//! meanwhile, or a role that is assumed again, gives the lock back.
+//! Credentials that are refused while the lock is held: tflock looks for them again, so that a new login
+//! or a newly assumed role is enough to release the lock.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ use crate::support::workspace::Workspace;
 
 const REGION: &str = "eu-west-1";
 
-/// Logs in: from now on the user's file has that key, and no other.
+/// Logs in: from now on the user's file contains only that key.
 fn log_in(workspace: &Workspace, key: &str) {
     let directory = workspace.home().join(".aws");
     fs::create_dir_all(&directory).unwrap();
@@ -30,7 +30,7 @@ fn log_out(workspace: &Workspace) {
     fs::write(workspace.home().join(".aws/credentials"), "").unwrap();
 }
 
-/// A run with the keys of that file, which stops in its middle.
+/// A run with the keys of that file, whose terraform waits for the test.
 fn holding(workspace: &Workspace, options: &[&str]) -> Invocation {
     let fake = stopping_script().install(workspace.home().join("fake"));
     let run = without_keys(workspace.tflock([]));

@@ -17,7 +17,7 @@ fn workspace(scene: &Scene, sts: &Sts, settings: Value) -> Workspace {
     scene.workspace(config)
 }
 
-/// Fails unless these are the parameters, all of them.
+/// Fails unless these are all of the parameters.
 #[track_caller]
 fn assert_called(call: &Call, parameters: &[(&str, &str)]) {
     let expected: BTreeMap<_, _> = parameters

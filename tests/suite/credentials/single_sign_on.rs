@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Scene, exec, without_keys};
 use crate::support::workspace::Workspace;
 
-/// A user with the profile `my team`, whose login ended then.
+/// A user with the profile `my team`, whose login expired at that time.
 fn with_login(scene: &Scene, expires_at: Option<&str>) -> Workspace {
     let workspace = scene.workspace(json!({ "region": "eu-west-1", "profile": "my team" }));
     let directory = workspace.home().join(".aws");

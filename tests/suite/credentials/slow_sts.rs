@@ -28,12 +28,12 @@ fn two_workspaces(remote: &Remote, sts: &Proxy) -> Workspace {
     workspace
 }
 
-/// As `workspace select`, which would ask the service as well.
+/// Like `workspace select`, which would ask the service too.
 fn select(workspace: &Workspace, name: &str) {
     workspace.write(".terraform/environment", name);
 }
 
-/// A run that is under way, alone or inside of an `exec`, whose terraform waits for its credentials.
+/// A run, alone or inside an `exec`, whose terraform is waiting for its credentials.
 fn waits_for_credentials(workspace: &Workspace, sts: &Proxy, is_inside: bool) -> (Running, Gate) {
     if is_inside {
         let script = ": >ready; while [ ! -e begin ]; do sleep 0.02; done; exec terraform apply -auto-approve";

@@ -1,5 +1,5 @@
-//! A Security Token Service for a test: notes each call with its parameters and its signer, and hands out keys
-//! that tell which call they came from. It grants everything, or refuses everything.
+//! A Security Token Service for a test: records each call with its parameters and its signer, and hands out keys
+//! that show which call they came from. It grants everything or refuses everything.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use chrono::{SecondsFormat, TimeDelta, Utc};
 use super::Signer;
 use crate::support::server::{Server, loopback_listener};
 
-/// A running service. It ends with this value.
+/// A running service. It stops when this is dropped.
 pub struct Sts {
     url: String,
     state: Arc<Service>,
@@ -24,7 +24,7 @@ struct Service {
     calls: Mutex<Vec<Call>>,
 }
 
-/// What everybody is answered.
+/// The answer to every call.
 #[derive(Debug, Clone, Copy)]
 pub enum Answer {
     /// Keys that are good for this long.
@@ -36,7 +36,7 @@ pub enum Answer {
 /// One call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// All parameters by name but the version of the API.
+    /// All parameters by name, except the API version.
     pub parameters: BTreeMap<String, String>,
     /// `None` where the call needs no signature.
     pub signer: Option<Signer>,
@@ -65,7 +65,7 @@ impl Sts {
         }
     }
 
-    /// What goes into `endpoints.sts`.
+    /// The value for `endpoints.sts`.
     pub fn url(&self) -> &str {
         &self.url
     }

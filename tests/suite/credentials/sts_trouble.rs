@@ -1,4 +1,4 @@
-//! A Security Token Service that refuses, that is not there, and that is not there for a moment.
+//! A Security Token Service that refuses, that is unreachable, and that is unreachable for a moment.
 
 use chrono::TimeDelta;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What can be wrong with a bucket, and what a server makes of conditions.
+//! What can be wrong with a bucket, and how a server treats conditions.
 
 use super::{Found, before, workspace};
 use crate::support::backend::{LockMode, Remote};
@@ -107,7 +107,7 @@ fn a_versioned_bucket_gets_the_rule_that_clears_it() {
     );
 }
 
-/// What a doctor at a terminal says when its question is answered.
+/// What `doctor` at a terminal prints once its question is answered.
 #[track_caller]
 fn answered(workspace: &Workspace, keys: &[u8], exit_code: i32) -> String {
     let size = Size {
@@ -121,7 +121,7 @@ fn answered(workspace: &Workspace, keys: &[u8], exit_code: i32) -> String {
     without_escapes(&terminal.output())
 }
 
-/// What a doctor at a terminal says of such a server, when the question is answered.
+/// What `doctor` at a terminal prints about such a server, once its question is answered.
 #[track_caller]
 fn conditions(sort: Sort, heartbeat: &str, keys: &[u8], exit_code: i32) -> String {
     let s3 = S3::of_sort(sort);

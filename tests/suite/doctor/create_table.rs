@@ -1,4 +1,4 @@
-//! `create-table`: asks first, and leaves a table that keeps locks.
+//! `create-table`: asks first, and creates a table that can keep locks.
 
 use serde_json::json;
 

@@ -13,7 +13,7 @@ use crate::support::workspace::Workspace;
 const DIGEST: &str = "states/prod/app.tfstate-md5";
 const SAID: &str = "terraform will say `state data in S3 does not have the expected content`";
 
-/// A state that was rewritten by something that writes no digest.
+/// A state that was rewritten by a tool that writes no digest.
 fn rewritten() -> (Remote, Workspace, String) {
     let remote = Remote::start();
     let workspace = workspace(&remote, LockMode::DynamodbTable);

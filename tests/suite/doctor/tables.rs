@@ -1,4 +1,4 @@
-//! What can be wrong with a table, and with the way there.
+//! What can be wrong with a table, and with the connection to it.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
@@ -158,7 +158,7 @@ fn credentials_that_sts_does_not_know_are_a_fault_and_nothing_else_is_tried() {
     assert_eq!(proxy.actions(), Vec::<String>::new());
 }
 
-/// A server before an engine, whose clock is so many minutes ahead.
+/// A server in front of an engine; its clock is that many minutes ahead.
 fn ahead_by(minutes: i64, engine: &str) -> OddServer {
     let engine = engine.to_owned();
     before("", move |request| {

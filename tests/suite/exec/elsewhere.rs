@@ -1,4 +1,4 @@
-//! What a terraform inside locks that works on another state than the one that is held.
+//! What an inner terraform locks if it works on a different state.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::support::workspace::{Workspace, terraform_program};
 /// The lock of the state in `other`.
 const OTHER: &str = "states/prod/other.tfstate";
 
-/// Two directories with a state each, one inside of the other.
+/// Two directories, one inside the other, each with its own state.
 struct Two {
     remote: Remote,
     workspace: Workspace,
@@ -48,7 +48,7 @@ impl Two {
     }
 }
 
-/// A terraform that records its call and ends.
+/// A terraform that records how it was called, and ends.
 fn brief(workspace: &Workspace) -> FakeTerraform {
     Script::new().install(workspace.home().join("brief"))
 }
@@ -193,7 +193,7 @@ fn a_program_that_is_a_terraform_by_its_path_locks_for_itself() {
     }
 }
 
-/// Two stores are two even where people would call table, region and lock the same.
+/// Two stores are different even if table, region and lock have the same names.
 #[test]
 fn a_directory_with_the_same_names_in_another_store_is_locked_there() {
     let two = Two::new();

@@ -1,4 +1,4 @@
-//! What the program of `exec` is given, and how it ends.
+//! What the program of `exec` gets, and how it ends.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -7,7 +7,7 @@ use crate::support::scene::{Scene, local_locks};
 use crate::support::waiting::wait_until;
 use crate::support::workspace::Workspace;
 
-/// A script that begins once a first terraform is in its middle, which is let go at the end.
+/// A script that begins once a first terraform is running, and lets it go at the end.
 fn beside(script: &str) -> String {
     format!(
         "terraform apply & while [ ! -e started ]; do sleep 0.02; done; {script}; : >go; wait $!"
@@ -18,7 +18,7 @@ fn exec(scene: &Scene, script: &str) -> Invocation {
     scene.tflock(["exec", "--", "sh", "-c", script])
 }
 
-/// Waits until what runs in the background has said on `error` that it waits.
+/// Waits until the background run has said on `error` that it is waiting.
 const UNTIL_IT_WAITS: &str =
     "while ! grep -q 'waiting for process' error; do kill -0 $! || exit 9; sleep 0.02; done";
 
@@ -121,7 +121,7 @@ fn of_two_real_applies_at_once_none_is_lost() {
     }
 }
 
-/// Where a script leaves a terraform behind: in another session, and with no descriptor that it was given.
+/// How a script leaves a terraform behind: in another session, without any inherited descriptor.
 const LEFT_BEHIND: &str = "setsid sh -c 'for n in 3 4 5 6 7 8 9; do eval \"exec $n>&-\"; done; terraform apply' \
                            </dev/null >/dev/null 2>&1 & while [ ! -e started ]; do sleep 0.02; done";
 

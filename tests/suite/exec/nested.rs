@@ -1,4 +1,4 @@
-//! A tflock inside of a tflock: it runs under the lock that is held around it, if it really is.
+//! A tflock inside a tflock: it runs under the lock that the outer one holds, if that is still held.
 
 use crate::support::backend::{LOCK_ID, LockMode};
 use crate::support::mid_run::look_during;
@@ -66,7 +66,7 @@ fn a_run_inside_that_needs_another_lock_takes_it_besides() {
     }
 }
 
-/// What a run left in the environment of something that outlived it.
+/// What a run left in the environment of a process that outlived it.
 fn stale_variable(scene: &Scene) -> String {
     let glimpse = scene.glimpse(scene.tflock(["apply"]));
     glimpse.call.environment["TFLOCK_HELD"].clone()

@@ -8,7 +8,7 @@ use crate::support::scene::{Scene, local_locks};
 
 const TFLOCK: &str = env!("CARGO_BIN_EXE_tflock");
 
-/// A terraform that calls others, and tells how they end.
+/// A terraform that calls others and records their exit codes.
 fn calling<const N: usize>(scene: &Scene, nested: [&str; N]) -> FakeTerraform {
     let calls = nested.into_iter().fold(Script::new(), |script, nested| {
         script.step(&format!("{nested} 2>>error; printf '%s ' $?"))

@@ -15,10 +15,10 @@ use crate::support::proxy::Proxy;
 use crate::support::scene::local_locks;
 use crate::support::workspace::Workspace;
 
-/// The initialised directories of one team, each with a state of its own.
+/// The initialised directories of one team, each with its own state.
 struct Team {
     remote: Remote,
-    /// In the way to DynamoDB.
+    /// Between tflock and DynamoDB.
     proxy: Proxy,
     workspace: Workspace,
     /// A terraform that does nothing.
@@ -75,5 +75,5 @@ fn item(directory: &str) -> String {
     format!("states/{directory}.tfstate")
 }
 
-/// A script that begins and waits to be let go.
+/// A script that says that it has begun, then waits for the test.
 const STOPS: &str = ": >started; while [ ! -e go ]; do sleep 0.02; done";

@@ -1,4 +1,4 @@
-//! Where the links for the terraforms inside are: in a directory of this user's own, and nothing else is in it.
+//! Where the links for inner terraforms are: in a directory that belongs to this user, with nothing else in it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,5 @@
-//! Answers that never come to an end, that are none of the store's, or that never come: each is given up in time and
-//! called what it is.
+//! Answers that never end, that are not the store's, or that never come: each is abandoned in time and
+//! reported as what it is.
 
 use std::io;
 use std::thread;
@@ -14,14 +14,14 @@ use crate::support::recorded::s3_workspace;
 use crate::support::server::refusing_url;
 use crate::support::workspace::Workspace;
 
-/// What a client takes of an answer before it refuses it, and the buffers of the network.
+/// How much of an answer a client reads before it refuses it, plus the network's buffers.
 const TAKEN_AT_MOST: usize = 24 << 20;
-/// A piece of an answer that goes on and on.
+/// A piece of an answer that never ends.
 static SPACES: [u8; 1 << 16] = [b' '; 1 << 16];
-/// Ten seconds for the store, five to withdraw, and a busy machine.
+/// Ten seconds for the store, five to withdraw, and some more for a busy machine.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(20);
 
-/// The three services, each of which may be asked first.
+/// The three services; any of them may be asked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     DynamoDb,
@@ -40,7 +40,7 @@ impl Service {
         }
     }
 
-    /// A directory whose runs ask the service at that URL before all else.
+    /// A directory whose runs ask the service at that URL first.
     fn workspace(self, url: &str) -> Workspace {
         s3_workspace(&match self {
             Self::DynamoDb => json!({
@@ -66,7 +66,7 @@ fn runs(workspace: &Workspace) -> [Invocation; 2] {
     ]
 }
 
-/// Runs everything that asks each service against a server that answers like this.
+/// Runs every command that asks the services, against a server that answers like this.
 fn on_each(
     answer: impl Fn(&Message, &mut Wire<'_>) -> io::Result<()> + Clone + Send + Sync + 'static,
     expect: impl Fn(Service, &str, &Finished, usize) + Sync,

@@ -1,5 +1,5 @@
-//! A machine whose clock is off: signatures are corrected by the server's time, and where that does not help it is the
-//! clock that is named.
+//! A machine whose clock is wrong: signatures are corrected by the server's time, and if that does not help, the
+//! error names the clock.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::process::Finished;
 use crate::support::recorded::s3_workspace;
 use crate::support::s3::S3;
 
-/// A service whose clock is ahead of ours, and which takes no signature that is five minutes off, as DynamoDB.
+/// A service whose clock is ahead of ours, and which, like DynamoDB, accepts no signature that is five minutes off.
 fn ahead_by(ahead: TimeDelta, engine: String, refusal: fn(&str) -> Message) -> OddServer {
     OddServer::answering(move |request, wire| {
         let now = Utc::now() + ahead;

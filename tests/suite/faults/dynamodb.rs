@@ -6,7 +6,7 @@ use super::{Fault, Ground, once_and_three_times, passing_faults, whatever_took_l
 use crate::support::process::Finished;
 use crate::support::proxy::Exchange;
 
-/// Its renewals come every ten seconds at the most, and no machine is so busy that it is about to expire meanwhile.
+/// It is renewed at least every ten seconds, and even on a busy machine it does not come near its expiry.
 const PROMISE: [&str; 2] = ["--expire-after", "5m"];
 
 #[test]

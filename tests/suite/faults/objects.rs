@@ -1,4 +1,4 @@
-//! Faults on each request for a lock object in S3: PUT takes it, DELETE gives it back, GET looks at what is in the way.
+//! Faults on each request for a lock object in S3: PUT takes it, DELETE releases it, GET reads the holder.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ const PUT: &str = "PUT *.tflock";
 const GET: &str = "GET *.tflock";
 const DELETE: &str = "DELETE *.tflock";
 
-/// Runs with faults set before, and with others for the release.
+/// Runs with these faults from the start, and with others for the release.
 #[track_caller]
 fn ends_as_if_nothing_had_happened(lock: &Lock<'_>, at_the_release: impl FnOnce()) {
     let run = lock.start(lock.run([]));

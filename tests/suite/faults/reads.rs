@@ -1,4 +1,4 @@
-//! Faults on the looks at a lock: `status`, `force-unlock` and whatever runs inside of a run ride over them.
+//! Faults while a lock is read: `status`, `force-unlock` and nested runs get over them.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The lock is given back for certain, or it is said loudly that it is not, and what to type.
+//! The lock is certainly released, or tflock says loudly that it is not, and what to type.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::support::process::{Finished, Status};
 use crate::support::pty::{Size, Terminal};
 use crate::support::words::without_escapes;
 
-/// A run whose lock cannot be given back, and which ends with that code if its child does with `code`.
+/// A run whose lock cannot be released, and which ends with that code if its child ends with `code`.
 #[track_caller]
 fn forbidden(lock: &Lock<'_>, action: &str, code: i32) -> Finished {
     lock.proxy.on(action).every(Fault::AccessDenied);
@@ -30,7 +30,7 @@ fn mending_command(run: &Finished) -> &str {
     hint.split('`').nth(1).expect("a command")
 }
 
-/// Types the command as it stands there, and confirms it.
+/// Types the command exactly as printed, and confirms it.
 #[track_caller]
 fn type_and_confirm(lock: &Lock<'_>, command: &str) {
     let shell = lock.tflock([]).into_command();

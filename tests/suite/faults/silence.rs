@@ -1,5 +1,5 @@
-//! Requests that nobody answers, not even by closing the connection: each is given up after seven or ten seconds, or
-//! sooner where a promise leaves less time, and made again.
+//! Requests that get no answer, not even a closed connection: each is abandoned after seven or ten seconds, or
+//! sooner if the lock expires earlier, and repeated.
 
 use std::thread;
 use std::time::Duration;

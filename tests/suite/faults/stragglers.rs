@@ -1,11 +1,11 @@
-//! Requests that arrive long after their client has given up on them: they change nothing that came after.
+//! Requests that arrive long after their client gave up on them: they change nothing that was written since.
 
 use super::{Ground, Lock};
 use crate::support::process::Finished;
 use crate::support::proxy::Outcome;
 use crate::support::waiting::wait_until;
 
-/// What DynamoDB says to a condition that does not hold.
+/// DynamoDB's answer if a condition does not hold.
 const REFUSED: u16 = 400;
 
 fn item(lock: &Lock<'_>) -> Option<serde_json::Value> {

@@ -1,4 +1,4 @@
-//! Plain terraform in the mix: it waits for us and we for it, whatever is lost on our way to the table.
+//! Together with plain terraform: each waits for the other, whatever is lost between tflock and the table.
 
 use crate::support::backend::{LockMode, Remote};
 use crate::support::configuration::Configuration;
@@ -6,7 +6,7 @@ use crate::support::mid_run::look_during;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::workspace::Workspace;
 
-/// A table, a checkout that goes there straight, and one that goes through a proxy.
+/// A table, a checkout that reaches it directly, and one that goes through a proxy.
 struct Team {
     remote: Remote,
     proxy: Proxy,

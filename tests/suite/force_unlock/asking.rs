@@ -15,7 +15,7 @@ fn start<const N: usize>(scene: &LockTable, arguments: [&str; N]) -> Terminal {
     Terminal::start(scene.tflock(arguments), Size::default())
 }
 
-/// A terminal on which the question stands.
+/// A terminal that shows the question.
 #[track_caller]
 fn asked<const N: usize>(scene: &LockTable, arguments: [&str; N]) -> Terminal {
     let terminal = start(scene, arguments);

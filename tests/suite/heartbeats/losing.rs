@@ -1,4 +1,4 @@
-//! A lock that is taken away: noticed at the next renewal, at the latest when it is given back, and never put back.
+//! A lock that is taken away: noticed at the next renewal, or at the latest at the release, and never restored.
 
 use std::thread;
 
@@ -12,19 +12,19 @@ use crate::support::mid_run::look_during;
 use crate::support::process::{Finished, Status};
 use crate::support::scene;
 
-/// Somebody removes the lock.
+/// Another removes the lock.
 fn removed(scene: &Scene) -> Option<Value> {
     scene.table.table.delete(LOCK);
     None
 }
 
-/// Somebody removes the lock, and somebody else takes it.
+/// Another removes the lock, and a third one takes it.
 fn replaced(scene: &Scene) -> Option<Value> {
     scene.table.put_terraforms();
     scene.item()
 }
 
-/// In both ways at once, each in a scene of its own.
+/// Both at the same time, in separate scenes.
 fn either_way(run: impl Fn(fn(&Scene) -> Option<Value>) + Sync) {
     let run = &run;
     thread::scope(|scope| {
@@ -34,7 +34,7 @@ fn either_way(run: impl Fn(fn(&Scene) -> Option<Value>) + Sync) {
     });
 }
 
-/// What is said first.
+/// What is printed first.
 fn first_words(now: Option<&Value>) -> String {
     let what = if now.is_some() {
         "is no longer ours: ana@laptop has it now"
@@ -44,7 +44,7 @@ fn first_words(now: Option<&Value>) -> String {
     format!("warning: the lock `{LOCK}` {what}\n")
 }
 
-/// What is said at the end.
+/// What is printed at the end.
 fn last_words(scene: &Scene, code: i32) -> String {
     format!(
         "error: the lock was lost while the command ran (it ended with exit code {code})\n\

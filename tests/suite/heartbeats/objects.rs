@@ -1,4 +1,4 @@
-//! A lock object of S3: looked at all the time, and renewed where the server compares.
+//! A lock object in S3: checked all the time, and renewed if the server compares.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use crate::support::scene::Scene;
 use crate::support::waiting::wait_until;
 use crate::support::words::without_changing_parts;
 
-/// A promise that is renewed every two seconds.
+/// An expiry so short that the lock is renewed every two seconds.
 const PROMISE: &str = "6s";
 
 fn renewing(run: Invocation) -> Invocation {
     run.env("TFLOCK_S3_HEARTBEAT", "on")
 }
 
-/// What stands in the metadata of the lock object.
+/// The metadata of the lock object.
 fn lease(scene: &Scene) -> Value {
     let object = scene.remote.s3.object(LOCK_KEY).expect("a lock object");
     serde_json::from_str(&object.metadata["tflock-lease"]).expect("JSON")

@@ -1,4 +1,4 @@
-//! `--expire-after`: a holder that promised may be replaced after so much silence, and keeps its side of the bargain.
+//! `--expire-after`: an expired lock may be taken over, and its holder stops its child in time.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::support::proxy::Fault;
 use crate::support::waiting::{wait_for_file, wait_until};
 use crate::support::words::without_changing_parts;
 
-/// Another run of the same lock, whose terraform says so and waits.
+/// Another run for the same lock, whose terraform records its start and waits.
 struct Next {
     run: Running,
     terraform: FakeTerraform,

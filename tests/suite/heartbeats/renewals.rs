@@ -20,7 +20,7 @@ use crate::support::scene;
 use crate::support::waiting::wait_until;
 use crate::support::words::without_changing_parts;
 
-/// A promise that is renewed every two seconds, and still kept on a machine that is busy for as long.
+/// An expiry so short that the lock is renewed every two seconds, and long enough for a busy machine.
 const PROMISE: &str = "6s";
 
 /// The attributes of the item that a put writes.
@@ -208,7 +208,7 @@ fn a_local_lock_is_renewed_in_its_file() {
     assert_eq!(scene.proxy.actions(), Vec::<String>::new());
 }
 
-/// Some supervisors repeat themselves many times a second.
+/// Some supervisors repeat a signal many times a second.
 #[test]
 fn a_flood_of_signals_stops_no_renewal() {
     let scene = Scene::new();

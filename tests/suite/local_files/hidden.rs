@@ -1,4 +1,4 @@
-//! Processes that cannot be looked at: any of them may work under the lock of a killed run, so that nothing is proven.
+//! Processes that cannot be inspected: any of them may work under the lock of a killed run, so nothing is proven.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,7 +14,7 @@ const SESSION: &str = "setpriv --reuid \"$1\" --regid \"$2\" --clear-groups \"$0
                        echo $! >pid; mv pid tflock-pid; wait $!; \
                        (: >hidden; while [ ! -e end ]; do sleep 0.02; done)";
 
-/// The same look with a `/proc` that shows every user its own processes alone. A mount of its own: it is nobody else's.
+/// The same with a `/proc` that shows users only their own processes, in a separate mount namespace.
 const HIDEPID: &str = "mount -t proc -o hidepid=2 proc /proc && \
                        exec setpriv --reuid \"$1\" --regid \"$2\" --clear-groups \"$0\" status --exit-code";
 

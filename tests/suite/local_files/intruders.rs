@@ -1,4 +1,4 @@
-//! What somebody else put in the place of a file of the local store: refused by name, never followed or waited for.
+//! Things that another user put in place of the local store's files: refused by name, never followed or waited for.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -12,11 +12,11 @@ use crate::support::fake_terraform::Script;
 use crate::support::process::Invocation;
 use crate::support::workspace::Workspace;
 
-/// A directory whose lock was taken once, with a terraform that does nothing.
+/// A directory whose lock has been taken once, with a terraform that does nothing.
 struct Bench {
     workspace: Workspace,
     programs: PathBuf,
-    /// The path of the lock's files without their ends.
+    /// The path of the lock's files without their extensions.
     lock: PathBuf,
 }
 
@@ -46,7 +46,7 @@ impl Bench {
     }
 }
 
-/// Puts something that is no lock file of ours at that path.
+/// Puts something that is not a lock file at that path.
 fn put(what: &str, path: &Path) {
     match what {
         "a link" => symlink("/etc/hostname", path).unwrap(),

@@ -26,7 +26,7 @@ impl Bench {
         run.first_on_path(self.fake.directory())
     }
 
-    /// A run goes on with one warning; what was asked for is refused with that code.
+    /// A run goes on with one warning; a lock that was asked for is refused with that code.
     #[track_caller]
     fn warns(
         &self,
@@ -51,7 +51,7 @@ impl Bench {
     }
 }
 
-/// What `exec` says where there is no place for its shim either.
+/// What `exec` prints if there is no place for its shim either.
 const NO_SHIM: (i32, &str) = (78, "hint: set XDG_STATE_HOME");
 
 /// In `/sys` not even root makes a directory.

@@ -1,4 +1,4 @@
-//! Processes that die in the middle of a write: the kernel ends them at a given size of a file (`RLIMIT_FSIZE`).
+//! Processes that die in the middle of a write: the kernel ends them at a given file size (`RLIMIT_FSIZE`).
 
 use std::fs;
 use std::os::unix::process::CommandExt;

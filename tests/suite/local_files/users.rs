@@ -1,4 +1,4 @@
-//! Several users of one machine: locks that a group shares, and directories that are nobody else's.
+//! Several users of one machine: locks that a group shares, and private directories.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ const GROUP: u32 = 47_100;
 const ANA: User = User(47_001);
 const BEN: User = User(47_002);
 
-/// Another user than the one who runs the tests, member of [`GROUP`] alone.
+/// A user other than the one who runs the tests, and a member of [`GROUP`] only.
 #[derive(Clone, Copy, Debug)]
 pub struct User(u32);
 
@@ -41,7 +41,7 @@ impl User {
         run
     }
 
-    /// The words that name it and its group.
+    /// The words that name this user and its group.
     pub fn ids(self) -> [String; 2] {
         [self.0.to_string(), GROUP.to_string()]
     }

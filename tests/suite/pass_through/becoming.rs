@@ -65,7 +65,7 @@ impl Scene {
         Self { workspace, fake }
     }
 
-    /// The call that terraform gets from tflock, in the very process that tflock was, without a word.
+    /// The call that terraform gets from tflock, in tflock's own process, with nothing printed.
     fn call_through(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Call {
         let mut run = self
             .workspace

@@ -1,4 +1,4 @@
-//! A link named like terraform that points to tflock: terraform through and through, by the real one behind it on PATH.
+//! A link called `terraform` that points to tflock: it behaves like the real one behind it on PATH.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Links of both names before the scripted terraform on PATH.
+    /// Links of both names, on PATH before the scripted terraform.
     fn new() -> Self {
         let workspace = Workspace::new();
         let fake = Script::new()

@@ -1,4 +1,4 @@
-//! Commands that write a state and take no lock for it: under ours, where ours is the one that counts.
+//! Commands that write a state without taking terraform's lock: they run under tflock's, if that is the one that counts.
 
 use crate::support::backend::LockMode;
 use crate::support::configuration::{Configuration, GO, STARTED};

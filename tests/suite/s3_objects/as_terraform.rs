@@ -1,4 +1,4 @@
-//! What goes over the wire for the lock object, beside what the real terraform sends with the same settings.
+//! What is sent for the lock object, compared with what the real terraform sends with the same settings.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ fn puts(settings: &[(&str, &str)]) -> [BTreeMap<String, String>; 2] {
     [manner(theirs), manner(ours)]
 }
 
-/// Fails unless both put alike, and said this among other things.
+/// Fails unless both sent the same put, with this in it.
 #[track_caller]
 fn assert_alike(settings: &[(&str, &str)], said: &[(&str, &str)]) {
     let [theirs, ours] = puts(settings);

@@ -1,4 +1,4 @@
-//! Refusals of the service that are part of the game, and those that end it.
+//! Refusals by the service that are expected, and those that end the run.
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -65,7 +65,7 @@ fn a_release_is_sure_of_its_loss_although_the_look_at_it_fails_once() {
     assert_eq!(scene.s3.object(LOCK_KEY).unwrap().text(), robber);
 }
 
-/// How a run ends before a server that answers everything like this.
+/// How a run ends if the server answers every request like this.
 #[track_caller]
 fn refused_by(answer: impl IntoResponse + Clone + Send + Sync + 'static) -> Finished {
     let (listener, address) = loopback_listener();

@@ -1,4 +1,4 @@
-//! Servers that are not Amazon's: none of them keeps a lock from being given back, and none deletes another's.
+//! Servers other than Amazon's: every lock can be released there, and another run's is never deleted.
 
 use std::thread;
 
@@ -12,7 +12,7 @@ use crate::support::s3::{IfMatch, Sort};
 
 const TERRAFORM_S: &str = r#"{"ID":"7","Operation":"OperationTypeApply","Info":"","Who":"ben@desk","Version":"1.11.4","Created":"2026-11-22T19:36:57Z","Path":"states/prod/app.tfstate"}"#;
 
-/// What is known of servers in the field.
+/// What is known about servers in use.
 const SORTS: [IfMatch; 5] = [
     IfMatch::Honoured,
     IfMatch::Ignored,

@@ -55,7 +55,7 @@ impl Scene {
         }
     }
 
-    /// Ben's plan, with something that happens in its middle.
+    /// Ben's plan, with something that happens while it runs.
     #[track_caller]
     fn plan_while(&self, meanwhile: impl FnOnce()) -> Finished {
         let get = format!("GET /states/{STATE_KEY}");
@@ -79,7 +79,7 @@ impl Scene {
     }
 }
 
-/// For each way of locking, with engines of its own.
+/// For each way of locking, on separate engines.
 fn for_each(modes: &[LockMode], fact: impl Fn(&Scene) + Sync) {
     let fact = &fact;
     thread::scope(|scope| {

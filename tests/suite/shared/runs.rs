@@ -1,4 +1,4 @@
-//! How a plan without a lock runs: terraform's flags, workspaces, signals, a store that is away, an `exec` around it.
+//! How a plan without a lock runs: terraform's flags, workspaces, signals, an unreachable store, an `exec` around it.
 
 use std::fs;
 use std::thread;

@@ -15,7 +15,7 @@ use crate::support::scene::local_locks;
 use crate::support::waiting::wait_until;
 use crate::support::workspace::Workspace;
 
-/// A directory in which `tflock apply` takes as long as a test wants.
+/// A directory in which `tflock apply` takes as long as the test needs.
 #[derive(Debug)]
 pub struct Apply {
     pub workspace: Workspace,
@@ -61,7 +61,7 @@ impl Apply {
         }
     }
 
-    /// Makes another directory inside of this one, with a state of its own that is locked in the same table.
+    /// Makes a directory inside this one, with its own state, which is locked in the same table.
     #[track_caller]
     pub fn another_state(&self, directory: &str) {
         let Place::Remote { remote, .. } = &self.place else {
@@ -81,12 +81,12 @@ impl Apply {
         self.workspace.tflock(ARGUMENTS)
     }
 
-    /// The apply as a shell is told of it.
+    /// The apply as a shell command.
     pub fn line() -> String {
         line_of(ARGUMENTS)
     }
 
-    /// A shell that carries out `script`, in which [`Apply::line`] stands.
+    /// A shell that runs `script`, which contains [`Apply::line`].
     pub fn script(&self, script: &str) -> Invocation {
         self.workspace.invocation("/bin/sh").args(["-c", script])
     }
@@ -105,7 +105,7 @@ impl Apply {
         parent_of(self.terraform())
     }
 
-    /// Holds back the next writing of the state, so that a terraform that is stopping does not end.
+    /// Delays the next write of the state, so that a stopping terraform does not end yet.
     pub fn hold_saving(&self) -> Gate {
         match &self.place {
             Place::Remote { states, .. } => states.on(&format!("PUT /states/{STATE_KEY}*")).hold(),
@@ -138,13 +138,13 @@ impl Apply {
             .collect()
     }
 
-    /// Waits until nothing is locked any more, where nobody can be waited for otherwise.
+    /// Waits until nothing is locked any more, where there is no process to wait for.
     #[track_caller]
     pub fn wait_until_released(&self) {
         wait_until("the release of the lock", || self.locks().is_empty());
     }
 
-    /// Fails unless terraform stopped as at one Ctrl-C: it said so once, saved what it had, and the lock is free.
+    /// Fails unless terraform stopped as after one Ctrl-C: it said so once, saved what it had, and the lock is free.
     #[track_caller]
     pub fn stopped_once(&self, output: &str) {
         assert_eq!(requests(output), Requests::One, "{output}");
@@ -188,7 +188,7 @@ pub fn requests(output: &str) -> Requests {
     }
 }
 
-/// tflock with these arguments, as a shell is told of it.
+/// tflock with these arguments, as a shell command.
 pub fn line_of<const N: usize>(arguments: [&str; N]) -> String {
     format!("{} {}", env!("CARGO_BIN_EXE_tflock"), arguments.join(" "))
 }

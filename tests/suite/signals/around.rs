@@ -1,4 +1,4 @@
-//! tflock inside of other programs, and in strange surroundings: as without it.
+//! tflock inside other programs and in unusual environments: everything works as without it.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,7 +11,7 @@ use crate::support::installed::is_installed;
 use crate::support::process::Status;
 use crate::support::workspace::terraform_program;
 
-/// Presses Ctrl-C at an apply inside of another program, which ends with that code.
+/// Presses Ctrl-C during an apply inside another program, which ends with that code.
 #[track_caller]
 fn ctrl_c_inside_of(apply: &Apply, line: &str, code: i32) {
     let console = Console::start(&apply.workspace, line);
@@ -82,7 +82,7 @@ fn ctrl_c_at_a_wrapper_script_of_terraform_is_the_same_with_and_without_tflock()
     assert_eq!(codes[0], codes[1]);
 }
 
-/// A tmux server of a test's own, which ends with this value.
+/// A tmux server for one test, which ends when this is dropped.
 struct Tmux<'a>(&'a Apply);
 
 impl Tmux<'_> {
@@ -177,7 +177,7 @@ fn a_job_that_a_script_puts_behind_is_stopped_though_sigint_is_ignored() {
     }
 }
 
-/// How to start a program as the first process of a PID namespace of its own.
+/// Starts a program as the first process of a new PID namespace.
 #[track_caller]
 fn unshare(apply: &Apply) -> String {
     let ways = ["unshare -fp --mount-proc", "unshare -Urfp --mount-proc"];

@@ -1,4 +1,4 @@
-//! What becomes of the lock when tflock alone is killed: the witness waits until nobody works under it, and gives it back.
+//! What happens to the lock if only tflock is killed: the witness waits until no process works under it, and releases it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ fn traces(workspace: &Workspace) -> usize {
     entries.map_or(0, Iterator::count)
 }
 
-/// The witness must have had every chance to do something wrong.
+/// Long enough for the witness to do something wrong.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 #[test]
@@ -342,7 +342,7 @@ fn the_whole_group_can_be_signalled_while_the_lock_is_waited_for() {
     assert_eq!(scene.table.locks(), Vec::<String>::new());
 }
 
-/// Whoever has the turn runs under the lock, whatever else of the `exec` has ended.
+/// The process that has the turn runs under the lock, even if the rest of the `exec` has ended.
 #[test]
 fn a_killed_exec_is_outlasted_by_whoever_has_borrowed_its_lock() {
     let scene = LockTable::new();

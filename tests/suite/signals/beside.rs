@@ -1,4 +1,4 @@
-//! Terraforms beside one another inside of an `exec`, each with a lock of its own: keys reach all of them, once.
+//! Several terraforms at once inside an `exec`, each with its own lock: keys reach all of them, once.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::support::fake_terraform::{FakeTerraform, Script};
 use crate::support::scene::Scene;
 use crate::support::waiting::wait_until;
 
-/// A directory with a state, and two below it, `b` and `c`, with others.
+/// A directory with a state, and below it two others, `b` and `c`.
 fn three() -> Scene {
     let scene = Scene::new(LockMode::DynamodbTable);
     for name in ["b", "c"] {
@@ -29,7 +29,7 @@ fn three() -> Scene {
     scene
 }
 
-/// Runs that terraform in `b` and `c` at once, inside of an `exec`.
+/// Runs that terraform in `b` and `c` at once, inside an `exec`.
 #[track_caller]
 fn both_at_once<'a>(scene: &'a Scene, terraform: &FakeTerraform) -> Console<'a> {
     let line = format!(
@@ -46,7 +46,7 @@ fn count(terraform: &FakeTerraform, event: &str) -> usize {
     events.iter().filter(|one| *one == event).count()
 }
 
-/// Waits until the terraform of a shim has the terminal, which is not that of the first.
+/// Waits until a shim's terraform, other than the first one, has the terminal.
 #[track_caller]
 fn wait_for_a_prompt(console: &Console<'_>, terraform: &FakeTerraform, not: Option<i32>) -> i32 {
     let mut found = None;
@@ -126,7 +126,7 @@ fn two_that_ask_are_answered_one_after_the_other_and_nothing_is_suspended() {
     assert_eq!(scene.remote.locks(), Vec::<String>::new());
 }
 
-/// The apply as a plain terraform inside of an `exec`, where a script puts it behind.
+/// The apply as a plain terraform inside an `exec`, put into the background by a script.
 fn behind(apply: &Apply) -> String {
     apply.another_state("around");
     format!(

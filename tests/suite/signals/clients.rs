@@ -1,5 +1,5 @@
-//! A `terraform` on PATH that is not terraform itself: a wrapper that ends before it, a client whose terraform is somewhere
-//! else.
+//! A `terraform` on PATH that is not terraform itself: a wrapper that ends before it, a client whose terraform runs
+//! elsewhere.
 
 use std::fs;
 use std::process::{Child, Command};
@@ -18,7 +18,7 @@ use crate::support::scene::Scene;
 use crate::support::waiting::{wait_for_file, wait_until};
 use crate::support::workspace::{Workspace, terraform_program};
 
-/// A client that has its terraform started by somebody else, a container's daemon, and waits for its end.
+/// A client that has its terraform started by another process, a container's daemon, and waits for its end.
 fn client(scene: &Scene) -> FakeTerraform {
     let script = Script::new()
         .step("mkfifo answer; : >asked; cat answer >/dev/null")
@@ -26,7 +26,7 @@ fn client(scene: &Scene) -> FakeTerraform {
     script.install(scene.workspace.home().join("client"))
 }
 
-/// The daemon's terraform: no descendant of tflock's, with an environment and a session of its own.
+/// The daemon's terraform: not a descendant of tflock, and with its own environment and session.
 struct Elsewhere(Child);
 
 impl Elsewhere {
@@ -150,7 +150,7 @@ fn a_terraform_under_another_name_is_waited_for_when_its_wrapper_has_ended() {
     waits_for_what_is_behind_a_wrapper("", None);
 }
 
-/// Root of a namespace of one's own can hide `/proc` from a run.
+/// Root in a separate namespace can hide `/proc` from a run.
 #[test]
 fn so_it_is_where_processes_cannot_be_looked_at() {
     waits_for_what_is_behind_a_wrapper(

@@ -1,5 +1,5 @@
-//! A script that leads a session on a terminal and runs tflock in its middle: the terminal is looked at right before
-//! and right after, with no shell in between that would put it right.
+//! A script that leads a session on a terminal and runs tflock: the terminal is checked right before
+//! and right after, with no interactive shell that would repair it.
 
 use nix::unistd::Pid;
 
@@ -30,7 +30,7 @@ impl<'a> Console<'a> {
         }
     }
 
-    /// Runs the apply, and waits until terraform is in its middle and has the keyboard.
+    /// Runs the apply, and waits until terraform is running and has the keyboard.
     #[track_caller]
     pub fn start_apply(apply: &'a Apply) -> Self {
         let console = Self::start(&apply.workspace, &Apply::line());

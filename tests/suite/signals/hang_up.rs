@@ -1,5 +1,5 @@
-//! Terminals that are closed, connections that are lost, shells that are killed: one graceful stop, where terraform
-//! alone would die with nothing saved.
+//! Closed terminals, lost connections, killed shells: one graceful stop, where terraform
+//! alone would die without saving anything.
 
 use std::fs;
 use std::thread;
@@ -20,7 +20,7 @@ use crate::support::waiting::wait_until;
 /// By then a request would have been passed on.
 const SETTLED: Duration = Duration::from_millis(400);
 
-/// Where the output goes that nobody could see any more on a closed terminal.
+/// The output goes to this file, because a closed terminal shows nothing.
 const OUTPUT: &str = "output";
 
 /// The apply, whose output goes into a file: neither a terminal nor a pipe.
@@ -28,7 +28,7 @@ fn line_into_file() -> String {
     format!("{} >{OUTPUT} 2>&1", Apply::line())
 }
 
-/// Fails unless everything ended as at one Ctrl-C, though nobody is left who could be told.
+/// Fails unless everything ended as after one Ctrl-C, although nobody can see it.
 #[track_caller]
 fn stopped_once_unseen(apply: &Apply) {
     apply.wait_until_released();

@@ -1,4 +1,4 @@
-//! Job control: Ctrl-Z, `fg` and `bg` do what they do without tflock, and Ctrl-C afterwards still arrives once.
+//! Job control: Ctrl-Z, `fg` and `bg` work as without tflock, and a later Ctrl-C still arrives once.
 
 use std::fs;
 

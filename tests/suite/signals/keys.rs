@@ -1,4 +1,4 @@
-//! Keys pressed by a person at a terminal, while terraform stands in front of it.
+//! Keys pressed at a terminal while terraform is in the foreground.
 
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use super::apply::{Apply, NOTICED, Requests, requests};
 use super::console::Console;
 
-/// A person does not mean the first press any more.
+/// Later than this, a second press is a request of its own.
 const LATER: Duration = Duration::from_millis(1200);
 
 const STOPS: [Signal; 4] = [
@@ -45,7 +45,7 @@ fn a_signal_at_the_group_of_a_script_on_a_terminal_is_one_graceful_stop() {
     apply.stopped_once(&console.finish(1));
 }
 
-/// Presses Ctrl-C at a terraform that takes long to save its state, and does something else meanwhile.
+/// Presses Ctrl-C while terraform takes long to save its state, and does something else meanwhile.
 #[track_caller]
 fn while_stopping(then: impl FnOnce(&Apply, &Console<'_>)) -> (Apply, String) {
     let apply = Apply::remote();

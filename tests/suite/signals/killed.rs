@@ -1,4 +1,4 @@
-//! Ends that nobody can prepare for: tflock is killed, or terraform is. If tflock is, the witness gives back the lock.
+//! Sudden deaths: tflock or terraform is killed. If it is tflock, the witness releases the lock.
 
 use std::fs;
 use std::io;
@@ -137,7 +137,7 @@ fn a_kill_right_after_a_stop_does_not_swallow_it() {
     }
 }
 
-/// Whether the witness of that child has become the tflock that gives back the lock: its words are numbers then.
+/// Whether that child's witness has become the tflock that releases the lock: its arguments are numbers then.
 fn has_taken_over(child: Pid) -> bool {
     witnesses_in(child).iter().any(|witness| {
         let line = fs::read(format!("/proc/{witness}/cmdline")).unwrap_or_default();
@@ -146,7 +146,7 @@ fn has_taken_over(child: Pid) -> bool {
     })
 }
 
-/// Fails unless terraform stopped as at one Ctrl-C after its tflock was killed.
+/// Fails unless terraform stopped as after one Ctrl-C once its tflock was killed.
 #[track_caller]
 fn saved_once(apply: &Apply, running: Running, terraform: Pid) {
     let finished = running.wait();
@@ -158,7 +158,7 @@ fn saved_once(apply: &Apply, running: Running, terraform: Pid) {
     assert_eq!(apply.locks(), Vec::<String>::new());
 }
 
-/// How a run ends whose tflock was killed.
+/// How a run ends if its tflock is killed.
 const RELEASED: &str = "tflock: tflock was killed; terraform has ended and the lock is released\n";
 
 /// The traces that runs have left.

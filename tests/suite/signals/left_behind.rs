@@ -1,4 +1,4 @@
-//! What terraform leaves running when it ends: waited for if it may still write the state, and not otherwise.
+//! What terraform leaves running when it ends: tflock waits for it only if it may still write the state.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::support::process::{Running, Status};
 use crate::support::scene::local_locks;
 use crate::support::workspace::{Workspace, terraform_program};
 
-/// A run of a scripted terraform in a workspace of its own.
+/// A run of a scripted terraform in a separate workspace.
 struct Run {
     workspace: Workspace,
     fake: FakeTerraform,
@@ -39,7 +39,7 @@ impl Run {
     }
 }
 
-/// Shell that runs a copy of a loop under that name in the background, until it is let go.
+/// Shell code that runs a loop under that name in the background, until the test ends it.
 fn background(name: &str) -> String {
     format!(
         "cp \"$(command -v dash || command -v sh)\" ./{name}; \

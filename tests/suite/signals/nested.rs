@@ -1,4 +1,4 @@
-//! A tflock inside of another one that holds another lock: two witnesses, two groups, and still one request.
+//! A tflock inside another one that holds a different lock: two witnesses, two groups, and still one request.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -8,7 +8,7 @@ use super::console::Console;
 use super::processes::{is_stopped, parent_of, wait_for_end};
 use super::shell::{Kind, Shell};
 
-/// The apply under a second lock, which a tflock outside of it holds.
+/// The apply under a second lock, which an outer tflock holds.
 fn line() -> String {
     format!(
         "env TFLOCK_STORE=local TFLOCK_LOCK_ID=outer {} -v exec -- \
@@ -18,7 +18,7 @@ fn line() -> String {
     )
 }
 
-/// The outer tflock; inside of it `env` becomes the inner one.
+/// The outer tflock; its child `env` becomes the inner one.
 #[track_caller]
 fn outer(apply: &Apply) -> Pid {
     parent_of(apply.process())
@@ -72,7 +72,7 @@ fn a_closed_terminal_is_one_request_though_both_notice_it() {
     apply.stopped_once(&apply.workspace.read("output"));
 }
 
-/// The apply as a plain terraform inside of an `exec` that holds another state's lock.
+/// The apply as a plain terraform inside an `exec` that holds another state's lock.
 fn line_as_terraform(apply: &Apply) -> String {
     apply.another_state("around");
     format!(

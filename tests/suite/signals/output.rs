@@ -1,5 +1,5 @@
-//! Output that goes into a pipe passes through tflock: bytes, order and volume as they were, and a reader that goes
-//! away is no harm.
+//! Output that goes into a pipe passes through tflock: bytes, order and volume are unchanged, and a reader that goes
+//! away does no harm.
 
 use std::fs;
 use std::io::{self, Read as _};

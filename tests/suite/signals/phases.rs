@@ -1,4 +1,4 @@
-//! Signals while no terraform runs: before the lock is held, between lock and start, and while it is given back.
+//! Signals while no terraform runs: before the lock is held, before terraform starts, and during the release.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const STOPS: [Signal; 4] = [
     Signal::SIGQUIT,
 ];
 
-/// What a run says that waits.
+/// What a waiting run prints.
 const WAITS: &str = "is locked, waiting for it";
 
 #[test]

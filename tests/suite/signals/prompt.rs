@@ -1,4 +1,4 @@
-//! terraform's own question: whoever answers it, or presses a key at it, sees what they see without tflock.
+//! terraform's own question: answering it, or pressing a key, shows the same as without tflock.
 
 use super::apply::Apply;
 use super::console::Console;

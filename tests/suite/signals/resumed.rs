@@ -1,4 +1,4 @@
-//! What was suspended for long may have lost its lock: terraform stays stopped until that is known.
+//! After a long suspension the lock may be lost: terraform stays stopped until that is known.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::support::scene::Scene;
 use crate::support::waiting::wait_until;
 use crate::support::workspace::Workspace;
 
-/// A scripted terraform that names itself, notes SIGINT, and ends with 1 after that.
+/// A scripted terraform that records its name and SIGINT, and then ends with 1.
 fn stopping_gracefully(workspace: &Workspace) -> FakeTerraform {
     let script = Script::new()
         .catch([Signal::SIGINT])
@@ -54,7 +54,7 @@ impl<'a> Suspended<'a> {
         }
     }
 
-    /// Brings it to the front, without waiting for it to go on.
+    /// Brings it to the foreground, without waiting for it to go on.
     #[track_caller]
     fn bring_back(&self) {
         self.shell.enter("fg");
@@ -68,7 +68,7 @@ impl<'a> Suspended<'a> {
         wait_until("the job going on", || !is_stopped(self.terraform));
     }
 
-    /// It ends by the one request that the loss of its lock is.
+    /// It ends after the one request that follows from the loss of its lock.
     #[track_caller]
     fn stops_because_of_the_loss(self) {
         wait_until("the end of the script", || {
@@ -85,7 +85,7 @@ fn with_table(test: impl FnOnce(&LockTable, &Proxy, Suspended<'_>)) {
     with_table_promising("", test);
 }
 
-/// The same with a promise.
+/// The same, with an expiry.
 #[track_caller]
 fn with_table_promising(promise: &str, test: impl FnOnce(&LockTable, &Proxy, Suspended<'_>)) {
     let scene = LockTable::new();
@@ -113,7 +113,7 @@ fn terraform_goes_on_after_fg_once_the_lock_is_known_to_be_held() {
     });
 }
 
-/// Time is the matter: the witness measures it by itself.
+/// This test is about time, which the witness measures by itself.
 #[test]
 fn a_promise_that_runs_out_during_a_suspension_is_no_request_to_stop() {
     with_table_promising("3s", |scene, _, suspended| {

@@ -1,4 +1,4 @@
-//! Signals that processes send: to tflock, to its group, once or often. terraform gets one request out of them all.
+//! Signals sent by processes: to tflock, to its group, once or often. terraform gets one request in total.
 
 use std::thread;
 use std::time::Duration;
@@ -78,7 +78,7 @@ fn send_while_saving(signals: &[Signal], between: impl Fn(&Running)) {
 
 const NOT_PASSED_ON: &str = "the command is already stopping; a second signal";
 
-/// How much later it comes does not matter any more: see the table of `child::policy`.
+/// How much later it comes makes no difference: see the table of `child::policy`.
 #[test]
 fn a_signal_that_comes_after_terraform_was_asked_is_not_passed_on() {
     for second in [Signal::SIGTERM, Signal::SIGINT] {
@@ -93,7 +93,7 @@ fn sigterm_right_after_sigint_is_not_passed_on() {
     send_while_saving(&[Signal::SIGINT, Signal::SIGTERM], |_| {});
 }
 
-/// While tflock waits for word that terraform has the first one already.
+/// While tflock waits to hear whether terraform already got the first one.
 #[test]
 fn the_same_signal_twice_in_a_tenth_of_a_second_is_passed_on_once() {
     let twice = [Signal::SIGINT, Signal::SIGINT];

@@ -17,13 +17,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Those that this machine has.
+    /// Those that are installed here.
     pub fn installed() -> impl Iterator<Item = Self> {
         let zsh = is_installed("zsh").then_some(Self::Zsh);
         std::iter::once(Self::Bash).chain(zsh)
     }
 
-    /// What it says of a suspended job.
+    /// What it prints about a suspended job.
     fn suspended(self) -> &'static str {
         match self {
             Self::Bash => "Stopped",
@@ -43,11 +43,11 @@ pub struct Shell<'a> {
 /// What a shell shows when it wants the next line.
 const PROMPT: &str = "next> ";
 
-/// What [`Shell::settle`] makes it say.
+/// What [`Shell::settle`] makes it print.
 const SETTLED: &str = "settled.";
 
 impl<'a> Shell<'a> {
-    /// Starts it without anybody's configuration, and waits for its prompt.
+    /// Starts it without any user's configuration, and waits for its prompt.
     #[track_caller]
     pub fn start(kind: Kind, workspace: &'a Workspace) -> Self {
         let shell = match kind {
@@ -89,7 +89,7 @@ impl<'a> Shell<'a> {
         wait_for_foreground(&self.terminal, self.terminal.pid());
     }
 
-    /// Waits until the shell has told of a job that was suspended without a key. Shells tell it with the next prompt.
+    /// Waits until the shell has reported a job that was suspended without a key. Shells do so with the next prompt.
     #[track_caller]
     pub fn wait_until_told_of_suspension(&self) {
         wait_until("word of the suspension", || {
@@ -98,7 +98,7 @@ impl<'a> Shell<'a> {
         });
     }
 
-    /// Brings the suspended job to the front and waits until it stands there and runs.
+    /// Brings the suspended job to the foreground and waits until it runs there.
     #[track_caller]
     pub fn foreground(&self, job: Pid) {
         self.enter("fg");
@@ -106,7 +106,7 @@ impl<'a> Shell<'a> {
         wait_until("the job going on", || !is_stopped(job));
     }
 
-    /// Lets the suspended job go on behind.
+    /// Continues the suspended job in the background.
     #[track_caller]
     pub fn background(&self, job: Pid) {
         self.enter("bg");
@@ -114,7 +114,7 @@ impl<'a> Shell<'a> {
         assert_eq!(self.terminal.foreground_group(), Some(self.terminal.pid()));
     }
 
-    /// Presses Ctrl-C at the prompt, which is for the shell alone. It drops what is typed until it shows the next one.
+    /// Presses Ctrl-C at the prompt, for the shell alone. The shell drops what is typed until it shows the next prompt.
     #[track_caller]
     pub fn press_ctrl_c_at_the_prompt(&self) {
         let prompts = || self.terminal.output().matches(PROMPT).count();
@@ -123,7 +123,7 @@ impl<'a> Shell<'a> {
         wait_until("the next prompt", || prompts() > before);
     }
 
-    /// Waits until the shell takes a line, has carried it out and wants the next: everything before it is done as well.
+    /// Waits until the shell has carried out a line and shows the next prompt: then everything before is done too.
     #[track_caller]
     pub fn settle(&self) {
         let settled = || self.terminal.output().matches(SETTLED).count();

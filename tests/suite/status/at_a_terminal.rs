@@ -1,4 +1,4 @@
-//! What `status` shows and asks at a terminal: its question has the answer no until somebody says otherwise.
+//! What `status` shows and asks at a terminal: the answer to its question is no unless the user types yes.
 
 use chrono::TimeDelta;
 use nix::sys::signal::Signal;
@@ -17,7 +17,7 @@ fn at_a_terminal(run: Invocation) -> Terminal {
     Terminal::start(run, Size::default())
 }
 
-/// Runs to its end without anybody typing.
+/// Runs to its end without any input.
 #[track_caller]
 fn shown(run: Invocation) -> (String, Status) {
     let mut terminal = at_a_terminal(run);

@@ -1,4 +1,4 @@
-//! Those who wait for a lock, as others see them.
+//! The runs that wait for a lock, as others see them.
 
 use nix::sys::signal::Signal;
 use serde_json::Value;

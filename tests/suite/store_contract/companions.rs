@@ -1,4 +1,4 @@
-//! The contract of a lock's companions, fact by fact: documents beside it that change only by comparison.
+//! The contract of a lock's companions, fact by fact: documents that change only by compare-and-swap.
 
 use tflock::lock::store::companion::{Change, Companion, Document, Purpose};
 
@@ -9,7 +9,7 @@ fn companion(place: &Place) -> Companion {
     place.store.companion(Purpose::Queue).expect("a companion")
 }
 
-/// Puts that text where `expected` stands, which must succeed.
+/// Replaces `expected` by that text, which must succeed.
 async fn put(companion: &Companion, expected: Option<&Document>, text: &str) -> Document {
     match companion.change(expected, Some(text)).await.unwrap() {
         Change::Done(Some(document)) => document,

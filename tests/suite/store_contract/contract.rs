@@ -14,7 +14,7 @@ async fn swap(place: &Place, expected: Option<&Stored>, new: Option<&Record>) ->
     place.store.swap(expected, new).await.unwrap()
 }
 
-/// Puts that record where `expected` stands, which must succeed.
+/// Replaces `expected` by that record, which must succeed.
 async fn put(place: &Place, expected: Option<&Stored>, new: &Record) -> Stored {
     match swap(place, expected, Some(new)).await {
         Swap::Done(Some(stored)) => stored,
@@ -28,7 +28,7 @@ fn assert_refused(swap: &Swap, place: &Place, holder: Option<&Stored>) {
     assert_eq!(swap, &Swap::Refused(seen));
 }
 
-/// A record as everybody but its writer sees it.
+/// A record as all but its writer see it.
 fn seen(place: &Place, stored: &Stored) -> Stored {
     Stored {
         record: (place.kept)(&stored.record),

@@ -1,5 +1,5 @@
-//! Records that tflock did not write: all of them hold the lock, none is changed unless it was compared whole, and
-//! each can be removed.
+//! Records that tflock did not write: each holds the lock, is changed only if it was compared as a whole, and
+//! can be removed.
 
 use std::fs;
 

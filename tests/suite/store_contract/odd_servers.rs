@@ -1,4 +1,4 @@
-//! S3 servers that do not compare when they delete: what is done about it, request by request.
+//! S3 servers that do not compare on a delete: what tflock does about it, request by request.
 
 use tflock::lock::store::{Heartbeats, Store, StoreErrorKind, Stored, Swap};
 

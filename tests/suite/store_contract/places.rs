@@ -24,7 +24,7 @@ pub struct Place {
     pub store: Rc<dyn Store>,
     /// The place beside it.
     pub neighbour: Rc<dyn Store>,
-    /// What reading brings back of a record that was written.
+    /// What a read returns of a record that was written.
     pub kept: fn(&Record) -> Record,
     _engine: Box<dyn Any>,
 }
@@ -86,7 +86,7 @@ pub fn s3_that_feigns_to_overwrite() -> Place {
     s3_of_sort(Sort::overwriting(IfMatch::Feigned))
 }
 
-/// A server that compares, and of which the user has said so.
+/// A server that compares, as the user has declared.
 pub fn s3_that_is_declared_to_compare() -> Place {
     let engine = S3::start();
     Place {
@@ -124,7 +124,7 @@ pub fn declared_s3_store(url: &str, object: &str) -> S3Store {
     S3Store::new(&access(url), BUCKET, object, renewed())
 }
 
-/// The usual settings of an object that is renewed.
+/// The usual settings of a renewed object.
 pub fn renewed() -> ObjectSettings {
     ObjectSettings {
         renewals: Renewals::On,
@@ -147,7 +147,7 @@ pub fn amazon_s3_store_with(proxy: &str, object: &str, object_settings: ObjectSe
     S3Store::new(&access, BUCKET, object, object_settings)
 }
 
-/// The way to an engine, whichever of the two it is.
+/// The connection to an engine, whichever of the two it is.
 fn access(url: &str) -> AwsAccess {
     block_on(AwsAccess::load(settings(url))).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Many at once: of all that swap the same thing, exactly one is told that it was done.
+//! Races: of all that swap the same record, exactly one is told that it succeeded.
 
 use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
@@ -21,7 +21,7 @@ struct Finish {
     seen: Option<Stored>,
 }
 
-/// Each racer has a store of its own to the same place. In each round all of them try to take the free lock, then
+/// Each racer has its own store for the same lock. In each round all of them try to take the free lock, then
 /// all try to replace the winner, then all try to delete that one.
 ///
 /// What is wrong is found at the end: a racer that stopped would leave the others waiting for it.

@@ -7,7 +7,7 @@ use tflock::lock::record::{
     HolderProcess, Lease, LockId, LockInfo, Origin, ProcessIdentity, Record,
 };
 
-/// A record like no other, with everything that a lease can say.
+/// A unique record with every field of a lease.
 pub fn record(name: &str) -> Record {
     Record::new(
         &LockInfo {
@@ -56,7 +56,7 @@ pub fn record(name: &str) -> Record {
     )
 }
 
-/// A hold with everything that one can say.
+/// A hold with every field that it can have.
 pub fn hold(name: &str) -> Record {
     let mut hold = record(name);
     if let Some(lease) = &mut hold.lease {

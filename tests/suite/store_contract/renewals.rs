@@ -38,7 +38,7 @@ fn methods(proxy: &Proxy) -> Vec<String> {
     methods.collect()
 }
 
-/// All that a request says of how its object is to be stored.
+/// Everything in a request about how its object is stored.
 fn manner(put: &Exchange) -> BTreeMap<String, String> {
     let headers = put
         .headers

@@ -1,4 +1,4 @@
-//! What goes over the wire: as few requests as can be, and none that the usual policy does not allow.
+//! What is sent: as few requests as possible, and none that the usual policy does not allow.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::support::dynamodb::Dynamodb;
 use crate::support::proxy::Proxy;
 use crate::support::s3::S3;
 
-/// Takes the lock, is refused once, looks at it and gives it back.
+/// Takes the lock, is refused once, looks at it and releases it.
 fn use_once(store: &impl Store) {
     block_on(async {
         let taken = store.swap(None, Some(&record("ana"))).await.unwrap();

@@ -25,7 +25,7 @@ impl LockMode {
     }
 }
 
-/// Engines for one test, all its own.
+/// Engines for one test only.
 #[derive(Debug)]
 pub struct Remote {
     pub s3: S3,

@@ -2,7 +2,7 @@
 
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-/// Starts a thread that bears the name of this one, so that what happens in it is told as the test's.
+/// Starts a thread with the name of this one, so that its messages are attributed to the test.
 pub fn beside<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     run: impl FnOnce() -> T + Send + 'scope,

@@ -2,12 +2,12 @@
 
 use super::backend::S3Backend;
 
-/// The file that a waiting resource makes when its creation has begun.
+/// The file that a waiting resource creates when its creation begins.
 pub const STARTED: &str = "started";
 /// The file for which a waiting resource waits.
 pub const GO: &str = "go";
 
-/// What stands in `main.tf`.
+/// The content of `main.tf`.
 #[derive(Debug, Clone, Default)]
 pub struct Configuration {
     backend: Option<String>,

@@ -1,10 +1,10 @@
 //! A DynamoDB for a test: dynoxide inside the test process, or any engine that `TFLOCK_TEST_DYNAMODB` names
 //! (Amazon's own DynamoDB Local, by `.ci/dynamodb-local`).
 //!
-//! Tests look at tables with this, past every proxy, so that what they see is what is stored. It must never
+//! Tests read tables through this, past every proxy, so that they see what is stored. It must never
 //! depend on the text of an engine's messages: engines agree on codes only.
 //!
-//! Which tests have to do with an engine is found out by running them: each notes itself in the file that
+//! Running the tests shows which of them use an engine: each adds its name to the file that
 //! `TFLOCK_TEST_DYNAMODB_USERS` names. Only these are worth a run with another engine.
 
 use std::fs::File;
@@ -21,10 +21,10 @@ use super::server::{Server, loopback_listener};
 /// The variable that points all suites at another engine, such as `http://127.0.0.1:8000`.
 pub const ENGINE_VARIABLE: &str = "TFLOCK_TEST_DYNAMODB";
 
-/// The variable that names the file in which tests note that they use an engine.
+/// The variable that names the file in which tests record that they use an engine.
 const USERS_VARIABLE: &str = "TFLOCK_TEST_DYNAMODB_USERS";
 
-/// An engine. It ends with this value, unless it is somebody else's.
+/// An engine. It stops when this is dropped, unless the test only borrows it.
 #[derive(Debug)]
 pub struct Dynamodb {
     url: String,
@@ -32,7 +32,7 @@ pub struct Dynamodb {
     _own: Option<Server>,
 }
 
-/// The test that started an engine, where anybody wants to know.
+/// The test that started an engine, if that is being recorded.
 #[derive(Debug, Clone)]
 struct User(Option<Arc<str>>);
 
@@ -87,7 +87,7 @@ impl Dynamodb {
         }
     }
 
-    /// What goes into `endpoints.dynamodb` or `AWS_ENDPOINT_URL_DYNAMODB`.
+    /// The value for `endpoints.dynamodb` or `AWS_ENDPOINT_URL_DYNAMODB`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -99,7 +99,7 @@ impl Dynamodb {
         self.create_table_in_case(stem)
     }
 
-    /// The same for whoever may not need it: that is known when its name is asked for.
+    /// The same, for a test that may not need it: it is created when its name is asked for.
     pub fn create_table_in_case(&self, stem: &str) -> Table {
         self.create_table_with_key(stem, "LockID")
     }

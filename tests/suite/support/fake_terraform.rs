@@ -1,8 +1,8 @@
 //! A scripted terraform: does on purpose what the real one does only by chance.
 //!
 //! A POSIX shell script of steps that the test chooses. Each call is recorded before its first step, and
-//! everything notable is a line in one common log, so that orders can be compared. A signal's line is
-//! written at once: the script never sits in a foreground command, which would put its traps off.
+//! everything notable is a line in one shared log, so that orders can be compared. A signal's line is
+//! written at once: the script never waits for a foreground command, which would delay its traps.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,7 +50,7 @@ impl Script {
         Self::default()
     }
 
-    /// Notes each of these signals in the log by its bare name (`INT`) and lives on.
+    /// Records each of these signals in the log by its bare name (`INT`) and goes on.
     pub fn catch<const N: usize>(mut self, signals: [Signal; N]) -> Self {
         for signal in signals {
             let name = bare_name(signal);
@@ -67,17 +67,17 @@ impl Script {
         self
     }
 
-    /// Makes a file; relative paths are in the directory it runs in.
+    /// Creates a file; relative paths are below its working directory.
     pub fn touch(self, file: impl AsRef<Path>) -> Self {
         self.step(&format!(": >{}", quoted_path(file)))
     }
 
-    /// Waits until there is that file, whatever signals are caught meanwhile.
+    /// Waits until that file exists, whatever signals are caught meanwhile.
     pub fn wait_for(self, file: impl AsRef<Path>) -> Self {
         self.step(&format!("wait_for {} ''", quoted_path(file)))
     }
 
-    /// Waits until there is that file or a signal has been caught, be it before this step.
+    /// Waits until that file exists or a signal has been caught, even before this step.
     pub fn wait_for_file_or_signal(self, file: impl AsRef<Path>) -> Self {
         self.step(&format!("wait_for {} or-signal", quoted_path(file)))
     }
@@ -102,8 +102,8 @@ impl Script {
         self.step("if IFS= read -r line; then note \"read $line\"; else note 'end of input'; fi")
     }
 
-    /// Leaves a child behind that holds stdout, stderr and whatever else was inherited until there is that
-    /// file.
+    /// Leaves a child behind that keeps stdout, stderr and all other inherited descriptors open until that
+    /// file exists.
     pub fn leave_child_until(self, file: impl AsRef<Path>) -> Self {
         let file = quoted_path(file);
         self.step(&format!(

@@ -15,7 +15,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A request of a test's own. The signature is a dummy: no engine of the tests checks it.
+    /// A request by a test. The signature is a dummy: no engine of the tests checks it.
     pub fn request(method: &str, path: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             start_line: format!("{method} {path} HTTP/1.1"),
@@ -52,7 +52,7 @@ impl Message {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Takes all headers of that name out.
+    /// Removes all headers of that name.
     pub fn remove_header(&mut self, name: &str) {
         self.headers
             .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -151,7 +151,7 @@ impl Message {
     }
 }
 
-/// How the end of a body is told.
+/// How the end of a body is found.
 enum Framing {
     Length(usize),
     Chunks,
@@ -240,7 +240,7 @@ pub fn authority(url: &str) -> &str {
 /// Sends one request on a connection of its own and reads the answer.
 ///
 /// # Errors
-/// Whatever the connection says, and `UnexpectedEof` when it is closed without an answer.
+/// The connection's error, and `UnexpectedEof` if it is closed without an answer.
 pub fn send(url: &str, request: &Message) -> io::Result<Message> {
     let authority = authority(url);
     let mut stream = TcpStream::connect(authority)?;
@@ -249,7 +249,7 @@ pub fn send(url: &str, request: &Message) -> io::Result<Message> {
     exchange(&mut stream, authority, request)
 }
 
-/// Sends one request on an open stream, be it plain or TLS, and reads the answer. The stream is used up.
+/// Sends one request on an open stream, plain or TLS, and reads the answer. The stream is consumed.
 ///
 /// # Errors
 /// As [`send`].

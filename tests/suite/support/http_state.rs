@@ -13,13 +13,13 @@ use super::server::{Server, loopback_listener};
 #[derive(Debug, Default)]
 struct Kept {
     state: Option<Bytes>,
-    /// The lock info of whoever holds it.
+    /// The lock info of its holder.
     lock: Option<Bytes>,
 }
 
 type Shared = Arc<Mutex<Kept>>;
 
-/// A running server. It ends with this value.
+/// A running server. It stops when this is dropped.
 #[derive(Debug)]
 pub struct HttpState {
     url: String,
@@ -51,7 +51,7 @@ impl HttpState {
         )
     }
 
-    /// The lock info of whoever holds the lock.
+    /// The lock info of the holder.
     pub fn lock_info(&self) -> Option<serde_json::Value> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let info = kept.lock.as_ref()?;

@@ -1,7 +1,7 @@
-//! What `terraform init` leaves of an S3 backend, for hundreds of tests that want no more of it than that: it runs once for
-//! each kind of backend block, and its record serves for all others of that kind.
+//! The record that `terraform init` writes for an S3 backend, for hundreds of tests that need nothing else of it: it runs once for
+//! each kind of backend block, and its record serves all others of that kind.
 //!
-//! Of one kind are blocks that differ in nothing but the addresses of their engines and the name of their table.
+//! Blocks are of the same kind if they differ only in the addresses of their engines and the name of their table.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-/// What varies within a kind: where it stands in the block, and where in the record.
+/// What varies within a kind: where it is in the block, and where in the record.
 const VARYING: [(&str, &str); 3] = [
     ("endpoints = { s3 = \"", "/endpoints/s3"),
     (", dynamodb = \"", "/endpoints/dynamodb"),
@@ -42,7 +42,7 @@ pub fn record_of(hcl: &str, init: impl FnOnce() -> Value) -> Option<Value> {
     Some(record)
 }
 
-/// The block without what varies, and what stood there.
+/// The block without what varies, and the values that were there.
 fn kind_of(hcl: &str) -> Option<(String, [Option<String>; 3])> {
     let begin = hcl.find("backend \"s3\" {")?;
     let mut kind = hcl[begin..][..hcl[begin..].find("\n  }")?].to_owned();

@@ -1,12 +1,12 @@
-//! Programs for tests: those that a machine may lack, and those that a test makes.
+//! Programs for tests: those that may not be installed, and those that a test creates.
 
 use std::env;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::Command;
 
-/// Whether `name`, which not every machine has, is installed. CI installs it and fails without it; elsewhere its test is
-/// passed over, and says so.
+/// Whether `name` is installed, which not every machine has. CI installs it and fails without it; elsewhere its test is
+/// skipped, and says so.
 #[track_caller]
 pub fn is_installed(name: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();

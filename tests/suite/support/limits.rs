@@ -1,4 +1,4 @@
-//! What a process may use up, changed from outside while it runs (`prlimit(2)`).
+//! The resource limits of a process, changed from outside while it runs (`prlimit(2)`).
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! A directory whose runs lock one item of a table, without a backend and so without `init`.
+//! A directory whose runs lock one item of a table, without a backend, so without `init`.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ use super::workspace::Workspace;
 /// The name of the lock.
 pub const LOCK: &str = "locks/app";
 
-/// The directory, its table, and a scripted terraform that stops in its middle.
+/// The directory, its table, and a scripted terraform that waits for the test.
 #[derive(Debug)]
 pub struct LockTable {
     pub dynamodb: Dynamodb,
@@ -28,7 +28,7 @@ pub struct LockTable {
 }
 
 impl LockTable {
-    /// An empty table of an engine of its own.
+    /// An empty table on a separate engine.
     pub fn new() -> Self {
         let dynamodb = Dynamodb::start();
         let table = dynamodb.create_table("locks");
@@ -51,7 +51,7 @@ impl LockTable {
         run.first_on_path(self.fake.directory())
     }
 
-    /// Starts a run and waits until its terraform stands in its middle.
+    /// Starts a run and waits until its terraform is running.
     #[track_caller]
     pub fn hold<const N: usize>(&self, arguments: [&str; N]) -> Running {
         let running = self.tflock(arguments).start();
@@ -103,8 +103,8 @@ fn terraforms_info() -> Value {
     })
 }
 
-/// Kills a run with SIGKILL, its witness, and its scripted terraform if that outlives it. All are gone then, and nobody gives
-/// back the lock.
+/// Kills a run with SIGKILL, its witness, and its scripted terraform if that outlives it. All are gone then, and nothing
+/// releases the lock.
 #[track_caller]
 pub fn kill_with_terraform(mut run: Running, fake: &FakeTerraform) {
     let terraform = fake.calls().pop().expect("a call").pid;
@@ -119,7 +119,7 @@ pub fn kill_with_terraform(mut run: Running, fake: &FakeTerraform) {
     });
 }
 
-/// Kills the witness that lives in the group of a child.
+/// Kills the witness in a child's group.
 #[track_caller]
 pub fn kill_witness(child: i32) {
     let witness = witness_of(Pid::from_raw(child));

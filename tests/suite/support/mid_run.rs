@@ -1,4 +1,4 @@
-//! A run that a scripted terraform holds in its middle, so that a test can look at the world meanwhile.
+//! A run whose scripted terraform waits, so that a test can look around while it runs.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::process::{Finished, Invocation, Running};
 use super::waiting::wait_until;
 use super::workspace::Workspace;
 
-/// A terraform that says that it has begun and waits to be let go, as the waiting resource does.
+/// A terraform that says that it has begun and then waits for the test, like the waiting resource.
 pub fn stopping_script() -> Script {
     Script::new().touch(STARTED).wait_for(GO)
 }

@@ -1,8 +1,8 @@
-//! What the integration tests and the benches stand on: engines, faults, terraform directories, processes
+//! What the integration tests and the benches use: engines, faults, terraform directories, processes
 //! and terminals.
 //!
 //! Everything here is hermetic: it listens on loopback only, writes to temporary directories only, and ends
-//! only processes that it started itself. It must never know anything of the inside of tflock.
+//! only processes that it started itself. It must never depend on tflock's internals.
 
 #![allow(
     dead_code,

@@ -1,4 +1,4 @@
-//! A server that answers whatever a test says, byte for byte: what no engine does.
+//! A server that answers byte for byte what a test says, as no engine does.
 
 use std::io::{self, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::thread;
 use super::http::Message;
 use super::server::loopback_listener;
 
-/// A running server. It ends with this value.
+/// A running server. It stops when this is dropped.
 #[derive(Debug)]
 pub struct OddServer {
     address: SocketAddr,
@@ -34,7 +34,7 @@ impl Wire<'_> {
     /// Writes these bytes.
     ///
     /// # Errors
-    /// When the client has gone away, or the test is over.
+    /// If the client has gone away, or the test is over.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.shared.closing.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::ConnectionAborted.into());

@@ -1,4 +1,4 @@
-//! Programs that a test starts: built up in prose, waited for with a limit, compared as a whole.
+//! Programs that a test starts: described by a builder, waited for with a limit, compared as a whole.
 //!
 //! It must never signal anything but the one process it started, and never leave that one behind.
 
@@ -22,7 +22,7 @@ pub use running::{Running, pid_of};
 
 use super::waiting::PATIENCE;
 
-/// A program to be started. Its environment is empty but for what it is given.
+/// A program to be started. Its environment is empty except for what it is given.
 #[derive(Debug)]
 pub struct Invocation {
     command: Command,
@@ -69,7 +69,7 @@ impl Invocation {
         self
     }
 
-    /// Puts a directory before all others on the PATH it was given.
+    /// Puts a directory first on its PATH.
     pub fn first_on_path(mut self, directory: impl AsRef<Path>) -> Self {
         let known = self.command.get_envs().find(|(name, _)| *name == "PATH");
         let mut path = directory.as_ref().as_os_str().to_owned();
@@ -110,7 +110,7 @@ impl Invocation {
         self
     }
 
-    /// The bare command, for what this builder has no word for.
+    /// The bare command, for what this builder cannot express.
     pub fn command(&mut self) -> &mut Command {
         &mut self.command
     }

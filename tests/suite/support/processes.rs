@@ -1,4 +1,4 @@
-//! Processes as the kernel shows them: who is whose parent, who is stopped, who is gone.
+//! Processes as the kernel shows them: parents, stopped processes, processes that have ended.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 
 use crate::support::waiting::wait_until;
 
-/// What `proc_pid_stat(5)` tells of a process.
+/// What `proc_pid_stat(5)` says about a process.
 struct Stat {
     state: char,
     parent: Pid,

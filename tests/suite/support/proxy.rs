@@ -1,4 +1,4 @@
-//! A loopback HTTP/1.1 proxy in front of an engine: it counts, delays and spoils requests, and keeps a log
+//! A loopback HTTP/1.1 proxy in front of an engine: it counts, delays and disturbs requests, and keeps a log
 //! of what happened to each.
 //!
 //! Plain threads and blocking sockets, so that it costs a bench some tens of microseconds per request and no
@@ -23,7 +23,7 @@ use super::server::loopback_listener;
 use super::waiting::PATIENCE;
 use rule::Rules;
 
-/// What the wire costs. Half of it passes before a request is forwarded, half before its reply.
+/// The latency. Half of it passes before a request is forwarded, half before its reply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delay {
     /// For each request.
@@ -41,7 +41,7 @@ impl Delay {
         }
     }
 
-    /// The same for the requests alone, as if the connections had been there before.
+    /// The same for requests only, as if the connections already existed.
     pub fn requests_only(time: Duration) -> Self {
         Self {
             request: time,
@@ -76,7 +76,7 @@ struct State {
 }
 
 impl Proxy {
-    /// A proxy before the engine at that `http://` URL.
+    /// A proxy in front of the engine at that `http://` URL.
     pub fn before(url: &str) -> Self {
         let (listener, address) = loopback_listener();
         let shared = Arc::new(Shared {
@@ -95,12 +95,12 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// From now on the wire costs this.
+    /// Sets the latency from now on.
     pub fn set_delay(&self, delay: Delay) {
         self.shared.state().delay = delay;
     }
 
-    /// Spoils requests whose action matches `pattern`: `PutItem` and its like for DynamoDB, for S3 the method
+    /// Gives a fault to requests whose action matches `pattern`: `PutItem` and the like for DynamoDB, for S3 the method
     /// and path, as in `PUT /states/app.tfstate.tflock`. One `*` stands for anything: `PUT *.tflock`, `*`.
     pub fn on<'proxy>(&'proxy self, pattern: &'proxy str) -> On<'proxy> {
         On {
@@ -114,7 +114,7 @@ impl Proxy {
         self.shared.state().rules.clear();
     }
 
-    /// How many requests with that action arrived, whatever became of them.
+    /// How many requests with that action arrived, whatever happened to them.
     pub fn count(&self, pattern: &str) -> usize {
         self.shared.state().count(pattern)
     }
@@ -255,7 +255,7 @@ impl Shared {
         );
     }
 
-    /// Enters a request into the log; says where, and what shall be done to it.
+    /// Enters a request into the log; returns where, and what to do to it.
     fn arrived(&self, request: &Message) -> (Entry, Option<Fault>, Delay) {
         let action = record::action_of(request);
         let mut state = self.state();

@@ -57,7 +57,7 @@ pub struct Terminal {
 #[derive(Debug)]
 struct Line {
     master: Arc<PtyMaster>,
-    /// Dropping it makes the thread let go of the master.
+    /// Dropping it makes the thread close the master.
     hang_up: io::PipeWriter,
     reader: JoinHandle<()>,
 }
@@ -133,7 +133,7 @@ impl Terminal {
         String::from_utf8_lossy(&output).into_owned()
     }
 
-    /// Waits until that text has been shown, be it long ago.
+    /// Waits until that text has been shown, even if long ago.
     #[track_caller]
     pub fn wait_for_output(&self, text: &str) {
         let shown = comes_true_within(PATIENCE, &mut || self.output().contains(text));

@@ -2,8 +2,8 @@
 //! the whole of each operation.
 //!
 //! It knows what terraform's backend and tflock use: PUT, GET, HEAD, DELETE of whole objects with their
-//! conditions, and `ListObjectsV2`. Whatever else is asked of it is refused with 501: it must never accept a
-//! request and ignore a part of it, unless it is of a sort that does. Signatures are not checked, only that there is
+//! conditions, and `ListObjectsV2`. Any other request is refused with 501: it must never accept a
+//! request and ignore a part of it, unless it is of a kind that does. Signatures are not checked, only that there is
 //! one.
 
 mod checksum;
@@ -19,13 +19,13 @@ use chrono::{DateTime, Utc};
 
 use super::server::{Server, loopback_listener};
 
-/// The bucket that every fake starts with.
+/// The bucket that every fake has from the start.
 pub const BUCKET: &str = "states";
 
-/// What a server makes of `If-Match`.
+/// How a server treats `If-Match`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IfMatch {
-    /// What S3 does.
+    /// As S3 does.
     #[default]
     Honoured,
     /// Nothing: the request is carried out.
@@ -40,7 +40,7 @@ pub enum IfMatch {
     Feigned,
 }
 
-/// The sort of server that a fake is.
+/// The kind of server that a fake is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sort {
     pub on_delete: IfMatch,
@@ -73,7 +73,7 @@ impl Sort {
     }
 }
 
-/// A running fake with the one bucket [`BUCKET`]. It ends with this value.
+/// A running fake with only the bucket [`BUCKET`]. It stops when this is dropped.
 #[derive(Debug)]
 pub struct S3 {
     url: String,
@@ -129,7 +129,7 @@ impl S3 {
         Self::of_sort(Sort::default())
     }
 
-    /// The same as a server of that sort.
+    /// The same, as a server of that kind.
     pub fn of_sort(sort: Sort) -> Self {
         let (listener, address) = loopback_listener();
         let buckets = Shared::default();
@@ -152,7 +152,7 @@ impl S3 {
         }
     }
 
-    /// What goes into `endpoints.s3` or `AWS_ENDPOINT_URL_S3`.
+    /// The value for `endpoints.s3` or `AWS_ENDPOINT_URL_S3`.
     pub fn url(&self) -> &str {
         &self.url
     }

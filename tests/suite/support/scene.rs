@@ -1,5 +1,5 @@
-//! An initialised directory with an S3 backend, a scripted terraform that stops in its middle, and a look at
-//! everything that is locked meanwhile.
+//! An initialised directory with an S3 backend, a scripted terraform that waits for the test, and a look at
+//! everything that is locked in the meantime.
 
 use std::path::Path;
 
@@ -18,10 +18,10 @@ pub struct Scene {
     pub fake: FakeTerraform,
 }
 
-/// What was to be seen of one run.
+/// What one run showed.
 #[derive(Debug)]
 pub struct Glimpse {
-    /// Everything that was locked in the middle of it, in the table and in the bucket.
+    /// Everything that was locked while it ran, in the table and in the bucket.
     pub locks: Vec<String>,
     /// The names of the local locks.
     pub local_locks: Vec<String>,
@@ -61,13 +61,13 @@ impl Scene {
         run.first_on_path(self.fake.directory())
     }
 
-    /// What is locked while that run is in its middle. Fails if anything is locked afterwards.
+    /// What is locked during that run. Fails if anything is locked afterwards.
     #[track_caller]
     pub fn glimpse(&self, run: Invocation) -> Glimpse {
         self.glimpse_while(run, || {})
     }
 
-    /// The same, with something that happens meanwhile.
+    /// The same, with something that happens during the run.
     #[track_caller]
     pub fn glimpse_while(&self, run: Invocation, meanwhile: impl FnOnce()) -> Glimpse {
         let ((locks, on_this_machine), finished) = look_during(&self.workspace, run, |_| {
@@ -90,7 +90,7 @@ pub fn local_locks(workspace: &Workspace) -> Vec<String> {
     locks_in(&workspace.state_home().join("tflock"))
 }
 
-/// The names of all locks in that directory, which need not be there.
+/// The names of all locks in that directory, if it exists.
 pub fn locks_in(directory: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! A server of the test process itself: its own thread, its own runtime, gone when it is dropped.
+//! A server inside the test process, with its own thread and runtime; it stops when it is dropped.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -41,7 +41,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Runs what `serve` makes of the listener on a thread with a runtime of its own.
+    /// Runs the future that `serve` makes of the listener, on a thread with its own runtime.
     pub fn start<F, Serving>(name: &str, listener: TcpListener, serve: F) -> Self
     where
         F: FnOnce(tokio::net::TcpListener) -> Serving + Send + 'static,

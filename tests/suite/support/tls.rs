@@ -1,4 +1,4 @@
-//! A loopback TLS endpoint before a plain engine, with certificates of its own that nobody else knows. It must never be
+//! A loopback TLS endpoint in front of a plain engine, with certificates that nothing else knows. It must never be
 //! reachable without them.
 
 use std::fs;
@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::http;
 use super::server::{Server, loopback_listener};
 
-/// A running endpoint. It ends with this value.
+/// A running endpoint. It stops when this is dropped.
 #[derive(Debug)]
 pub struct TlsEndpoint {
     port: u16,
@@ -40,7 +40,7 @@ pub struct Certificates {
 }
 
 impl TlsEndpoint {
-    /// TLS before the engine (or the proxy) at that `http://` URL.
+    /// TLS in front of the engine (or the proxy) at that `http://` URL.
     pub fn before(url: &str) -> Self {
         Self::with(certificates(), url)
     }

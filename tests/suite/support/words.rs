@@ -1,4 +1,4 @@
-//! What tflock wrote, without what differs from run to run and from terminal to terminal.
+//! What tflock wrote, without what differs between runs and terminals.
 
 /// The text with times, ages, holders and lock IDs replaced by their names: `<time>`, `<age>`, `<who>`, `<ID>`.
 pub fn without_changing_parts(text: &str) -> String {
@@ -14,7 +14,7 @@ pub fn without_changing_parts(text: &str) -> String {
     lines.collect()
 }
 
-/// Replaces what stands between two texts, where both are there.
+/// Replaces what is between two texts, if both are there.
 fn replace_between(line: &str, before: &str, after: &str, name: &str) -> String {
     let Some((head, rest)) = line.split_once(before) else {
         return line.to_owned();

@@ -1,4 +1,4 @@
-//! A terraform directory of a test's own, with a home and an environment of its own, and the programs that
+//! A terraform directory for one test, with its own home and environment, and the programs that
 //! run in it. Nothing of the machine's configuration must ever reach them but `PATH`.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ pub use super::real_terraform::program as terraform_program;
 use super::real_terraform::search_path;
 use super::waiting::wait_for_file;
 
-/// A directory. It is removed with this value.
+/// A directory. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Workspace {
     root: TempDir,
@@ -72,7 +72,7 @@ impl Workspace {
         self
     }
 
-    /// Another directory, home and all, with this one's configuration: a colleague's checkout.
+    /// Another directory with its own home and the same configuration: a colleague's checkout.
     pub fn colleague(&self) -> Self {
         let colleague = Self::new();
         let text = fs::read(self.file("main.tf")).expect("a configuration");
@@ -127,7 +127,7 @@ impl Workspace {
         wait_for_file(self.file(STARTED));
     }
 
-    /// Lets the waiting resource be finished.
+    /// Lets the waiting resource finish.
     pub fn let_go(&self) {
         self.write(GO, "");
     }
@@ -145,8 +145,8 @@ impl Workspace {
         self.invocation(terraform_program()).args(arguments)
     }
 
-    /// The end of such a terraform that waits for a lock. It gives up where the lock is given back between its refused try and
-    /// its look at who has it, whatever its patience, and is started again then.
+    /// The end of such a terraform that waits for a lock. It gives up if the lock is released between its refused attempt and
+    /// its read of the holder, whatever its `-lock-timeout`, and is then started again.
     #[track_caller]
     pub fn outwait<const N: usize>(&self, mut waiting: Running, arguments: [&str; N]) -> Finished {
         // What it finds in the place of a holder: in a table, in a bucket, beside a local state.

@@ -1,4 +1,4 @@
-//! The real terraform through its whole life on the engines of the tests.
+//! The real terraform's whole life cycle on the engines of the tests.
 
 use nix::sys::signal::Signal;
 

@@ -1,5 +1,5 @@
-//! Machines of one image, and clones of one memory snapshot: all that tells a machine is alike on them, down to the random bytes
-//! that they draw. A holder on one is never taken for dead on another, nor its lock for another's own.
+//! Machines made from one image, and clones of one memory snapshot: everything that identifies a machine is the same, even the random bytes
+//! that they draw. A holder on one is never believed dead on another, and its lock never mistaken for another run's own.
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ fn on_a_twin<const N: usize>(workspace: &Workspace, arguments: [&str; N]) -> Inv
         .env("XDG_STATE_HOME", workspace.home().join("twin"))
 }
 
-/// A shared object to be preloaded that gives everybody the same random bytes.
+/// A shared object that, when preloaded, gives every process the same random bytes.
 fn equal_random_bytes(workspace: &Workspace) -> PathBuf {
     let source = workspace.home().join("random.c");
     let object = workspace.home().join("random.so");

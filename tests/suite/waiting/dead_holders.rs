@@ -1,4 +1,4 @@
-//! Holders that were killed, and their witnesses with them: on this machine their end can be proven, and only then is their lock taken over.
+//! Holders that were killed together with their witnesses: on this machine their death can be proven, and only then is their lock taken over.
 
 use std::process::Stdio;
 

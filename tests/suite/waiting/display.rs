@@ -1,4 +1,4 @@
-//! What a wait shows: a line that moves at a terminal, plain lines elsewhere, nothing where nothing is wanted.
+//! What a waiting run shows: a moving line at a terminal, plain lines elsewhere, nothing with `--quiet`.
 
 use nix::sys::signal::Signal;
 
@@ -10,7 +10,7 @@ use crate::support::proxy::Proxy;
 use crate::support::pty::{Size, Terminal};
 use crate::support::words::{without_changing_parts, without_escapes};
 
-/// What a terminal of that width shows of a run that waits until it sees `sign`, and then goes on.
+/// What a terminal of that width shows of a run that waits until `sign` appears, and then goes on.
 #[track_caller]
 fn shown(scene: &LockTable, run: Invocation, columns: u16, sign: Sign) -> String {
     let at_once = Script::new().install(scene.workspace.home().join("at-once"));
@@ -30,14 +30,14 @@ fn shown(scene: &LockTable, run: Invocation, columns: u16, sign: Sign) -> String
     terminal.output()
 }
 
-/// By what it is known that the run waits.
+/// How we know that the run is waiting.
 #[derive(Clone, Copy)]
 enum Sign<'a> {
     Line,
     SecondAttempt(&'a Proxy),
 }
 
-/// What a terminal of that width showed while it was written to: every state of the moving line.
+/// What a terminal of that width showed over time: every state of the moving line.
 fn lines_shown(output: &str, columns: u16) -> Vec<String> {
     let mut screen = vt100::Parser::new(24, columns, 0);
     let mut lines = Vec::new();
@@ -55,7 +55,7 @@ fn lines_shown(output: &str, columns: u16) -> Vec<String> {
     lines
 }
 
-/// What stands on a terminal of that width in the end.
+/// What a terminal of that width shows at the end.
 fn left(output: &str, columns: u16) -> String {
     let mut screen = vt100::Parser::new(24, columns, 0);
     screen.process(output.as_bytes());
@@ -69,7 +69,7 @@ fn as_at_once(line: &str) -> String {
     })
 }
 
-/// A spinner stands before it.
+/// A spinner precedes it.
 fn is_moving(line: &str) -> bool {
     line.starts_with(|first| ('\u{2801}'..='\u{28ff}').contains(&first))
 }

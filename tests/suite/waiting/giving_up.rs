@@ -1,4 +1,4 @@
-//! A wait that ends without the lock: its time is up, or somebody stops it. terraform is not started then.
+//! A wait that ends without the lock: `--wait` runs out, or a signal ends it. terraform is not started.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::support::process::{Finished, Invocation, Status};
 use crate::support::proxy::Proxy;
 use crate::support::words::without_changing_parts;
 
-/// Somebody holds the lock and says why; meanwhile another run meets it.
+/// A lock that is held, with a reason, and a run that finds it.
 #[track_caller]
 fn meets_the_lock<T>(scene: &LockTable, meet: impl FnOnce() -> T) -> T {
     let holder = scene.tflock(["--reason", "rotating the database password", "apply"]);
@@ -24,7 +24,7 @@ fn meets_the_lock<T>(scene: &LockTable, meet: impl FnOnce() -> T) -> T {
     seen
 }
 
-/// The whole error with which a run gives up.
+/// The whole error of a run that gives up.
 fn locked(scene: &LockTable, gave_up: &str, longer: &str) -> Finished {
     let options = format!("tflock --table {} --lock-id {LOCK}", scene.table.name());
     Finished {

@@ -1,5 +1,5 @@
-//! A stale holder at a terminal: the waiting run asks once whether to take its lock over, and the answer is no until
-//! somebody says otherwise.
+//! A stale holder, seen at a terminal: the waiting run asks once whether to take over its lock, and the answer is no
+//! unless the user types yes.
 
 use std::fs;
 
@@ -45,7 +45,7 @@ impl Scene {
         run.env("AWS_ENDPOINT_URL_DYNAMODB", self.proxy.url())
     }
 
-    /// A terminal on which the question stands.
+    /// A terminal that shows the question.
     #[track_caller]
     fn asked(run: Invocation) -> Terminal {
         let terminal = Terminal::start(run, Size::default());
@@ -238,7 +238,7 @@ fn a_heartbeat_between_answer_and_take_over_keeps_the_lock() {
     assert_eq!(status, Status::Signal(Signal::SIGINT), "{terminal}");
 }
 
-/// A terraform that notes the line that it reads.
+/// A terraform that records the line that it reads.
 fn reading(scene: &Scene) -> FakeTerraform {
     let script = Script::new().touch(STARTED).read_line();
     script.install(scene.table.workspace.home().join("reading"))
@@ -299,7 +299,7 @@ fn nobody_is_asked_who_wants_no_questions_or_is_not_there() {
     });
 }
 
-/// A shell on the terminal that runs tflock in its own way.
+/// A shell on the terminal that runs tflock.
 fn in_shell(scene: &Scene, command: &str) -> Invocation {
     let workspace = &scene.table.workspace;
     let shell = workspace.invocation("/bin/sh");

@@ -9,7 +9,7 @@ use crate::support::scene::Scene;
 use crate::support::words::without_changing_parts;
 use crate::support::workspace::Workspace;
 
-/// Starts a run while another is in its middle, and lets both go on once it has said that it waits.
+/// Starts a run while another is running, and lets both go on once it has said that it is waiting.
 #[track_caller]
 fn second_of_two(
     workspace: &Workspace,
@@ -29,7 +29,7 @@ fn second_of_two(
     second
 }
 
-/// What the second says, all of it.
+/// Everything that the second prints.
 #[track_caller]
 fn says_that_it_waited(second: &Finished, lock: &str, liveness: &str) {
     let expected = format!(

@@ -42,7 +42,7 @@ fn apply_inside(workspace: &Workspace, first: &str, runs: &str) -> Invocation {
     run.first_on_path(wrapper.directory())
 }
 
-/// That the script was found out: terraform is stopped once, gracefully, and the lock is free.
+/// Checks that tflock noticed the script: terraform is stopped once, gracefully, and the lock is free.
 #[track_caller]
 fn found_out(workspace: &Workspace, finished: Finished, what: &str) {
     let finished = finished.ended_with(78).with_stderr(what);

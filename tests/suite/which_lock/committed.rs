@@ -1,4 +1,4 @@
-//! What a checkout brings along, and nobody asked for.
+//! What a checkout contains without having been asked for.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use crate::support::recorded::s3_workspace;
 use crate::support::server::refusing_url;
 use crate::support::workspace::Workspace;
 
-/// Everything of ours that would use the record.
+/// Every command of ours that would use the record.
 const COMMANDS: [&[&str]; 6] = [
     &["status"],
     &["status", "--json"],

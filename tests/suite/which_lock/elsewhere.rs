@@ -1,4 +1,4 @@
-//! Backends that are not S3, with a table: an item of tflock's own, named alike on every machine.
+//! Backends other than S3, with a table: tflock's own item, with the same name on every machine.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn backends() -> [(&'static str, Value, &'static str); 4] {
     ]
 }
 
-/// A directory with the record that `init` would have written, and a terraform that is not one.
+/// A directory with the record that `init` would have written, and a scripted terraform.
 fn checkout(remote: &Remote, type_name: &str, config: &Value) -> (Workspace, FakeTerraform) {
     let workspace = Workspace::new()
         .env("AWS_ENDPOINT_URL_DYNAMODB", remote.dynamodb.url())

@@ -16,7 +16,7 @@ use crate::support::workspace::Workspace;
 
 const APPLY: [&str; 3] = ["apply", "-auto-approve", "-no-color"];
 
-/// Keys and prefixes that are no clean paths, and where the state of the workspace `stg` lies.
+/// Keys and prefixes that are not clean paths, and where the state of the workspace `stg` is.
 const RAW: [(&str, &str, &str); 5] = [
     ("env:", "./x/a.tfstate", "env:/stg/x/a.tfstate"),
     ("env:", "../x/a.tfstate", "env:/x/a.tfstate"),

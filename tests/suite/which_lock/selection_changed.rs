@@ -1,4 +1,4 @@
-//! A workspace that is selected by somebody else in the very moment in which terraform reads it.
+//! A workspace that another process selects in the very moment when terraform reads it.
 
 use std::thread;
 use std::time::Duration;
@@ -60,7 +60,7 @@ fn a_terraform_that_may_have_worked_on_another_state_is_told_of() {
     assert_eq!(apply(&scene, &fake).stderr, last_words(0));
 }
 
-/// What is done during the wait, and what is said of it.
+/// What is done during the wait, and what is printed about it.
 type Change = (fn(&Scene), &'static str);
 
 #[test]

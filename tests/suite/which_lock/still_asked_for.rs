@@ -1,4 +1,4 @@
-//! Whether a record still counts: the real terraform says so beside us, after the files have changed.
+//! Whether a record still counts after the files have changed: compared with the real terraform.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Backends whose lock only terraform can take: waited for, never said to be free, removed by terraform itself.
+//! Backends whose lock only terraform can take: waited for, never reported as free, removed by terraform itself.
 
 use serde_json::{Value, json};
 

@@ -11,7 +11,7 @@ use crate::support::workspace::{Workspace, terraform_program};
 
 const APPLY: [&str; 2] = ["apply", "-auto-approve"];
 
-/// How the second directory reaches the state of the first.
+/// How the second directory reaches the first one's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
     HardLink,
@@ -34,7 +34,7 @@ fn two_directories(by: By) -> Workspace {
     workspace
 }
 
-/// A tflock of the same user in the second directory.
+/// The same user's tflock in the second directory.
 fn in_second<const N: usize>(workspace: &Workspace, by: By, arguments: [&str; N]) -> Invocation {
     let tflock = env!("CARGO_BIN_EXE_tflock");
     let run = match by {

@@ -1,4 +1,4 @@
-//! Where no table and no bucket is named: files of this machine, or a word about what is missing.
+//! If no table and no bucket is named: files on this machine, or an error about what is missing.
 
 use serde_json::json;
 

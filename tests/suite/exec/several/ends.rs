@@ -1,4 +1,4 @@
-//! How such a run ends: by its program, by the loss of one of the locks, or by a signal that nobody can hear.
+//! How such a run ends: with its program, when it loses one of the locks, or when it is killed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ use crate::support::processes::{living_in, wait_for_witness};
 use crate::support::proxy::Fault;
 use crate::support::waiting::wait_until;
 
-/// A program that notes each request to stop, and ends a while after the first.
+/// A program that records each request to stop, and ends a moment after the first.
 const STOPPABLE: &str = "trap 'echo asked >>requests' INT TERM; : >started; \
                          while [ ! -e requests ]; do sleep 0.02; done; sleep 0.5; exit 3";
 

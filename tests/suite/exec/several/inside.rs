@@ -1,4 +1,4 @@
-//! What runs inside: each terraform under the lock of the state that it works on.
+//! What runs inside: each terraform under the lock of its own state.
 
 use super::{DIRECTORIES, STOPS, Team, item};
 use crate::support::backend::{LockMode, Remote};

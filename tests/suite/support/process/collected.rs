@@ -1,4 +1,4 @@
-//! What a program writes, as far as it has come.
+//! What a program has written so far.
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::support::waiting::comes_true_within;
 
-/// A stream that a thread reads into one growing buffer.
+/// A stream that a thread reads into a growing buffer.
 #[derive(Debug)]
 pub(super) struct Collected {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -38,7 +38,7 @@ impl Collected {
     }
 }
 
-/// Reads until the end, which on a terminal is an error of its own.
+/// Reads until the end, which a terminal reports as an error.
 pub fn read_into(bytes: &Mutex<Vec<u8>>, mut stream: impl Read) {
     let mut block = [0; 16 * 1024];
     loop {

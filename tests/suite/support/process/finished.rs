@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 
 use nix::sys::signal::Signal;
 
-/// How a program ended, whole, so that one comparison shows everything.
+/// Everything about how a program ended, so that one comparison shows it all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     pub stdout: String,
@@ -34,7 +34,7 @@ impl From<ExitStatus> for Status {
 }
 
 impl Finished {
-    /// An end with that exit code and not a byte of output.
+    /// An end with that exit code and no output.
     pub fn silent(code: i32) -> Self {
         Self {
             stdout: String::new(),

@@ -12,7 +12,7 @@ use super::collected::Collected;
 use super::finished::{Finished, write_streams};
 use crate::support::waiting::comes_true_within;
 
-/// A program that was started. Dropping it kills that process, and only that, if it still runs.
+/// A started program. Dropping it kills that process, and only that, if it still runs.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -44,7 +44,7 @@ impl Running {
         pid_of(&self.child)
     }
 
-    /// Sends it a signal. The process is not reaped yet, so its PID cannot be anybody else's.
+    /// Sends it a signal. The process has not been reaped, so its PID cannot belong to another one.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap_or_else(|error| panic!("{signal} to {self}: {error}"));
@@ -103,7 +103,7 @@ impl Running {
         assert!(holds(self), "no `{text}` in the output of {self}");
     }
 
-    /// Waits until it has ended and nobody holds its output open any more. When the time is up that one
+    /// Waits until it has ended and no process has its output open any more. On a timeout that one
     /// process is killed and the test fails with everything that is known.
     #[track_caller]
     pub fn wait(mut self) -> Finished {

@@ -92,8 +92,8 @@ impl<'proxy> Engine<'proxy> {
     }
 }
 
-/// Whether the engine has not closed an idle connection: asked before a request is sent on it, because
-/// afterwards nobody could tell whether the request was carried out.
+/// Whether the engine has kept an idle connection open: checked before a request is sent on it, because
+/// afterwards it would be unknown whether the request was carried out.
 fn still_open(stream: &TcpStream) -> io::Result<bool> {
     stream.set_nonblocking(true)?;
     let seen = stream.peek(&mut [0]);

@@ -1,4 +1,4 @@
-//! What can befall a request, and the carrying out of it.
+//! What can happen to a request, and how that is done.
 
 use std::io;
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use super::{Outcome, Shared};
 use crate::support::http::Message;
 use crate::support::waiting::PATIENCE;
 
-/// What befalls a request.
+/// What happens to a request.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// The engine never sees it; the connection is closed.
@@ -28,7 +28,7 @@ pub enum Fault {
     HangReply(Duration),
     /// The engine never sees it; the connection is reset (RST).
     Reset,
-    /// The connection is closed at once, and after this long the engine carries the request out all the same.
+    /// The connection is closed at once, and after this long the engine carries the request out anyway.
     Straggle(Duration),
     /// The connection is closed at once, and the engine carries the request out when the test says so.
     Late(Late),
@@ -196,7 +196,7 @@ fn answer_lost(
     }
 }
 
-/// Sends the request to the engine later, when nobody listens for the answer any more.
+/// Sends the request to the engine later, when nothing waits for the answer any more.
 fn straggle(shared: &Shared, time: Duration, request: &Message) {
     let upstream = shared.upstream.clone();
     let request = request.clone();
@@ -212,7 +212,7 @@ fn straggle(shared: &Shared, time: Duration, request: &Message) {
 pub struct Late(Arc<Mutex<Option<(String, Message)>>>);
 
 impl Late {
-    /// Lets it arrive now, and says with which status the engine answers nobody.
+    /// Lets it arrive now, and returns the status of the engine's answer, which goes nowhere.
     #[track_caller]
     pub fn arrive(&self) -> u16 {
         let taken = self.request().take();

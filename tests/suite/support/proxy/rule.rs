@@ -1,4 +1,4 @@
-//! Which request is spoiled: pure bookkeeping over patterns and counts.
+//! Which request gets a fault: pure bookkeeping over patterns and counts.
 
 use super::Fault;
 

@@ -1,4 +1,4 @@
-//! Bodies as S3 receives them: taken out of their `aws-chunked` wrapping, and compared with every checksum
+//! Bodies as S3 receives them: freed of their `aws-chunked` encoding, and compared with every checksum
 //! that came along. A checksum that cannot be verified here must never count as verified.
 
 use axum::http::HeaderMap;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reply::{Refusal, escape};
 use super::{Bucket, Object};
 
-/// The parameters that are known; all others are refused.
+/// The known parameters; all others are refused.
 const KNOWN: [&str; 8] = [
     "list-type",
     "prefix",

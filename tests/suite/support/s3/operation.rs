@@ -1,5 +1,5 @@
-//! The operations: which request means what, which conditions it carries, and what becomes of the bucket.
-//! Between looking at an object and changing it the mutex must never be let go.
+//! The operations: what each request means, which conditions it has, and how it changes the bucket.
+//! The mutex must never be released between looking at an object and changing it.
 
 use std::collections::BTreeMap;
 
@@ -152,7 +152,7 @@ fn check_if_match(
     }
 }
 
-/// What KMS makes of equal contents is never equal.
+/// KMS encrypts equal contents differently each time.
 fn random_bytes() -> [u8; 16] {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("random bytes");
