@@ -12,6 +12,7 @@ pub mod history;
 pub mod hold;
 pub mod host;
 pub mod inherit;
+pub mod lent;
 pub mod list;
 pub mod liveness;
 pub mod own;

@@ -39,7 +39,6 @@ use self::holding::Holding;
 use self::hook::Hook;
 pub use self::one_lock::NeededLock;
 use self::one_lock::OneLock;
-use self::reentry::{Borrowed, Lent, Nested};
 use self::report::Reporter;
 use self::running::{Leaves, Running};
 use self::selection_watch::SelectionWatch;
@@ -53,6 +52,7 @@ use crate::failure::Failure;
 use crate::lock::acquire::Patience;
 use crate::lock::held_locks::{HeldLocks, Released};
 use crate::lock::host::{Host, Instant};
+use crate::lock::lent::{Borrowed, Lent, Nested};
 use crate::lock::record::LockId;
 use crate::lock::store::{Heartbeats, Identity, Store};
 use crate::resolve::ChildLocking;
@@ -84,12 +84,9 @@ pub async fn run_under_locks(
     let (mut ours, mut lent, mut lockings) = (Vec::new(), Vec::new(), Vec::new());
     for one in needed {
         match reentry::look_around(&one.resolved, &variable).await? {
-            Nested::No => ours.push(one),
-            Nested::Refused { key } => return Err(borrowing::refused(&one.naming, &key)),
-            Nested::Borrows {
-                locking,
-                borrowed: from,
-            } => {
+            (Nested::No, _) => ours.push(one),
+            (Nested::Refused { key }, _) => return Err(borrowing::refused(&one.naming, &key)),
+            (Nested::Borrows(from), locking) => {
                 borrowed.join(from);
                 lent.push(one);
                 lockings.push(match locking {

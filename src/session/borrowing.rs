@@ -1,28 +1,19 @@
 //! Runs under the lock of an `exec` around us: one terraform at a time, as with terraform's own lock.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::reentry::{self, Borrowed, Lent};
-use super::{Lending, NeededLock, Outcome, RunSpec, Session, install_signals};
+use super::{Lending, NeededLock, Outcome, RunSpec, Session, install_signals, reentry};
 use crate::child::Command;
 use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::acquire::{Patience, PatienceSource};
+use crate::lock::lent::{Borrowed, Lent, NotBorrowed};
 use crate::system::process::Named;
-use crate::system::run_file::lent::{Turn, TurnAttempt};
+use crate::system::run_file::lent::Turn;
 use crate::terraform::duration::format_duration;
-
-/// How often to try for a turn that is in use.
-const ASK_EVERY: Duration = Duration::from_millis(100);
-
-/// How long the leftovers of a terraform that has ended (providers) may keep its turn before the next one is refused.
-const LEAVING: Duration = Duration::from_millis(500);
-
-/// How long to wait for a turn before we say so.
-const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
 /// Runs the child under the borrowed lock: watches a terraform until it has read the selection, execs any other program.
 ///
@@ -37,17 +28,13 @@ pub(super) async fn run_borrowing(
 ) -> Result<Outcome, Failure> {
     let mut turns = Vec::new();
     if spec.lending == Lending::Nothing {
-        for lent in &borrowed.from {
-            turns.extend(turn(context, &spec, lent).await?);
-        }
-        reentry::announce_borrowed(&mut child, &borrowed.from, &variable);
+        turns = take_turns(context, &spec, borrowed).await?;
+        reentry::announce_borrowed(&mut child, borrowed.lenders(), &variable);
     }
     context
         .ui
         .detail(|| "running under the lock that is held around this run".to_owned());
-    for place in &borrowed.places {
-        place.hand_on();
-    }
+    borrowed.hand_on();
     for turn in &turns {
         turn.hand_on();
     }
@@ -77,34 +64,25 @@ async fn watch(
     ran
 }
 
-/// Takes the turn of that loan.
-async fn turn(context: &Context, spec: &RunSpec, lent: &Lent) -> Result<Option<Turn>, Failure> {
-    let patience = patience(spec, lent);
-    let limit = match patience {
-        Patience::For(limit) => Some(limit.max(LEAVING)),
-        Patience::Forever => None,
+async fn take_turns(
+    context: &Context,
+    spec: &RunSpec,
+    borrowed: &Borrowed,
+) -> Result<Vec<Turn>, Failure> {
+    let waiting = |who: &[Named]| {
+        context.ui.notice(&format!(
+            "waiting for {} to end: `tflock exec` lends its lock to one at a time",
+            listed(who)
+        ));
     };
-    let asked = Instant::now();
-    let mut is_told = false;
-    loop {
-        let who = match Turn::try_take(&lent.turn) {
-            Ok(TurnAttempt::Got(turn)) => return Ok(Some(turn)),
-            Ok(TurnAttempt::InUse(who)) => who,
-            Ok(TurnAttempt::LoanEnded) => return Err(not_lent(&lent.turn, "it is not there")),
-            Err(error) => return Err(not_lent(&lent.turn, &error.to_string())),
-        };
-        let waited = asked.elapsed();
-        if limit.is_some_and(|limit| waited >= limit) {
-            return Err(taken(context, spec, patience, &who));
-        }
-        if waited >= WORTH_A_WORD && !std::mem::replace(&mut is_told, true) {
-            context.ui.notice(&format!(
-                "waiting for {} to end: `tflock exec` lends its lock to one at a time",
-                listed(&who)
-            ));
-        }
-        tokio::time::sleep(ASK_EVERY).await;
-    }
+    let host = context.machine();
+    let turns = borrowed.take_turns(&host, |lent| patience(spec, lent), waiting);
+    turns.await.map_err(|not| match not {
+        NotBorrowed::InUse { who, patience } => taken(context, spec, patience, &who),
+        NotBorrowed::NotLent { turn, reason } => not_lent(&turn, &reason),
+        NotBorrowed::Lost { key } => lost(context, &key),
+        NotBorrowed::Unknown(error) => error.into(),
+    })
 }
 
 /// As with terraform's own lock, a run does not wait unless told to. The `TFLOCK_WAIT` of `exec` is meant for other locks.
@@ -152,6 +130,19 @@ fn not_lent(file: &Path, reason: &str) -> Failure {
         ),
     )
     .hint("see who holds the lock with `tflock status`")
+}
+
+/// The `exec` around us holds it no more, and is stopping what runs under it.
+fn lost(context: &Context, key: &str) -> Failure {
+    let look = context.command_line("status");
+    Failure::new(
+        exit_code::HELD,
+        format!(
+            "the state is locked: Error acquiring the state lock: the `tflock exec` around this run lost the lock on `{key}` \
+             while this run waited for its turn, and nothing was started"
+        ),
+    )
+    .hint(format!("see who holds the lock with `{look}`"))
 }
 
 /// A run that could only wait for its own parent.

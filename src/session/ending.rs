@@ -8,7 +8,7 @@ use crate::child::{Phase, Signals};
 use crate::lock::held_locks::{HeldLocks, News};
 use crate::system::process::Named;
 use crate::system::run_file::RunFile;
-use crate::system::run_file::lent::Loan;
+use crate::system::run_file::lent::{Loan, are_back};
 
 /// How often to check whether they have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -25,8 +25,7 @@ impl Session<'_> {
     ) {
         let mut told: Option<Vec<Named>> = None;
         let mut looks = 0;
-        // If a check fails, the locks are kept.
-        while !(take_back(loans) && take_all_places(run_file)) {
+        while !are_back(loans, run_file) {
             looks += 1;
             let borrowers = borrowers(loans, run_file);
             // The first check may have met a process that only checked whether this run is alive.
@@ -48,16 +47,6 @@ impl Session<'_> {
             }
         }
     }
-}
-
-/// Takes back the loans whose turn is not in use, for good. Returns whether that was all of them.
-fn take_back(loans: &[Loan]) -> bool {
-    let is_taken = |loan: &&Loan| loan.take_back().unwrap_or(false);
-    loans.iter().filter(is_taken).count() == loans.len()
-}
-
-fn take_all_places(run_file: Option<&RunFile>) -> bool {
-    run_file.is_none_or(|file| file.take_all_places().unwrap_or(false))
 }
 
 /// The processes that have a turn; else those that have a place, perhaps one inherited from us.

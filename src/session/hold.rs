@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use super::holding::Holding;
 use super::one_lock::{NeededLock, OneLock};
-use super::reentry::{self, Nested};
 use super::way::Way;
-use super::{Outcome, RunSpec, Session, borrowing, install_signals};
+use super::{Outcome, RunSpec, Session, borrowing, install_signals, reentry};
 use crate::context::Context;
 use crate::environment::variable;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::lock::held_locks::HeldLocks;
 use crate::lock::hold::Hold;
+use crate::lock::lent::Nested;
 use crate::lock::record::LockId;
 use crate::lock::store::Store;
 use crate::resolve::{InitLock, InitLocked, LockRequest, ResolvedLock};
@@ -43,7 +43,7 @@ pub async fn take_hold(
     spec: RunSpec,
     hold: Hold,
 ) -> Result<TakenHold, Failure> {
-    if let Nested::Refused { key } = reentry::look_around(&resolved, &variable).await? {
+    if let (Nested::Refused { key }, _) = reentry::look_around(&resolved, &variable).await? {
         return Err(borrowing::refused(context, &key));
     }
     let naming = Cow::Borrowed(context);

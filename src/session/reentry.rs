@@ -8,76 +8,18 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::rc::Rc;
-
-use serde::{Deserialize, Serialize};
 
 use crate::child::Command;
 use crate::environment::Environment;
 use crate::lock::held_lock::HeldLock;
 use crate::lock::host::Machine;
-use crate::lock::read::read;
-use crate::lock::record::{LockId, LockInfo};
-use crate::lock::store::{Identity, Store, StoreError};
+use crate::lock::lent::{Announced, Lent, Nested, look_for};
+use crate::lock::store::StoreError;
 use crate::resolve::{ChildLocking, ResolvedLock};
-use crate::system::run_file::Place;
+use crate::system::run_file::{Place, PlaceAttempt};
 
 /// Names the locks that a process runs under, as JSON, the innermost last.
 pub const VARIABLE: &str = "TFLOCK_HELD";
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-struct Announced {
-    place: Identity,
-    /// For people. `place`, which includes it, is what is compared.
-    key: String,
-    id: LockId,
-    /// When it was taken, according to its record: a clone of the machine could have a lock with the same ID.
-    created: String,
-    /// How to borrow it; `None` if it is not lent.
-    #[serde(default)]
-    lent: Option<Lent>,
-}
-
-impl Announced {
-    fn is(&self, holder: &LockInfo) -> bool {
-        self.id == holder.id && self.created == holder.created
-    }
-}
-
-/// How a lock is borrowed from the run that holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) struct Lent {
-    /// The file of the [`crate::system::run_file::lent::Loan`].
-    pub(super) turn: PathBuf,
-    /// The lender's run file, if it has one.
-    pub(super) run: Option<PathBuf>,
-    /// The lender's `TFLOCK_WAIT`, which is meant for other locks than this one.
-    pub(super) wait: String,
-}
-
-/// Whether a run is nested in one that holds its lock.
-pub(super) enum Nested {
-    /// It is not.
-    No,
-    /// It is, in one that lends the lock; the child has to lock in that way.
-    Borrows {
-        locking: ChildLocking,
-        borrowed: Borrowed,
-    },
-    /// It is, in one that lends nothing and holds the lock of that name.
-    Refused { key: String },
-}
-
-/// Locks that are lent to this run, which still has to take their turns.
-#[derive(Default)]
-pub(super) struct Borrowed {
-    /// Kept as long as any process of this run lives.
-    pub(super) places: Vec<Place>,
-    /// The lenders.
-    pub(super) from: Vec<Lent>,
-}
 
 /// Announces to the child the locks that it runs under, and how each is lent, including those that we ourselves run under.
 pub(super) fn announce<'held>(
@@ -91,13 +33,7 @@ pub(super) fn announce<'held>(
         return;
     }
     let mut announced = announced_to_us(environment);
-    announced.extend(held.map(|(held, lent)| Announced {
-        place: held.store().identity(),
-        key: held.store().key().to_owned(),
-        id: held.id().clone(),
-        created: held.created(),
-        lent: lent.cloned(),
-    }));
+    announced.extend(held.map(|(held, lent)| Announced::of(held, lent)));
     tell(command, &announced);
 }
 
@@ -108,13 +44,12 @@ pub(super) fn announce_borrowed(
     environment: Environment<'_>,
 ) {
     let mut announced = announced_to_us(environment);
-    let is_borrowed = |one: &&Announced| one.lent.as_ref().is_some_and(|lent| from.contains(lent));
-    let borrowed: Vec<Announced> = announced.iter().filter(is_borrowed).cloned().collect();
-    announced.extend(
-        borrowed
-            .into_iter()
-            .map(|one| Announced { lent: None, ..one }),
-    );
+    let borrowed: Vec<Announced> = announced
+        .iter()
+        .filter(|one| one.is_from(from))
+        .map(Announced::borrowed)
+        .collect();
+    announced.extend(borrowed);
     tell(command, &announced);
 }
 
@@ -125,98 +60,30 @@ fn tell(command: &mut Command, announced: &[Announced]) {
         .push((OsString::from(VARIABLE), OsString::from(json)));
 }
 
-/// Finds out whether this run is nested in one that holds its lock.
+/// Finds out whether this run is nested in one that holds its lock, and how the child then has to lock.
 ///
 /// # Errors
 /// The store's error.
 pub(super) async fn look_around(
     resolved: &ResolvedLock,
     environment: Environment<'_>,
-) -> Result<Nested, StoreError> {
+) -> Result<(Nested, ChildLocking), StoreError> {
     let announced = announced_to_us(environment);
+    let (locking, host) = (resolved.child_locking, Machine::default());
     if announced.is_empty() {
-        return Ok(Nested::No);
+        return Ok((Nested::No, locking));
     }
-    match look_for(&resolved.stores, resolved.child_locking, &announced).await? {
+    match look_for(&resolved.stores, &announced, &host).await? {
         Nested::No => {}
-        nested => return Ok(nested),
+        nested => return Ok((nested, locking)),
     }
     // In that case terraform's own lock is free, or held by the terraform that we are inside of.
     match &resolved.init_lock {
         Some(lock) => {
             let turn = std::slice::from_ref(&lock.turn);
-            look_for(turn, ChildLocking::Kept, &announced).await
+            Ok((look_for(turn, &announced, &host).await?, ChildLocking::Kept))
         }
-        None => Ok(Nested::No),
-    }
-}
-
-/// Whether all of `stores` are held by runs that this process is inside of, and lent. Waiting for one that is not lent would
-/// never end.
-///
-/// # Errors
-/// The store's error.
-async fn look_for(
-    stores: &[Rc<dyn Store>],
-    locking: ChildLocking,
-    announced: &[Announced],
-) -> Result<Nested, StoreError> {
-    let mut borrowed = Borrowed::default();
-    let mut is_missing = stores.is_empty();
-    for store in stores {
-        let identity = store.identity();
-        let Some(innermost) = announced.iter().rfind(|held| held.place == identity) else {
-            is_missing = true;
-            continue;
-        };
-        // Before reading the store: as long as we have a place, the lock is not released.
-        let is_lending = match &innermost.lent {
-            Some(lent) if !borrowed.from.contains(lent) => borrowed.take_place(lent),
-            _ => true,
-        };
-        let stored = read(store.as_ref(), &Machine::default()).await?;
-        let holder = stored.and_then(|stored| stored.record.lock_info());
-        if !holder.is_some_and(|info| innermost.is(&info)) {
-            is_missing = true;
-        } else if innermost.lent.is_none() {
-            return Ok(Nested::Refused {
-                key: innermost.key.clone(),
-            });
-        } else {
-            is_missing |= !is_lending;
-        }
-    }
-    Ok(if is_missing {
-        Nested::No
-    } else {
-        Nested::Borrows { locking, borrowed }
-    })
-}
-
-impl Borrowed {
-    /// Adds those of another.
-    pub(super) fn join(&mut self, other: Self) {
-        self.places.extend(other.places);
-        for lent in other.from {
-            if !self.from.contains(&lent) {
-                self.from.push(lent);
-            }
-        }
-    }
-
-    /// Takes a place in the lender's run. Returns whether the lender is still there; without a run file only the turn tells.
-    fn take_place(&mut self, lent: &Lent) -> bool {
-        self.from.push(lent.clone());
-        let Some(run) = &lent.run else {
-            return true;
-        };
-        match Place::take(run) {
-            Ok(Some(place)) => {
-                self.places.push(place);
-                true
-            }
-            Ok(None) | Err(_) => false,
-        }
+        None => Ok((Nested::No, locking)),
     }
 }
 
@@ -224,12 +91,14 @@ impl Borrowed {
 pub(super) fn places_around(environment: Environment<'_>) -> Vec<Place> {
     let mut runs: Vec<PathBuf> = announced_to_us(environment)
         .into_iter()
-        .filter_map(|held| held.lent?.run)
+        .filter_map(Announced::lending_run)
         .collect();
     runs.dedup();
-    // A place that cannot be taken belongs to a run that is ending.
-    let places = runs.iter().map(|run| Place::take_at_once(run));
-    places.filter_map(|place| place.ok().flatten()).collect()
+    let places = runs.iter().filter_map(|run| match Place::try_take(run) {
+        Ok(PlaceAttempt::Got(place)) => Some(place),
+        Ok(PlaceAttempt::Ending | PlaceAttempt::Ended) | Err(_) => None,
+    });
+    places.collect()
 }
 
 /// The locks announced to us. A value that cannot be parsed was not written by us and announces nothing.

@@ -31,7 +31,7 @@ use super::process::{self, ProcessIdentity, Stat};
 use super::{hex, machine};
 
 pub use self::left::{LeftRun, left_runs};
-pub use self::place::{Place, share};
+pub use self::place::{Place, PlaceAttempt, share};
 pub use self::traces::{Traces, traces_of};
 
 /// Larger than any run file.

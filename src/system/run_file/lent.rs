@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::flock::{free, hand_on, is_still_at, open};
-use super::{create_private, path_of};
+use super::{RunFile, create_private, path_of};
 use crate::system::process;
 
 /// The lender's side of a loan.
@@ -73,6 +73,15 @@ impl Loan {
     }
 }
 
+/// Takes all turns that are not in use, and then all places, for good. Returns whether that was all of them: from then on
+/// nothing runs under the lock any more, and nothing can borrow it. If a look fails, something may still run.
+#[must_use]
+pub fn are_back(loans: &[Loan], run_file: Option<&RunFile>) -> bool {
+    let is_back = |loan: &&Loan| loan.take_back().unwrap_or(false);
+    loans.iter().filter(is_back).count() == loans.len()
+        && run_file.is_none_or(|file| file.take_all_places().unwrap_or(false))
+}
+
 /// Where the run with that lock ID lends the lock of that `number`.
 fn loan_of(directory: &Path, lock_id: &str, number: usize) -> io::Result<PathBuf> {
     let extension = match number {
@@ -107,10 +116,22 @@ pub struct Turn(File);
 pub enum TurnAttempt {
     /// We have it.
     Got(Turn),
-    /// These processes have it, as far as we can see.
-    InUse(Vec<process::Named>),
+    /// Someone has it.
+    InUse(InUse),
     /// The loan has ended.
     LoanEnded,
+}
+
+/// A turn that someone has.
+#[derive(Debug)]
+pub struct InUse(File);
+
+impl InUse {
+    /// The processes that have it, as far as we can see. Looks through all processes.
+    #[must_use]
+    pub fn by(&self) -> Vec<process::Named> {
+        process::users_of(&self.0)
+    }
 }
 
 impl Turn {
@@ -123,7 +144,7 @@ impl Turn {
             return Ok(TurnAttempt::LoanEnded);
         };
         if !free(file.try_lock())? {
-            return Ok(TurnAttempt::InUse(process::users_of(&file)));
+            return Ok(TurnAttempt::InUse(InUse(file)));
         }
         Ok(if is_still_at(&file, loan) {
             TurnAttempt::Got(Self(file))
@@ -157,9 +178,10 @@ mod tests {
         let TurnAttempt::Got(turn) = Turn::try_take(loan.path()).unwrap() else {
             panic!("nobody had it");
         };
-        let TurnAttempt::InUse(who) = Turn::try_take(loan.path()).unwrap() else {
+        let TurnAttempt::InUse(turn_in_use) = Turn::try_take(loan.path()).unwrap() else {
             panic!("it was taken");
         };
+        let who = turn_in_use.by();
         assert!(who.is_empty(), "only this process has it open: {who:?}");
         assert!(!loan.take_back().unwrap());
         drop(turn);
@@ -218,6 +240,6 @@ mod tests {
         let link = above.path().join("link");
         std::os::unix::fs::symlink(loan.path(), &link).unwrap();
         assert!(Turn::try_take(&link).is_err());
-        assert!(Place::take(&link).is_err());
+        assert!(Place::try_take(&link).is_err());
     }
 }

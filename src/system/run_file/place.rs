@@ -24,16 +24,22 @@ impl Place {
         Ok(is_still_at(&file, run_file).then_some(Self(file)))
     }
 
-    /// Takes a place without waiting: `None` also if the run is ending.
+    /// Tries once to take a place in the run with that run file.
     ///
     /// # Errors
     /// As [`Self::take`].
-    pub fn take_at_once(run_file: &Path) -> io::Result<Option<Self>> {
+    pub fn try_take(run_file: &Path) -> io::Result<PlaceAttempt> {
         let Some(file) = open(run_file)? else {
-            return Ok(None);
+            return Ok(PlaceAttempt::Ended);
         };
-        let is_taken = free(file.try_lock_shared())?;
-        Ok((is_taken && is_still_at(&file, run_file)).then_some(Self(file)))
+        if !free(file.try_lock_shared())? {
+            return Ok(PlaceAttempt::Ending);
+        }
+        Ok(if is_still_at(&file, run_file) {
+            PlaceAttempt::Got(Self(file))
+        } else {
+            PlaceAttempt::Ended
+        })
     }
 
     /// Whether no one else has a place in that run. If so, ours becomes exclusive, and nobody can take another.
@@ -51,6 +57,17 @@ impl Place {
     pub fn hand_on(&self) {
         hand_on(&self.0);
     }
+}
+
+/// The result of an attempt to take a place.
+#[derive(Debug)]
+pub enum PlaceAttempt {
+    /// We have it.
+    Got(Place),
+    /// The run is about to end, and takes nobody in.
+    Ending,
+    /// The run has ended.
+    Ended,
 }
 
 /// Turns an inherited place back into a shared one: the run that left it may have taken all places for good.

@@ -1,6 +1,6 @@
 //! What `exec` lends: its lock, to one terraform at a time, and until the last of them has ended.
 
-use crate::support::backend::{LockMode, Remote};
+use crate::support::backend::{LOCK_KEY, LockMode, Remote};
 use crate::support::configuration::Configuration;
 use crate::support::process::Invocation;
 use crate::support::scene::{Scene, local_locks};
@@ -177,4 +177,36 @@ fn a_workspace_that_is_selected_while_a_turn_is_waited_for_is_not_worked_on() {
         "error: the backend or the workspace was changed while the lock was being taken\n";
     assert!(error.contains(expected), "{error}");
     assert_eq!(scene.fake.calls().len(), 1);
+}
+
+#[test]
+fn a_lock_that_is_removed_while_a_turn_is_waited_for_is_not_borrowed() {
+    for mode in [LockMode::DynamodbTable, LockMode::Lockfile] {
+        let scene = Scene::new(mode);
+        let second = "sh -c 'exec 2>error; exec terraform plan -lock-timeout=1m'";
+        let script = beside(&format!(
+            "{second} & {UNTIL_IT_WAITS}; : >waits; while [ ! -e removed ]; do sleep 0.02; done; : >go; wait $!; echo second $?"
+        ));
+        let running = exec(&scene, &script).start();
+        wait_until("the second to wait for its turn", || {
+            scene.workspace.file("waits").exists()
+        });
+        match mode {
+            LockMode::Lockfile => scene.remote.s3.remove(LOCK_KEY),
+            _ => scene.remote.table.delete(&scene.remote.locks()[0]),
+        }
+        scene.workspace.write("removed", "");
+        let run = running.wait().ended_with(76);
+        run.with_stdout("second 75\n");
+        let error = scene.workspace.read("error");
+        let (lost, nothing) = (
+            "the `tflock exec` around this run lost the lock on `",
+            "` while this run waited for its turn, and nothing was started\n",
+        );
+        assert!(
+            error.contains(lost) && error.contains(nothing),
+            "{mode:?}: {error}"
+        );
+        assert_eq!(scene.fake.calls().len(), 1);
+    }
 }
