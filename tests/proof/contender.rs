@@ -1,10 +1,12 @@
-//! One tflock from its first attempt to its end, as `src/session.rs` has it, with a child that only takes time.
+//! One tflock from its first attempt to its end, as `src/session.rs` has it, with one of the children of `child.rs`.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
+use super::borrower::Lending;
+use super::child::{Child, ChildEvent};
 use super::mutants::Mutation;
 use super::referee::{Party, Referee};
 use super::server::Server;
@@ -13,6 +15,7 @@ use crate::lock::acquire::all::{Held, NotHeld, Onlooker, Wanted, acquire_all, ra
 use crate::lock::acquire::{Acquisition, Claim, Decision, Observed, Patience, Progress, acquire};
 use crate::lock::held_locks::{HeldLocks, News, NotReleased, Released};
 use crate::lock::host::Host;
+use crate::lock::lent::Announced;
 use crate::lock::store::Store;
 use crate::simulation::SimulatedHost;
 
@@ -43,15 +46,19 @@ pub(super) enum Ending {
     Stopped,
     TimedOut,
     Failed,
+    /// Its child was a client and was killed: the lock stays, for a person.
+    LeftElsewhere,
 }
 
-/// What its child tells it.
-enum ChildEvent {
-    Ended,
-    /// After Ctrl-Z and `fg`.
-    Resumed,
-    Other,
+/// What a child leaves that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaves {
+    Nothing,
+    ProgramElsewhere,
 }
+
+/// How often a lender looks whether all has come back.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A tflock, ready to go.
 #[derive(Clone)]
@@ -62,6 +69,7 @@ pub(super) struct Contender {
     pub(super) seen_host: Rc<dyn Host>,
     pub(super) claim: Claim,
     pub(super) plan: Plan,
+    pub(super) child: Child,
     /// The places that it wants, as it names them, each with the number of the lock that it is a part of.
     pub(super) wanted: Vec<(usize, Rc<dyn Store>)>,
     pub(super) servers: Vec<Rc<Server>>,
@@ -99,6 +107,10 @@ impl Contender {
     }
 
     async fn take_and_run(&self, stop: &watch::Sender<bool>) -> Ending {
+        let lending = match &self.child {
+            Child::Script(script) => Some(Lending::new(&script.runs, &self.claim.info.id)),
+            Child::Terraform | Child::Client { .. } => None,
+        };
         let mut locks = loop {
             let mut locks = match self.take(stop).await {
                 Taking::Held(locks) => locks,
@@ -116,11 +128,26 @@ impl Contender {
             self.referee.count(|tally| tally.taken_anew += 1);
             self.release(&mut locks).await;
         };
-        self.run_child(&mut locks, stop.subscribe()).await;
+        let leaves = self
+            .run_child(&mut locks, lending.as_ref(), stop.subscribe())
+            .await;
+        if leaves == Leaves::ProgramElsewhere && self.mutation != Mutation::ClientIsAll {
+            self.referee.count(|tally| tally.left_elsewhere += 1);
+            self.referee.left_with_a_word(self.party);
+            return Ending::LeftElsewhere;
+        }
+        if let Some(lending) = &lending
+            && self.mutation != Mutation::BorrowersForgotten
+        {
+            self.wait_for_borrowers(lending, &mut locks).await;
+        }
         let released = self.release(&mut locks).await;
         let lost = locks.lost_any() || locks.gave_up_any() || !released.lost.is_empty();
         if !lost {
             self.referee.lost_nothing(self.party);
+        }
+        if let Some(lending) = lending {
+            lending.end();
         }
         Ending::Ran {
             lost,
@@ -220,8 +247,18 @@ impl Contender {
         }
     }
 
-    async fn run_child(&self, locks: &mut HeldLocks, mut ask_to_end: watch::Receiver<bool>) {
-        let (mut events, interrupt) = self.start_child();
+    async fn run_child(
+        &self,
+        locks: &mut HeldLocks,
+        lending: Option<&Lending>,
+        mut ask_to_end: watch::Receiver<bool>,
+    ) -> Leaves {
+        let lent = lending.map(Lending::lent);
+        let held = locks.held_of(0);
+        let announced = held.map(|held| Announced::of(held, lent.as_ref()));
+        let announced: Vec<_> = announced.collect();
+        let mut events = self.start_child(&announced, lent);
+        let interrupt = |why: &str| self.witness.ask_to_stop(&self.referee, self.party, why);
         locks.set_child(self.witness.process());
         self.set_limit(locks);
         loop {
@@ -230,7 +267,8 @@ impl Contender {
                 event = events.recv() => match event {
                     Some(ChildEvent::Resumed) => locks.renew_now(),
                     Some(ChildEvent::Other) => {}
-                    Some(ChildEvent::Ended) | None => return,
+                    Some(ChildEvent::ClientKilled) => return Leaves::ProgramElsewhere,
+                    Some(ChildEvent::Ended) | None => return Leaves::Nothing,
                 },
                 news = locks.next() => match news {
                     _ if self.mutation == Mutation::NewsIgnored => {}
@@ -244,63 +282,22 @@ impl Contender {
         }
     }
 
+    /// As `src/session/ending.rs` has it.
+    async fn wait_for_borrowers(&self, lending: &Lending, locks: &mut HeldLocks) {
+        while !lending.is_back() {
+            tokio::select! {
+                biased;
+                _ = locks.next() => {}
+                () = self.host.sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
     fn set_limit(&self, locks: &HeldLocks) {
         let idle = matches!(self.mutation, Mutation::WitnessIdle | Mutation::NewsIgnored);
         if !idle {
             self.witness.set_limit(locks.time_left());
         }
-    }
-
-    /// The child is a process of its own: it goes on when tflock is killed.
-    fn start_child(&self) -> (mpsc::UnboundedReceiver<ChildEvent>, impl Fn(&str) + '_) {
-        let (events, receiver) = mpsc::unbounded_channel();
-        let machine = self.host.machine().clone();
-        let process = machine.child_under(&self.claim.info.id);
-        let standing: Vec<_> = self.servers.iter().map(|server| server.holder()).collect();
-        self.referee.child_started(self.party, process, &standing);
-        let (mut stopped, limits) = self.witness.begin(process);
-        let watching =
-            self.witness
-                .clone()
-                .watch(limits, self.host.clone(), self.referee.clone(), self.party);
-        let (host, plan) = (self.host.clone(), self.plan.clone());
-        let (referee, party) = (self.referee.clone(), self.party);
-        let live = async move {
-            let restless = async {
-                loop {
-                    host.sleep(plan.restless.unwrap_or(Duration::from_hours(24)))
-                        .await;
-                    let [chance, ..] = host.random();
-                    let event = if chance < 64 {
-                        ChildEvent::Resumed
-                    } else {
-                        ChildEvent::Other
-                    };
-                    // Nobody may be left to hear it.
-                    let _ = events.send(event);
-                }
-            };
-            let work = async {
-                tokio::select! {
-                    biased;
-                    () = host.sleep(plan.work) => {}
-                    _ = stopped.changed() => host.sleep(plan.stops_within).await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = work => {}
-                () = restless => {}
-                () = watching => {}
-            }
-            host.machine().end(process);
-            referee.child_ended(party);
-            let _ = events.send(ChildEvent::Ended);
-        };
-        // It is not waited for by anybody but through its events.
-        let _ = machine.spawn(live);
-        let interrupt = |why: &str| self.witness.ask_to_stop(&self.referee, self.party, why);
-        (receiver, interrupt)
     }
 
     async fn release(&self, locks: &mut HeldLocks) -> Released {

@@ -11,6 +11,8 @@
     reason = "a test that cannot go on fails, and says where; its own variable is none of tflock's"
 )]
 
+mod borrower;
+mod child;
 mod client;
 mod contender;
 mod crowd;

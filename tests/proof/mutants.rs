@@ -1,5 +1,6 @@
 //! Protocols that are broken on purpose: a proof that does not find them proves nothing.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use super::explorer::{Pruning, SmallScene, explore};
 use super::network::Weather;
 use super::say;
 use super::schedule::{self, Scene};
-use super::schedules::{CLONES, DYNAMODB, EQUAL_BYTES, FAIR, HOLDS, LOCAL, PROMISES, SEVERAL};
+use super::schedules::{
+    CLIENTS, CLONES, DYNAMODB, EQUAL_BYTES, FAIR, HOLDS, LOANS, LOCAL, PROMISES, SEVERAL,
+};
 use super::server::{Quirk, Rules};
 use crate::lock::host::{Host, Instant, ProcessFate};
 use crate::lock::queue::Tickets;
@@ -56,6 +59,16 @@ pub(super) enum Mutation {
     HoldIgnored,
     /// Whoever has one of its locks keeps it while it waits for the next, in the order in which they were named.
     WaitsWhileHolding,
+    /// Whoever gets its turn trusts the look that it took before it waited.
+    LookedOnce,
+    /// Each borrower has a turn of its own.
+    TurnForEach,
+    /// A terraform lends its lock on to what it starts itself.
+    LendsOn,
+    /// A run that lends its lock does not wait for what has borrowed it.
+    BorrowersForgotten,
+    /// A client that has ended is taken for all that works.
+    ClientIsAll,
 }
 
 impl Mutation {
@@ -70,8 +83,10 @@ impl Mutation {
             | Self::LateHeartbeatTrusted
             | Self::HoldForgotten
             | Self::HoldIgnored
+            | Self::LookedOnce
             | Self::QueueDecides => {
                 let broken = BrokenStore {
+                    first_read: RefCell::default(),
                     mutation: self,
                     own: own.clone(),
                 };
@@ -83,16 +98,19 @@ impl Mutation {
 
     pub(super) fn host(self, inner: &SimulatedHost) -> Rc<dyn Host> {
         match self {
-            Self::WallClockTrusted | Self::EverybodyDead => Rc::new(BrokenHost {
-                inner: inner.clone(),
-                mutation: self,
-            }),
+            Self::WallClockTrusted | Self::EverybodyDead | Self::ClientIsAll => {
+                Rc::new(BrokenHost {
+                    inner: inner.clone(),
+                    mutation: self,
+                })
+            }
             _ => inner.shared(),
         }
     }
 }
 
 struct BrokenStore {
+    first_read: RefCell<Option<Stored>>,
     mutation: Mutation,
     own: LockId,
 }
@@ -134,6 +152,17 @@ impl Alteration for BrokenStore {
         if self.mutation == Mutation::NothingWithdrawn {
             // Nobody reads but to withdraw.
             return Box::pin(async { Ok(None) });
+        }
+        if self.mutation == Mutation::LookedOnce {
+            return Box::pin(async {
+                let before = self.first_read.borrow().clone();
+                if before.is_some() {
+                    return Ok(before);
+                }
+                let read = below.read().await?;
+                self.first_read.replace(read.clone());
+                Ok(read)
+            });
         }
         below.read()
     }
@@ -220,7 +249,15 @@ impl Host for BrokenHost {
         if self.mutation == Mutation::EverybodyDead {
             return ProcessFate::Ended;
         }
-        self.inner.fate_of(holder, id)
+        match self.inner.fate_of(holder, id) {
+            ProcessFate::Elsewhere
+                if self.mutation == Mutation::ClientIsAll
+                    && self.inner.machine().has_unseen_work(id) =>
+            {
+                ProcessFate::Ended
+            }
+            fate => fate,
+        }
     }
 }
 
@@ -359,6 +396,23 @@ fn a_release_that_forgets_the_hold_and_a_run_that_ignores_it_are_found() {
         is_found_by_schedules(mutation, &HOLDS);
         is_found_by_exploring(mutation, &exhaustive::hold());
     }
+}
+
+#[test]
+fn a_lock_that_is_lent_in_a_wrong_way_is_found() {
+    for mutation in [
+        Mutation::LookedOnce,
+        Mutation::TurnForEach,
+        Mutation::LendsOn,
+        Mutation::BorrowersForgotten,
+    ] {
+        is_found_by_schedules(mutation, &LOANS);
+    }
+}
+
+#[test]
+fn a_client_that_is_taken_for_all_that_works_is_found() {
+    is_found_by_schedules(Mutation::ClientIsAll, &CLIENTS);
 }
 
 #[test]

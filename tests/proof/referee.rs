@@ -29,6 +29,9 @@ use crate::simulation::{SimulatedHost, SimulatedMachine, Simulation};
 /// backoff's ten seconds, five more to take an attempt back, and up to four requests of S3 that run into their time-out.
 const MOST_OVERTIME: Duration = Duration::from_secs(100);
 
+/// How old the answer may be by which a borrower starts: a read is given up after ten seconds, and machines are suspended.
+const OLDEST_LOOK: Duration = Duration::from_secs(15);
+
 /// Clones share it.
 #[derive(Clone)]
 pub(super) struct Referee(Rc<Notes>);
@@ -150,11 +153,15 @@ impl Referee {
     ) {
         self.note(|| format!("{party}: its child starts"));
         self.count(|tally| tally.children += 1);
-        self.with(party, |truth| {
-            truth.child = Some(child);
+        let before = self.with(party, |truth| {
+            let before = truth.child.replace(child);
             truth.marks.remove(&Mark::AskedToStop);
             truth.marks.remove(&Mark::Overran);
+            before
         });
+        if before.flatten().is_some() {
+            self.violate(format!("two run at once under the lock of {party}"));
+        }
         let robbed = self.is_robbed(party);
         if !robbed && standing.iter().any(|owner| *owner != Some(party)) {
             self.violate(format!("{party} starts its child without holding the lock"));
@@ -171,6 +178,35 @@ impl Referee {
                 self.violate(format!("the children of {other} and {party} run at once"));
             }
         }
+    }
+
+    /// A terraform starts under the lock that `lender` lends. It has looked whether that holds it, a moment ago.
+    pub(super) fn borrower_starts(
+        &self,
+        lender: Party,
+        child: ProcessIdentity,
+        standing: &[Option<Party>],
+    ) {
+        self.count(|tally| tally.borrowed += 1);
+        self.child_started(lender, child, standing);
+        let robbed = self.with(lender, |truth| truth.robbed.values().min().copied());
+        let robbed_for = robbed
+            .flatten()
+            .map(|robbed| self.0.simulation.elapsed() - robbed);
+        if robbed_for.is_some_and(|robbed_for| robbed_for > OLDEST_LOOK) {
+            self.violate(format!(
+                "a terraform starts under the lock that {lender} lost {robbed_for:?} ago"
+            ));
+        }
+    }
+
+    /// Whether it may have left work out of sight, of which no end is ever proven.
+    pub(super) fn has_unseen_work(&self, party: Party) -> bool {
+        let unseen = self.with(party, |truth| {
+            let machine = truth.candidate.host.machine();
+            machine.has_unseen_work(&truth.candidate.id)
+        });
+        unseen == Some(true)
     }
 
     fn want_one_lock(&self, party: Party, other: Party) -> bool {

@@ -3,11 +3,12 @@
 mod cast;
 mod disturbances;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use self::disturbances::Victim;
@@ -64,6 +65,10 @@ pub(super) struct Scene {
     pub(super) queueing: Queueing,
     /// How many of the contenders work under the hold that the lock is on at first; none means that it is free.
     pub(super) owners: u64,
+    /// How many of the contenders run a script to which they lend their lock.
+    pub(super) lenders: u64,
+    /// How many of the children are clients of a terraform that works out of sight, and are killed.
+    pub(super) clients: u64,
     pub(super) wants: Wants,
 }
 
@@ -148,6 +153,10 @@ struct World<'a> {
     /// The tflock that was added last.
     last: Option<SimulatedHost>,
     victims: Rc<RefCell<Vec<Victim>>>,
+    /// Where runs that lend their lock leave their traces.
+    runs: Option<TempDir>,
+    /// How many terraforms were put into scripts.
+    errands: Cell<usize>,
     endings: Vec<oneshot::Receiver<Ending>>,
     others: Vec<oneshot::Receiver<()>>,
 }
@@ -180,6 +189,8 @@ impl<'a> World<'a> {
             referee,
             steps,
             victims: Rc::default(),
+            runs: (scene.lenders > 0).then(|| tempfile::tempdir().unwrap()),
+            errands: Cell::default(),
             endings: Vec::new(),
             others: Vec::new(),
         }
@@ -258,7 +269,7 @@ impl<'a> World<'a> {
                 Ending::Ran { .. } => tally.served += 1,
                 Ending::TimedOut => tally.timed_out += 1,
                 Ending::Failed => tally.failed += 1,
-                Ending::Stopped => {}
+                Ending::Stopped | Ending::LeftElsewhere => {}
             });
         }
         endings
@@ -273,7 +284,7 @@ impl<'a> World<'a> {
             .filter_map(|server| server.holder())
             .filter(|owner| *owner != Party::Hold)
             .collect();
-        if !self.is_held_alike() {
+        if !self.is_held_alike() || owners.iter().any(|one| self.referee.has_unseen_work(*one)) {
             return;
         }
         let machine = match owners.as_slice() {

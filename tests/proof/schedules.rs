@@ -63,6 +63,8 @@ pub(super) const DYNAMODB: Scene = Scene {
     denials: 5,
     queueing: Queueing::None,
     owners: 0,
+    lenders: 0,
+    clients: 0,
     wants: Wants::OneLock,
 };
 
@@ -118,6 +120,25 @@ pub(super) const HOLDS: Scene = Scene {
     owners: 60,
     people: 30,
     terraforms: 10,
+    ..DYNAMODB
+};
+
+/// Runs that lend their lock to the terraforms in a script, some of which are processes of their own session.
+pub(super) const LOANS: Scene = Scene {
+    lenders: 60,
+    crashes: 25,
+    // A terraform in a session of its own is not asked to stop.
+    promises: 0,
+    ..DYNAMODB
+};
+
+/// Runs whose terraform outlives its client.
+pub(super) const CLIENTS: Scene = Scene {
+    clients: 60,
+    crashes: 25,
+    promises: 0,
+    // Nothing is known of work out of sight on a machine that was booted.
+    reboots: 0,
     ..DYNAMODB
 };
 
@@ -286,6 +307,29 @@ fn no_schedule_breaks_a_hold_or_lets_a_stranger_in() {
         let tally = run("holds", &scene, 500);
         assert!(tally.begun_under_hold > 100 && tally.returned_to_hold > 100);
         assert!(tally.put_back_by_others > 10 && tally.holds_ended > 10);
+    }
+}
+
+#[test]
+fn no_schedule_lets_two_terraforms_work_under_a_lent_lock_or_one_under_a_lost_one() {
+    for places in [DYNAMODB.places, S3.places, BOTH.places, LOCAL.places] {
+        let scene = Scene { places, ..LOANS };
+        let tally = run("loans", &scene, 300);
+        assert!(tally.borrowed > 300 && tally.turns_in_use > 30, "{tally:?}");
+        assert!(tally.nested_refused > 50, "{tally:?}");
+        assert!(tally.turns_of_lost_locks > 0, "{tally:?}");
+    }
+}
+
+#[test]
+fn no_schedule_takes_the_lock_of_a_terraform_that_outlives_its_client() {
+    for places in [DYNAMODB.places, S3.places, BOTH.places, LOCAL.places] {
+        let scene = Scene { places, ..CLIENTS };
+        let tally = run("clients", &scene, 300);
+        assert!(
+            tally.left_elsewhere > 50 && tally.children > 300,
+            "{tally:?}"
+        );
     }
 }
 

@@ -35,6 +35,8 @@ struct Machine {
     last_pid: Cell<u32>,
     /// What runs, and the locks that each process carries in its environment.
     processes: RefCell<BTreeMap<u32, Process>>,
+    /// The locks under which something may be at work that is no process of this machine.
+    unseen: RefCell<BTreeSet<String>>,
     suspended_since: Cell<Option<Duration>>,
     /// How long it was suspended before.
     suspended_for: Cell<Duration>,
@@ -70,6 +72,7 @@ impl SimulatedMachine {
             boots: Cell::default(),
             last_pid: Cell::new(100),
             processes: RefCell::default(),
+            unseen: RefCell::default(),
             suspended_since: Cell::default(),
             suspended_for: Cell::default(),
         }))
@@ -85,6 +88,7 @@ impl SimulatedMachine {
             boots,
             last_pid,
             processes,
+            unseen,
             suspended_since,
             suspended_for,
             number: _,
@@ -99,6 +103,7 @@ impl SimulatedMachine {
             boots: boots.clone(),
             last_pid: last_pid.clone(),
             processes: processes.clone(),
+            unseen: unseen.clone(),
             suspended_since: suspended_since.clone(),
             suspended_for: suspended_for.clone(),
         }))
@@ -107,19 +112,25 @@ impl SimulatedMachine {
     /// A tflock that starts on it.
     #[must_use]
     pub fn tflock(&self) -> SimulatedHost {
-        self.tflock_that_draws(self.0.simulation.random().draw())
+        self.tflock_that_draws(self.0.simulation.random().draw(), BTreeSet::new())
+    }
+
+    /// One that starts on it inside of the run that holds the lock `id`.
+    #[must_use]
+    pub fn tflock_under(&self, id: &LockId) -> SimulatedHost {
+        self.tflock_that_draws(self.0.simulation.random().draw(), [id.0.clone()].into())
     }
 
     /// One that starts on it and is given the same random bytes as `other`, from its start.
     #[must_use]
     pub fn tflock_drawing_as(&self, other: &SimulatedHost) -> SimulatedHost {
-        self.tflock_that_draws(other.seed)
+        self.tflock_that_draws(other.seed, BTreeSet::new())
     }
 
-    fn tflock_that_draws(&self, seed: u64) -> SimulatedHost {
+    fn tflock_that_draws(&self, seed: u64, carries: BTreeSet<String>) -> SimulatedHost {
         SimulatedHost {
             machine: self.clone(),
-            process: self.start(BTreeSet::new()),
+            process: self.start(carries),
             seed,
             random: Rc::new(Random::seeded(seed)),
         }
@@ -129,6 +140,20 @@ impl SimulatedMachine {
     #[must_use]
     pub fn child_under(&self, id: &LockId) -> ProcessIdentity {
         self.start([id.0.clone()].into())
+    }
+
+    /// A program that starts on it, whose work under the lock `id` is done by no process of this machine: a client of a
+    /// container's daemon.
+    #[must_use]
+    pub fn client_under(&self, id: &LockId) -> ProcessIdentity {
+        self.0.unseen.borrow_mut().insert(id.0.clone());
+        self.start(BTreeSet::new())
+    }
+
+    /// Whether work under the lock `id` may go on out of sight, so that no end of it is ever proven here.
+    #[must_use]
+    pub fn has_unseen_work(&self, id: &LockId) -> bool {
+        self.0.unseen.borrow().contains(&id.0)
     }
 
     /// Lets `future` go on as a task of this machine.
@@ -346,9 +371,7 @@ impl Host for SimulatedHost {
         if holder.machine.as_ref() != Some(&machine.0.name) {
             return ProcessFate::Elsewhere;
         }
-        if holder.boot_id != machine.boot_id() {
-            return ProcessFate::Rebooted;
-        }
+        let is_this_boot = holder.boot_id == machine.boot_id();
         let named = [Some(holder.process), holder.child];
         let carried = machine
             .0
@@ -356,10 +379,15 @@ impl Host for SimulatedHost {
             .borrow()
             .values()
             .any(|process| process.carries.contains(&id.0));
-        if carried || named.into_iter().flatten().any(|one| machine.exists(one)) {
+        let is_running = carried || named.into_iter().flatten().any(|one| machine.exists(one));
+        if is_this_boot && is_running {
             ProcessFate::Running
-        } else {
+        } else if machine.has_unseen_work(id) {
+            ProcessFate::Elsewhere
+        } else if is_this_boot {
             ProcessFate::Ended
+        } else {
+            ProcessFate::Rebooted
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Role;
 use super::junction::ToJunction;
 use super::world::{Actor, World};
+use crate::child::Child;
 use crate::client::Client;
 use crate::contender::{Contender, Plan};
 use crate::lock::acquire::Claim;
@@ -109,6 +110,7 @@ impl World<'_> {
             seen_host: mutation.host(host),
             host: host.clone(),
             plan: plan.clone(),
+            child: Child::Terraform,
             wanted,
             servers: servers.collect(),
             referee: self.referee.clone(),

@@ -85,6 +85,7 @@ impl Referee {
         match change.by {
             Party::Tflock(_) => self.replaced(change, old),
             Party::Terraform(_) | Party::Person(_) | Party::Hold => self.robbed(change, old.owner),
+            Party::Borrower(_) => self.violate(format!("{} removes a lock", change.by)),
         }
     }
 

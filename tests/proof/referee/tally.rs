@@ -38,6 +38,15 @@ pub(crate) struct Tally {
     pub(crate) put_back_by_others: u32,
     /// Holds that people and plain terraform removed.
     pub(crate) holds_ended: u32,
+    /// Terraforms that borrowed the lock of the run around them.
+    pub(crate) borrowed: u32,
+    /// Those whose turn did not come, or came when the lock was lost.
+    pub(crate) turns_in_use: u32,
+    pub(crate) turns_of_lost_locks: u32,
+    /// Those that a terraform has started.
+    pub(crate) nested_refused: u32,
+    /// Locks that were kept because a client was killed.
+    pub(crate) left_elsewhere: u32,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -64,5 +73,10 @@ impl std::ops::AddAssign for Tally {
         self.returned_to_hold += other.returned_to_hold;
         self.put_back_by_others += other.put_back_by_others;
         self.holds_ended += other.holds_ended;
+        self.borrowed += other.borrowed;
+        self.turns_in_use += other.turns_in_use;
+        self.turns_of_lost_locks += other.turns_of_lost_locks;
+        self.nested_refused += other.nested_refused;
+        self.left_elsewhere += other.left_elsewhere;
     }
 }

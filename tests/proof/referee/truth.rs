@@ -13,6 +13,8 @@ pub(crate) enum Party {
     Tflock(usize),
     Terraform(usize),
     Person(usize),
+    /// A terraform under the lock of a tflock that lends it.
+    Borrower(usize),
     /// Nobody: the lock is on hold.
     Hold,
 }
@@ -23,6 +25,7 @@ impl std::fmt::Display for Party {
             Self::Tflock(number) => write!(formatter, "tflock {number}"),
             Self::Terraform(number) => write!(formatter, "terraform {number}"),
             Self::Person(number) => write!(formatter, "person {number}"),
+            Self::Borrower(number) => write!(formatter, "borrower {number}"),
             Self::Hold => formatter.write_str("the hold"),
         }
     }

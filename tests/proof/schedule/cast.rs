@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::disturbances::Victim;
 use super::{Likeness, Wants, World};
+use crate::borrower::{Errand, Script, Session};
+use crate::child::Child;
 use crate::client::Client;
 use crate::contender::{Contender, Plan};
 use crate::lock::acquire::Patience;
@@ -24,6 +26,7 @@ struct Character {
     /// The hold that it works under.
     under: Option<LockId>,
     plan: Plan,
+    child: Child,
     delay: Duration,
     /// The numbers of the places that it wants, as it names them.
     wants: Vec<usize>,
@@ -72,6 +75,7 @@ impl World<'_> {
         let heir = Character {
             promise: None,
             under: self.held(),
+            child: Child::Terraform,
             plan,
             delay: Duration::ZERO,
             wants: (0..self.servers.len()).collect(),
@@ -105,9 +109,59 @@ impl World<'_> {
         Character {
             promise,
             under: self.hold.clone().filter(|_| owns),
+            child: self.some_child(),
             plan,
             delay: self.start_delay(),
             wants: self.some_places(),
+        }
+    }
+
+    fn some_child(&self) -> Child {
+        let (scene, random) = (self.scene, self.random());
+        if let Some(runs) = &self.runs
+            && random.percent(scene.lenders)
+        {
+            let (networks, client) = (self.networks.clone(), self.client_maker());
+            let mutation = self.mutation;
+            let reach = move |party, host: &SimulatedHost| {
+                let clients = networks.iter().map(|network| {
+                    let client: Rc<dyn Store> = Rc::new(client(party, host, network));
+                    mutation.store(client, &LockId(String::new()))
+                });
+                clients.collect()
+            };
+            return Child::Script(Rc::new(Script {
+                errands: (0..2 + random.below(3))
+                    .map(|_| self.some_errand())
+                    .collect(),
+                runs: runs.path().join("runs"),
+                reach: Rc::new(reach),
+            }));
+        }
+        if scene.clients > 0 && random.percent(scene.clients) {
+            return Child::Client {
+                killed_after: self.seconds(0, 25),
+                elsewhere: self.simulation.clone(),
+            };
+        }
+        Child::Terraform
+    }
+
+    fn some_errand(&self) -> Errand {
+        let random = self.random();
+        let number = self.errands.get() + 1;
+        self.errands.set(number);
+        Errand {
+            number,
+            after: self.seconds(0, 15),
+            work: self.seconds(0, 30),
+            patience: self.seconds(0, 90),
+            session: if random.percent(50) {
+                Session::Own
+            } else {
+                Session::Shared
+            },
+            calls_itself: random.percent(30),
         }
     }
 
@@ -158,6 +212,7 @@ impl World<'_> {
             seen_host: self.mutation.host(&host),
             host: host.clone(),
             plan: character.plan,
+            child: character.child,
             wanted: wanted.collect(),
             servers: servers.collect(),
             referee: self.referee.clone(),
@@ -203,12 +258,17 @@ impl World<'_> {
     }
 
     fn client(&self, party: Party, host: &SimulatedHost, network: &Network) -> Client {
-        Client {
+        self.client_maker()(party, host, network)
+    }
+
+    fn client_maker(&self) -> impl Fn(Party, &SimulatedHost, &Network) -> Client + use<> {
+        let (referee, simulation) = (self.referee.clone(), self.simulation.clone());
+        move |party, host, network| Client {
             wire: Rc::new(network.clone()),
             host: host.clone(),
             party,
-            referee: self.referee.clone(),
-            simulation: self.simulation.clone(),
+            referee: referee.clone(),
+            simulation: simulation.clone(),
             skew: Rc::default(),
             queue: None,
         }
