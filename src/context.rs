@@ -49,7 +49,7 @@ impl Context {
             (false, false) => Verbosity::Normal,
         };
         let prompts = if options.no_input {
-            Prompts::Refused
+            Prompts::Disabled
         } else {
             Prompts::Allowed
         };

@@ -81,7 +81,7 @@ fn reporting_bugs(work: impl FnOnce() -> Outcome + UnwindSafe) -> Outcome {
 }
 
 fn plain_ui() -> ui::Ui {
-    ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Refused, true)
+    ui::Ui::new(ui::Verbosity::Normal, ui::Prompts::Disabled, true)
 }
 
 fn carry_out(arguments: Vec<OsString>, called_as: Option<CalledAs>) -> Outcome {

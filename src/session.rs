@@ -85,7 +85,7 @@ pub async fn run_under_locks(
     for one in needed {
         match reentry::look_around(&one.resolved, &variable).await? {
             (Nested::No, _) => ours.push(one),
-            (Nested::Refused { key }, _) => return Err(borrowing::refused(&one.naming, &key)),
+            (Nested::LendsNothing { key }, _) => return Err(borrowing::refused(&one.naming, &key)),
             (Nested::Borrows(from), locking) => {
                 borrowed.join(from);
                 lent.push(one);

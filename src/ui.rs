@@ -45,7 +45,7 @@ pub enum Prompts {
     /// At a terminal.
     Allowed,
     /// Never.
-    Refused,
+    Disabled,
 }
 
 /// The user's answer to a prompt.
@@ -87,7 +87,7 @@ impl Ui {
         let prompts = if terminal != Terminal::None && std::io::stdin().is_terminal() {
             prompts
         } else {
-            Prompts::Refused
+            Prompts::Disabled
         };
         Self {
             verbosity,
@@ -111,7 +111,7 @@ impl Ui {
     #[must_use]
     pub fn without_prompts(&self) -> Self {
         Self {
-            prompts: Prompts::Refused,
+            prompts: Prompts::Disabled,
             ..self.clone()
         }
     }

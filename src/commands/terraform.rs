@@ -150,7 +150,7 @@ async fn locked(
             .map_or(context.options.wait, Patience::For),
         prompts: match command.input {
             Input::Allowed => Prompts::Allowed,
-            Input::Refused => Prompts::Refused,
+            Input::Disabled => Prompts::Disabled,
         },
         longer_wait,
         success_codes: command.success_codes,

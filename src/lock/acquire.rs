@@ -26,7 +26,7 @@ use super::held_lock::HeldLock;
 use super::host::{Host, Instant};
 use super::liveness::Assessment;
 use super::own::OwnRecords;
-use super::queue::{Leaving, Line, Standing};
+use super::queue::{Leaving, Line, QueuePosition};
 use super::record::LockId;
 use super::store::{Store, StoreError, Stored};
 
@@ -43,7 +43,7 @@ pub struct Observed {
     /// How long this run has waited.
     pub waited: Duration,
     /// Where this run is in the queue; `None` if it has no place in it.
-    pub standing: Option<Standing>,
+    pub position: Option<QueuePosition>,
 }
 
 /// What an acquisition reports on its way.

@@ -110,7 +110,7 @@ pub enum Nested {
     /// It is, in one that lends the lock.
     Borrows(Borrowed),
     /// It is, in one that lends nothing and holds the lock of that name.
-    Refused {
+    LendsNothing {
         /// The lock's.
         key: String,
     },
@@ -178,7 +178,7 @@ pub async fn look_for(
         if !innermost.is_held(store.as_ref(), host).await? {
             is_missing = true;
         } else if innermost.lent.is_none() {
-            return Ok(Nested::Refused {
+            return Ok(Nested::LendsNothing {
                 key: innermost.key.clone(),
             });
         } else {

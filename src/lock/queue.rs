@@ -111,14 +111,14 @@ impl Tickets {
 
 /// Where a run is in the queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct QueuePosition {
     /// The tickets before its own, in order.
     pub before: Vec<Ticket>,
     /// How many tickets are behind its own.
     pub behind: usize,
 }
 
-impl Standing {
+impl QueuePosition {
     /// Its place in the queue, counted from one.
     #[must_use]
     pub fn place(&self) -> usize {

@@ -129,7 +129,7 @@ pub fn carry_out(mut inheritance: Inheritance) -> Outcome {
     let (context, command) = match run_of(&will) {
         Ok(context) => context,
         Err(failure) => {
-            let ui = Ui::new(Verbosity::Normal, Prompts::Refused, true);
+            let ui = Ui::new(Verbosity::Normal, Prompts::Disabled, true);
             tell_kept(&ui, &failure);
             return Outcome::Exit(exit_code::NOT_RELEASED);
         }

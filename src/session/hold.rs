@@ -43,7 +43,7 @@ pub async fn take_hold(
     spec: RunSpec,
     hold: Hold,
 ) -> Result<TakenHold, Failure> {
-    if let (Nested::Refused { key }, _) = reentry::look_around(&resolved, &variable).await? {
+    if let (Nested::LendsNothing { key }, _) = reentry::look_around(&resolved, &variable).await? {
         return Err(borrowing::refused(context, &key));
     }
     let naming = Cow::Borrowed(context);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::event::SessionEvent;
 use crate::lock::acquire::{Claim, Observed};
 use crate::lock::host::Host;
-use crate::lock::queue::Standing;
+use crate::lock::queue::QueuePosition;
 use crate::lock::record::{Record, go_time};
 use crate::lock::store::Store;
 use crate::ui::Ui;
@@ -136,7 +136,7 @@ fn described(event: &SessionEvent<'_>) -> Option<(&'static str, Value)> {
             json!({
                 "lock": lock(*store),
                 "holder": holder(observed),
-                "place": observed.standing.as_ref().map(Standing::place),
+                "place": observed.position.as_ref().map(QueuePosition::place),
             }),
         ),
         SessionEvent::Stale { store, observed } => (

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use self::reads::{Reads, Standing};
+use self::reads::{Reading, Reads};
 use crate::child::Worker;
 use crate::resolve::{Selected, SelectionFiles};
 use crate::system::file_watch::{FileWatch, Touch};
@@ -186,7 +186,7 @@ impl SelectionWatch {
                         return self.changed();
                     }
                     // Whatever was done after that may be told together with it.
-                    if counts && self.reads.standing(worker) == Standing::Read {
+                    if counts && self.reads.reading(worker) == Reading::Read {
                         return self.settle();
                     }
                 }
@@ -195,13 +195,13 @@ impl SelectionWatch {
         if self.look.is_some() || self.change != Change::None {
             return Verdict::Nothing;
         }
-        match self.reads.standing(worker) {
-            Standing::Unread => {
+        match self.reads.reading(worker) {
+            Reading::Unread => {
                 self.settles_at = None;
                 Verdict::Nothing
             }
-            Standing::Read => self.settle(),
-            Standing::ReadUnlessMoreWithin(limit) => {
+            Reading::Read => self.settle(),
+            Reading::ReadUnlessMoreWithin(limit) => {
                 self.settles_at = Some(Instant::now() + limit);
                 Verdict::Nothing
             }

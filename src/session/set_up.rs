@@ -29,7 +29,7 @@ impl<'a> Session<'a> {
     ) -> Self {
         let ui = match spec.prompts {
             Prompts::Allowed => context.ui.clone(),
-            Prompts::Refused => context.ui.without_prompts(),
+            Prompts::Disabled => context.ui.without_prompts(),
         };
         let host: Rc<dyn Host> = Rc::new(context.machine());
         let (id, own) = (LockId::from_bytes(host.unique()), Own::default());

@@ -15,14 +15,14 @@ use crate::ui::waiting::Waiting;
 pub(super) struct Display<'a> {
     session: &'a Session<'a>,
     places: &'a [Wanted<'a>],
-    seen: RefCell<Vec<Seen<'a>>>,
+    seen: RefCell<Vec<Reported<'a>>>,
     /// The place whose wait was displayed last.
     shown: Cell<Option<usize>>,
 }
 
 /// What was reported about one place.
 #[derive(Default)]
-struct Seen<'a> {
+struct Reported<'a> {
     waiting: Option<Waiting<'a>>,
     is_told: bool,
     /// The stale holders that were reported.
@@ -35,7 +35,7 @@ impl<'a> Display<'a> {
         Self {
             session,
             places,
-            seen: RefCell::new(places.iter().map(|_| Seen::default()).collect()),
+            seen: RefCell::new(places.iter().map(|_| Reported::default()).collect()),
             shown: Cell::default(),
         }
     }

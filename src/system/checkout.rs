@@ -71,13 +71,13 @@ fn git_directory(directory: &Path) -> Option<PathBuf> {
 
 /// The first line of a small plain file.
 fn line(path: &Path) -> Option<String> {
-    let content = read(path, Link::Followed, LARGEST_LINE).ok()?;
+    let content = read(path, Link::Follow, LARGEST_LINE).ok()?;
     let text = String::from_utf8(content).ok()?;
     text.lines().next().map(ToOwned::to_owned)
 }
 
 fn packed(place: &Path, name: &str) -> Option<String> {
-    let content = read(&place.join("packed-refs"), Link::Followed, LARGEST_PACKED).ok()?;
+    let content = read(&place.join("packed-refs"), Link::Follow, LARGEST_PACKED).ok()?;
     let text = String::from_utf8_lossy(&content);
     text.lines()
         .filter_map(|line| line.split_once(' '))

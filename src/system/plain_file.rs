@@ -12,9 +12,9 @@ use nix::fcntl::OFlag;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// Follow it.
-    Followed,
+    Follow,
     /// Refuse it.
-    Refused,
+    Refuse,
 }
 
 /// The whole content of a plain file of at most `longest` bytes.
@@ -24,8 +24,8 @@ pub enum Link {
 pub fn read(path: &Path, link: Link, longest: u64) -> io::Result<Vec<u8>> {
     let refused = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what);
     let follow = match link {
-        Link::Followed => OFlag::empty(),
-        Link::Refused => OFlag::O_NOFOLLOW,
+        Link::Follow => OFlag::empty(),
+        Link::Refuse => OFlag::O_NOFOLLOW,
     };
     let flags = (OFlag::O_NONBLOCK | follow).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
@@ -64,20 +64,20 @@ mod tests {
         let reads = |name: &str, link, longest| {
             read(&at(name), link, longest).map_err(|error| error.to_string())
         };
-        assert_eq!(reads("plain", Link::Refused, 5), Ok(b"12345".to_vec()));
-        assert_eq!(reads("link", Link::Followed, 5), Ok(b"12345".to_vec()));
+        assert_eq!(reads("plain", Link::Refuse, 5), Ok(b"12345".to_vec()));
+        assert_eq!(reads("link", Link::Follow, 5), Ok(b"12345".to_vec()));
         let refused = |what: &str| Err(what.to_owned());
-        assert_eq!(reads("plain", Link::Refused, 4), refused("it is too large"));
+        assert_eq!(reads("plain", Link::Refuse, 4), refused("it is too large"));
         assert_eq!(
-            reads("link", Link::Refused, 5),
+            reads("link", Link::Refuse, 5),
             refused("it is a symbolic link")
         );
         assert_eq!(
-            reads("pipe", Link::Followed, 5),
+            reads("pipe", Link::Follow, 5),
             refused("it is not a plain file")
         );
         assert_eq!(
-            reads(".", Link::Followed, 5),
+            reads(".", Link::Follow, 5),
             refused("it is not a plain file")
         );
     }

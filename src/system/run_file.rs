@@ -240,7 +240,7 @@ pub fn remove(directory: &Path, lock_id: &str) {
 /// # Errors
 /// There is no such run, or the system refuses.
 pub fn sighting_of(directory: &Path, lock_id: &str) -> io::Result<Sighting> {
-    let text = plain_file::read(&path_of(directory, lock_id)?, Link::Refused, LARGEST)?;
+    let text = plain_file::read(&path_of(directory, lock_id)?, Link::Refuse, LARGEST)?;
     Ok(serde_json::from_slice::<Run>(&text)?.sighting)
 }
 

@@ -60,7 +60,7 @@ pub enum Input {
     /// The default.
     Allowed,
     /// `-input=false`, or `TF_INPUT` set to false.
-    Refused,
+    Disabled,
 }
 
 /// What the file named by `-state` or `-state-out` means to a command.
@@ -178,7 +178,7 @@ pub fn classify(
             (b"lock", Some(false)) => lock = LockSwitch::Skip,
             (b"detailed-exitcode", Some(true)) => success_codes = &[0, 2],
             (b"detailed-exitcode", Some(false)) => success_codes = &[0],
-            (b"input", Some(false)) => input = Input::Refused,
+            (b"input", Some(false)) => input = Input::Disabled,
             (b"input", Some(true)) => input = input_of(environment),
             (b"lock-timeout", _) => {
                 let text = flag.value.unwrap_or_default().to_string_lossy();
@@ -269,7 +269,7 @@ fn asks_for_help_or_version(arguments: &[OsString]) -> bool {
 /// `TF_INPUT` can turn prompts off even with `-input=true`; a value that is not a boolean is ignored.
 fn input_of(environment: Environment<'_>) -> Input {
     match environment("TF_INPUT").as_deref().and_then(parse_switch) {
-        Some(false) => Input::Refused,
+        Some(false) => Input::Disabled,
         Some(true) | None => Input::Allowed,
     }
 }

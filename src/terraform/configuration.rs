@@ -236,7 +236,7 @@ impl ConfigurationFile {
 impl Syntax {
     /// The blocks of a file; on failure where and why.
     fn blocks_in(self, path: &Path) -> Result<Vec<Block>, String> {
-        let content = plain_file::read(path, Link::Followed, LONGEST_FILE);
+        let content = plain_file::read(path, Link::Follow, LONGEST_FILE);
         let content = content.map_err(|error| error.to_string())?;
         let content = String::from_utf8_lossy(&content);
         // Parsing hundreds of files would be slow, and hardly any has such a block.

@@ -121,7 +121,7 @@ pub fn selected_workspace(
         };
     }
     let path = data_directory(working_directory, environment).join("environment");
-    match plain_file::read(&path, Link::Refused, LONGEST_NAME) {
+    match plain_file::read(&path, Link::Refuse, LONGEST_NAME) {
         Ok(content) => {
             let content = String::from_utf8_lossy(&content);
             match content.trim() {

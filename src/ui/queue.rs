@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::holder::duration;
-use crate::lock::queue::{Standing, Ticket};
+use crate::lock::queue::{QueuePosition, Ticket};
 use crate::text::printable;
 
 /// How many runs to list one by one.
@@ -46,15 +46,15 @@ pub fn summary_of(tickets: &[Ticket]) -> Option<String> {
 
 /// `2nd in line, after carlos@desk`; `None` for the first.
 #[must_use]
-pub fn place(standing: &Standing) -> Option<String> {
-    let last = name(standing.before.last()?);
-    Some(format!("{}, after {last}", short_place(standing)?))
+pub fn place(position: &QueuePosition) -> Option<String> {
+    let last = name(position.before.last()?);
+    Some(format!("{}, after {last}", short_place(position)?))
 }
 
 /// `2nd in line`; `None` for the first.
 #[must_use]
-pub fn short_place(standing: &Standing) -> Option<String> {
-    let place = standing.place();
+pub fn short_place(position: &QueuePosition) -> Option<String> {
+    let place = position.place();
     let ending = match (place % 10, place % 100) {
         (_, 11..=13) => "th",
         (1, _) => "st",
@@ -119,11 +119,11 @@ mod tests {
 
     #[test]
     fn a_place_has_an_ordinal_and_names_the_run_before_it() {
-        let standing = |before: usize| Standing {
+        let position = |before: usize| QueuePosition {
             before: vec![ticket("ana@laptop"); before],
             behind: 3,
         };
-        assert_eq!(place(&standing(0)), None);
+        assert_eq!(place(&position(0)), None);
         for (before, expected) in [
             (1, "2nd"),
             (2, "3rd"),
@@ -134,7 +134,7 @@ mod tests {
             (110, "111th"),
         ] {
             let expected = format!("{expected} in line, after ana@laptop");
-            assert_eq!(place(&standing(before)), Some(expected));
+            assert_eq!(place(&position(before)), Some(expected));
         }
     }
 }

@@ -10,7 +10,7 @@ use super::question::Question;
 use super::{Reply, Terminal, Ui, Verbosity, queue};
 use crate::lock::acquire::{Decision, Observed, Patience};
 use crate::lock::liveness::Liveness;
-use crate::lock::queue::Standing;
+use crate::lock::queue::QueuePosition;
 use crate::lock::record::LockId;
 use crate::lock::store::StoreError;
 use crate::terraform::duration::format_duration;
@@ -36,7 +36,7 @@ enum TakeOver<'a> {
     /// The question is open.
     Asked(Question<'a>),
     /// Answered no, or the question was withdrawn.
-    Refused,
+    Declined,
     /// Answered yes.
     Granted,
 }
@@ -113,7 +113,7 @@ impl<'a> Waiting<'a> {
         match &mut self.take_over {
             TakeOver::Asked(question) => match question.reply() {
                 None => {}
-                Some(Reply::No) => self.take_over = TakeOver::Refused,
+                Some(Reply::No) => self.take_over = TakeOver::Declined,
                 Some(Reply::Yes) => {
                     self.take_over = TakeOver::Granted;
                     return Decision::TakeOver;
@@ -122,7 +122,7 @@ impl<'a> Waiting<'a> {
             TakeOver::NotAsked if observed.assessment.liveness == Liveness::Stale => {
                 self.ask_to_take_over(observed, now);
             }
-            TakeOver::NotAsked | TakeOver::Refused | TakeOver::Granted => {}
+            TakeOver::NotAsked | TakeOver::Declined | TakeOver::Granted => {}
         }
         Decision::Wait
     }
@@ -140,7 +140,7 @@ impl<'a> Waiting<'a> {
             self.take_over = TakeOver::NotAsked;
             self.introduce(observed, "is locked, waiting for it", now);
             self.next_line = observed.waited + NEXT_LINE;
-            self.place = observed.standing.as_ref().map(Standing::place);
+            self.place = observed.position.as_ref().map(QueuePosition::place);
         }
         match self.take_over {
             TakeOver::Asked(_) if observed.assessment.liveness != Liveness::Stale => {
@@ -148,11 +148,11 @@ impl<'a> Waiting<'a> {
                 self.ui.notice("the holder is alive; still waiting");
             }
             TakeOver::Granted => {
-                self.take_over = TakeOver::Refused;
+                self.take_over = TakeOver::Declined;
                 self.ui
                     .notice("the lock has changed in the meantime; leaving it alone");
             }
-            TakeOver::NotAsked | TakeOver::Asked(_) | TakeOver::Refused => {}
+            TakeOver::NotAsked | TakeOver::Asked(_) | TakeOver::Declined => {}
         }
     }
 
@@ -168,11 +168,11 @@ impl<'a> Waiting<'a> {
             .lock_info()
             .map_or_else(|| "someone".to_owned(), |info| printable(&info.who));
         let time = format!("{}{}", duration(observed.waited), self.limit());
-        let standing = observed.standing.as_ref();
+        let position = observed.position.as_ref();
         let after =
             |place: Option<String>| place.map_or_else(String::new, |place| format!(", {place}"));
-        let place = after(standing.and_then(queue::place));
-        let short = after(standing.and_then(queue::short_place));
+        let place = after(position.and_then(queue::place));
+        let short = after(position.and_then(queue::short_place));
         let (whole, word) = (
             holder::liveness(&observed.assessment),
             observed.assessment.liveness.word(),
@@ -188,7 +188,7 @@ impl<'a> Waiting<'a> {
             ]);
             return;
         }
-        let stands_at = standing.map(Standing::place);
+        let stands_at = position.map(QueuePosition::place);
         if observed.waited >= self.next_line || stands_at != self.place {
             self.ui.notice(&line);
             self.place = stands_at;
@@ -218,7 +218,7 @@ impl<'a> Waiting<'a> {
     fn withdraw_question(&mut self) {
         if matches!(self.take_over, TakeOver::Asked(_))
             && let TakeOver::Asked(question) =
-                std::mem::replace(&mut self.take_over, TakeOver::Refused)
+                std::mem::replace(&mut self.take_over, TakeOver::Declined)
         {
             question.withdraw();
         }
@@ -249,7 +249,7 @@ impl<'a> Waiting<'a> {
         });
         let title = format!("`{}` {state}", self.what);
         let mut rows = holder::rows(&observed.stored.record, &observed.assessment, now);
-        let place = observed.standing.as_ref().and_then(queue::place);
+        let place = observed.position.as_ref().and_then(queue::place);
         rows.extend(place.map(|place| ("queue", place)));
         self.ui.notice_with_rows(&title, &rows);
     }
@@ -300,7 +300,7 @@ mod tests {
                 settles_in: None,
             },
             waited,
-            standing: None,
+            position: None,
         }
     }
 
@@ -310,7 +310,7 @@ mod tests {
         let writer = Writer::to(Some(File::from(OwnedFd::from(writer))));
         let ui = Ui {
             verbosity: Verbosity::Normal,
-            prompts: Prompts::Refused,
+            prompts: Prompts::Disabled,
             terminal,
             notifications,
             writer: Box::leak(Box::new(writer)),

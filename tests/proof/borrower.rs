@@ -178,7 +178,7 @@ impl Borrower {
         let borrowed = match look_for(&self.stores, &self.announced, &self.host).await {
             Ok(Nested::Borrows(borrowed)) => borrowed,
             Ok(Nested::No) => return Err("nothing is lent to it"),
-            Ok(Nested::Refused { .. }) => return Err("refused"),
+            Ok(Nested::LendsNothing { .. }) => return Err("refused"),
             Err(_) => return Err("cannot look"),
         };
         if self.mutation == Mutation::TurnForEach {
@@ -227,7 +227,9 @@ impl Borrower {
             announced.extend(self.announced.iter().map(Announced::borrowed));
         }
         match look_for(&self.stores, &announced, &self.host).await {
-            Ok(Nested::Refused { .. }) => self.referee.count(|tally| tally.nested_refused += 1),
+            Ok(Nested::LendsNothing { .. }) => {
+                self.referee.count(|tally| tally.nested_refused += 1)
+            }
             Ok(Nested::Borrows(_)) => self.referee.violate(format!(
                 "{} lends the lock on to what it has started itself",
                 self.party

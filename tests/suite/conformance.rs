@@ -83,9 +83,9 @@ fn compare(row: &Row) -> Result<(), String> {
     }
     let wrong = |what: &str| Err(format!("{what}\nterraform {terraform}\ntflock {tflock}"));
     match &row.expected {
-        Expected::Refused if !terraform.writes.is_empty() => wrong("terraform did not refuse"),
-        Expected::Refused if !matches!(tflock.code(), 77 | 78) => wrong("not 77 or 78"),
-        Expected::Refused => Ok(()),
+        Expected::NoLock if !terraform.writes.is_empty() => wrong("terraform did not refuse"),
+        Expected::NoLock if !matches!(tflock.code(), 77 | 78) => wrong("not 77 or 78"),
+        Expected::NoLock => Ok(()),
         Expected::Asked(host) => {
             let hosts: Vec<&str> = terraform.writes.iter().map(Write::host).collect();
             if hosts == [host] {

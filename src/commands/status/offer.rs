@@ -102,7 +102,7 @@ async fn wait_until_free(context: &Context, store: &dyn Store) -> Result<(), Fai
         let look = Observed {
             assessment: observer.look(&machine, &stored),
             waited: machine.now().since(started),
-            standing: None,
+            position: None,
             stored,
         };
         if let Patience::For(limit) = context.options.wait

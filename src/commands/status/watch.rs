@@ -27,14 +27,14 @@ const LAST_LINE: &str = "watching; q or Ctrl-C ends it";
 
 /// What counts as a change: passing time does not.
 #[derive(PartialEq)]
-struct Seen {
+struct Snapshot {
     status: &'static str,
     info: Option<String>,
     liveness: Option<&'static str>,
     queue: Vec<LockId>,
 }
 
-impl Seen {
+impl Snapshot {
     fn of(part: &ObservedPart) -> Self {
         let held = part.held.as_ref();
         Self {
@@ -81,7 +81,7 @@ pub(super) async fn watch(
         if seen.is_none() {
             check_directory(context, &parts)?;
         }
-        let now: Vec<_> = parts.iter().map(Seen::of).collect();
+        let now: Vec<_> = parts.iter().map(Snapshot::of).collect();
         let changed = seen.as_ref() != Some(&now);
         if in_place {
             picture.show(&text_of(&parts, context))?;

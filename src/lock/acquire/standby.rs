@@ -69,7 +69,7 @@ pub async fn stand_by(
             assessment: observer.look_back(host, &stored, asked),
             stored,
             waited: host.now().since(began),
-            standing: None,
+            position: None,
         };
         if let Passage::Take(_) = claim.passage(&observed, Decision::Wait, host) {
             return Ok(Standby::Free {

@@ -78,7 +78,7 @@ impl<'a> Turn<'a> {
             assessment,
             stored,
             waited: self.host.now().since(self.began),
-            standing: None,
+            position: None,
         };
         let record = &seen.stored.record;
         self.line
@@ -88,7 +88,7 @@ impl<'a> Turn<'a> {
         } else {
             self.line.sees_holder(record.lock_id());
         }
-        seen.standing = self.line.standing();
+        seen.position = self.line.position();
         seen
     }
 
@@ -140,7 +140,7 @@ impl<'a> Turn<'a> {
             () = self.line.visit_if_due() => {}
             () = self.host.sleep(left) => {}
         }
-        seen.standing = self.line.standing();
+        seen.position = self.line.position();
     }
 
     /// Waits until the next attempt is due: it is this run's turn, patience ends, or only an attempt can tell more.
@@ -198,7 +198,7 @@ impl<'a> Turn<'a> {
     fn looks_first(&self) -> bool {
         self.attempts == Attempts::NeedOthers
             || self.line.lets_others_go_first()
-            || self.line.standing().is_some() && self.store.refusal() == Refusal::NeedsRead
+            || self.line.position().is_some() && self.store.refusal() == Refusal::NeedsRead
     }
 
     /// Whether this run may take the open lock. Runs before it may have left, or may have had the lock between two looks.

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::{Entry, History};
 use crate::lock::host::Host;
 use crate::lock::store::companion::{
-    Companion, Document, Edit, OnFailure, Persistence, Purpose, Seen,
+    Companion, Document, Edit, KnownDocument, OnFailure, Persistence, Purpose,
 };
 use crate::lock::store::{Store, StoreError};
 
@@ -27,7 +27,7 @@ pub struct Recorder {
     companion: Companion,
     host: Rc<dyn Host>,
     /// `None` if there is no usable document. Locked during a request, so that another one waits for its result.
-    seen: Mutex<Option<Seen>>,
+    seen: Mutex<Option<KnownDocument>>,
 }
 
 impl Recorder {
@@ -39,16 +39,16 @@ impl Recorder {
         Some(Self {
             companion,
             host,
-            seen: Mutex::new(Some(Seen::Unread)),
+            seen: Mutex::new(Some(KnownDocument::Unread)),
         })
     }
 
     /// Reads the document in advance, so that an entry takes one request at the end.
     pub async fn look(&self) {
         let mut seen = self.seen.lock().await;
-        if *seen == Some(Seen::Unread) {
+        if *seen == Some(KnownDocument::Unread) {
             match self.companion.read().await {
-                Ok(found) => *seen = Some(Seen::Read(found)),
+                Ok(found) => *seen = Some(KnownDocument::Read(found)),
                 Err(error) if error.kind.is_transient() => {}
                 Err(_) => *seen = None,
             }

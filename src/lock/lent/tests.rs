@@ -85,7 +85,7 @@ impl Lender {
     fn borrow(&self) -> Borrowed {
         match self.look(std::slice::from_ref(&self.announced)) {
             Nested::Borrows(borrowed) => borrowed,
-            Nested::No | Nested::Refused { .. } => panic!("it is lent"),
+            Nested::No | Nested::LendsNothing { .. } => panic!("it is lent"),
         }
     }
 
@@ -133,7 +133,7 @@ fn what_a_lender_holds_is_borrowed_and_what_nobody_around_holds_is_not() {
 fn the_innermost_decides_so_that_a_terraform_lends_nothing_on() {
     let lender = Lender::new();
     let announced = [lender.announced.clone(), lender.announced.borrowed()];
-    let Nested::Refused { key } = lender.look(&announced) else {
+    let Nested::LendsNothing { key } = lender.look(&announced) else {
         panic!("its parent is about to write that state");
     };
     assert_eq!(key, lender.announced.key);

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 pub use self::visiting::read;
 use super::order::{self, opens_after, pace};
-use super::{Standing, Ticket};
+use super::{QueuePosition, Ticket};
 use crate::lock::host::{Host, Instant};
 use crate::lock::record::LockId;
 use crate::lock::store::Store;
-use crate::lock::store::companion::{Companion, Seen};
+use crate::lock::store::companion::{Companion, KnownDocument};
 
 /// How often a run without a place in the queue tries for the lock.
 const WITHOUT_PLACE: Duration = Duration::from_millis(600);
@@ -27,12 +27,12 @@ pub type Leaving = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Whether this run has a place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Membership {
     /// Not yet, or not for now.
     Outside,
     Inside,
     /// There is no usable queue.
-    Without,
+    NoQueue,
 }
 
 /// One run in the queue of one lock.
@@ -41,11 +41,11 @@ pub struct Line {
     host: Rc<dyn Host>,
     mine: Ticket,
     companion: Option<Companion>,
-    place: Place,
+    membership: Membership,
     /// Whether our ticket may be in the queue: it was sent.
     may_be_there: bool,
     /// The queue as last seen.
-    seen: Seen,
+    seen: KnownDocument,
     before: Vec<Ticket>,
     behind: usize,
     /// Who was before us when we last saw our place, or who was there when we arrived.
@@ -69,9 +69,9 @@ impl Line {
             host,
             mine: ticket.shortened(),
             companion: None,
-            place: Place::Outside,
+            membership: Membership::Outside,
             may_be_there: false,
-            seen: Seen::Unread,
+            seen: KnownDocument::Unread,
             before: Vec::new(),
             behind: 0,
             seen_before: None,
@@ -83,8 +83,8 @@ impl Line {
 
     /// Where this run is in the queue; `None` without a place.
     #[must_use]
-    pub fn standing(&self) -> Option<Standing> {
-        (self.place == Place::Inside).then(|| Standing {
+    pub fn position(&self) -> Option<QueuePosition> {
+        (self.membership == Membership::Inside).then(|| QueuePosition {
             before: self.before.clone(),
             behind: self.behind,
         })
@@ -93,7 +93,7 @@ impl Line {
     /// Whether other runs come before this one.
     #[must_use]
     pub fn lets_others_go_first(&self) -> bool {
-        self.place == Place::Inside && !self.before.is_empty()
+        self.membership == Membership::Inside && !self.before.is_empty()
     }
 
     /// The lock was seen held by `holder`.
@@ -133,12 +133,12 @@ impl Line {
     /// How long to wait before the next look at the lock; the last one took `elapsed`.
     #[must_use]
     pub fn pause(&self, elapsed: Duration) -> Duration {
-        let pause = match self.place {
-            Place::Inside => {
+        let pause = match self.membership {
+            Membership::Inside => {
                 let pause = self.host.jittered(pace(self.before.len()));
                 pause.saturating_sub(elapsed).max(SHORTEST_PAUSE)
             }
-            Place::Outside | Place::Without => self.host.jittered(WITHOUT_PLACE),
+            Membership::Outside | Membership::NoQueue => self.host.jittered(WITHOUT_PLACE),
         };
         match self.opens_in() {
             Some(left) => pause.min(left.max(order::FIRST)),

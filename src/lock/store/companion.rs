@@ -7,7 +7,7 @@ mod edit;
 
 use std::rc::Rc;
 
-pub use self::edit::{Edit, Edited, OnFailure, Persistence, Seen};
+pub use self::edit::{Edit, Edited, KnownDocument, OnFailure, Persistence};
 use super::{Store, StoreError, Stored, Swap};
 use crate::lock::record::Record;
 

@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-pub use self::checkup::{Repair, TableSeen};
+pub use self::checkup::{LockTable, Repair};
 use self::condition::Condition;
 pub use self::creation::{Creation, TAGS};
 use self::item::{Item, LOCK_ID, foreign, item, stored};

@@ -31,7 +31,7 @@ pub(super) struct Reads {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Reading {
     Unread,
     Read,
     ReadUnlessMoreWithin(Duration),
@@ -71,40 +71,40 @@ impl Reads {
     }
 
     /// What the reads so far mean, given the process that works under the lock.
-    pub(super) fn standing(&self, worker: Worker) -> Standing {
+    pub(super) fn reading(&self, worker: Worker) -> Reading {
         match worker {
             Worker::Program => self.by_program(),
             Worker::Script => {
                 let is_read = self.workspaces > 0 || (!self.has_workspace_file && self.records > 0);
                 if is_read {
-                    Standing::ReadUnlessMoreWithin(QUIET)
+                    Reading::ReadUnlessMoreWithin(QUIET)
                 } else {
-                    Standing::Unread
+                    Reading::Unread
                 }
             }
-            Worker::Unknown | Worker::Ended => Standing::Unread,
+            Worker::Unknown | Worker::Ended => Reading::Unread,
         }
     }
 
-    fn by_program(&self) -> Standing {
+    fn by_program(&self) -> Reading {
         if self.of_record && self.records == 0 {
-            return Standing::Unread;
+            return Reading::Unread;
         }
         let others = self.records - u32::from(self.of_record);
         if !self.of_workspace {
-            return Standing::ReadUnlessMoreWithin(QUIET);
+            return Reading::ReadUnlessMoreWithin(QUIET);
         }
         if self.has_workspace_file {
             return match self.workspaces {
-                count if count >= 2 * (1 + others) => Standing::Read,
-                1 if others == 0 => Standing::ReadUnlessMoreWithin(SECOND_READING),
-                _ => Standing::Unread,
+                count if count >= 2 * (1 + others) => Reading::Read,
+                1 if others == 0 => Reading::ReadUnlessMoreWithin(SECOND_READING),
+                _ => Reading::Unread,
             };
         }
         if self.lists > 2 * others {
-            Standing::ReadUnlessMoreWithin(QUIET)
+            Reading::ReadUnlessMoreWithin(QUIET)
         } else {
-            Standing::Unread
+            Reading::Unread
         }
     }
 }
@@ -113,8 +113,8 @@ impl Reads {
 mod tests {
     use super::*;
 
-    /// The standing after the reads in `letters` (see above), in a directory with or without a record and a workspace file.
-    fn after(letters: &str, of_record: bool, has_workspace_file: bool, worker: Worker) -> Standing {
+    /// What terraform has read after the reads in `letters` (see above), in a directory with or without a record and a workspace file.
+    fn after(letters: &str, of_record: bool, has_workspace_file: bool, worker: Worker) -> Reading {
         let mut reads = Reads {
             of_record,
             of_workspace: true,
@@ -131,30 +131,30 @@ mod tests {
             };
             reads.note(&touch, worker);
         }
-        reads.standing(worker)
+        reads.reading(worker)
     }
 
-    const QUIETLY: Standing = Standing::ReadUnlessMoreWithin(QUIET);
+    const QUIETLY: Reading = Reading::ReadUnlessMoreWithin(QUIET);
 
     #[test]
     fn each_terraform_command_is_recognised_when_it_has_read_what_decides() {
         let program = Worker::Program;
         for (letters, expected) in [
-            ("L", Standing::Unread),
-            ("LR", Standing::Unread),
-            ("LREL", Standing::ReadUnlessMoreWithin(SECOND_READING)),
-            ("LRELE", Standing::Read),
+            ("L", Reading::Unread),
+            ("LR", Reading::Unread),
+            ("LREL", Reading::ReadUnlessMoreWithin(SECOND_READING)),
+            ("LRELE", Reading::Read),
         ] {
             assert_eq!(after(letters, true, true, program), expected, "{letters}");
         }
         for (letters, expected) in [
-            ("L", Standing::Unread),
-            ("LR", Standing::Unread),
+            ("L", Reading::Unread),
+            ("LR", Reading::Unread),
             ("LRL", QUIETLY),
         ] {
             assert_eq!(after(letters, true, false, program), expected, "{letters}");
         }
-        assert_eq!(after("LELE", false, true, program), Standing::Read);
+        assert_eq!(after("LELE", false, true, program), Reading::Read);
         assert_eq!(after("L", false, false, program), QUIETLY);
     }
 
@@ -163,20 +163,17 @@ mod tests {
         let program = Worker::Program;
         assert_eq!(
             after("LR ELREL".replace(' ', "").as_str(), true, true, program),
-            Standing::Unread
+            Reading::Unread
         );
-        assert_eq!(after("LRELRELELE", true, true, program), Standing::Read);
-        assert_eq!(after("LRLRL", true, false, program), Standing::Unread);
+        assert_eq!(after("LRELRELELE", true, true, program), Reading::Read);
+        assert_eq!(after("LRLRL", true, false, program), Reading::Unread);
         assert_eq!(after("LRLRLLL", true, false, program), QUIETLY);
     }
 
     #[test]
     fn reads_do_not_count_while_no_process_can_be_terraform() {
-        assert_eq!(
-            after("LRELE", true, true, Worker::Unknown),
-            Standing::Unread
-        );
+        assert_eq!(after("LRELE", true, true, Worker::Unknown), Reading::Unread);
         assert_eq!(after("E", true, true, Worker::Script), QUIETLY);
-        assert_eq!(after("", true, true, Worker::Script), Standing::Unread);
+        assert_eq!(after("", true, true, Worker::Script), Reading::Unread);
     }
 }

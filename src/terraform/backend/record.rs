@@ -114,7 +114,7 @@ pub fn read_record(
     environment: Environment<'_>,
 ) -> Result<Option<BackendRecord>, BackendRecordError> {
     let path = data_directory(working_directory, environment).join("terraform.tfstate");
-    let content = match plain_file::read(&path, Link::Followed, LONGEST_RECORD) {
+    let content = match plain_file::read(&path, Link::Follow, LONGEST_RECORD) {
         Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(BackendRecordError::Unreadable { path, source }),

@@ -338,14 +338,14 @@ fn only_apply_has_a_plan_file() {
 fn input_is_refused_by_flag_and_by_variable() {
     let input = |words: &[&str], variables: &[(&str, &str)]| locking(words, variables).input;
     assert_eq!(input(&["apply"], &[]), Input::Allowed);
-    assert_eq!(input(&["apply", "-input=false"], &[]), Input::Refused);
+    assert_eq!(input(&["apply", "-input=false"], &[]), Input::Disabled);
     assert_eq!(
         input(&["apply", "-input=false", "-input"], &[]),
         Input::Allowed
     );
     assert_eq!(
         input(&["apply", "-input=true"], &[("TF_INPUT", "0")]),
-        Input::Refused
+        Input::Disabled
     );
     assert_eq!(
         input(&["apply"], &[("TF_INPUT", "nonsense")]),

@@ -78,7 +78,7 @@ pub enum Expected {
     /// Both locks are written with this key.
     Signed(String),
     /// No lock is written.
-    Refused,
+    NoLock,
     /// A secure connection to this host is asked of a proxy, which refuses it.
     Asked(String),
 }
@@ -112,7 +112,7 @@ impl fmt::Display for Ran {
 pub fn row(name: &'static str) -> Row {
     Row {
         name,
-        expected: Expected::Refused,
+        expected: Expected::NoLock,
         backend: json!({
             "bucket": "bkt",
             "key": "dir/app.tfstate",

@@ -58,7 +58,7 @@ const OWN_ATTRIBUTES: [&str; 10] = [
 
 /// What was seen while one command held the lock.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct Locked {
     command: String,
     lock_id: String,
     /// `Info` to the byte, but for the two values that are new each time.
@@ -81,7 +81,7 @@ enum Program {
     Tflock,
 }
 
-fn live(program: Program) -> Vec<Seen> {
+fn live(program: Program) -> Vec<Locked> {
     let remote = Remote::start();
     let s3 = Proxy::before(remote.s3.url());
     let backend = remote.backend(LockMode::DynamodbTable).s3_url(s3.url());
@@ -120,7 +120,7 @@ fn live(program: Program) -> Vec<Seen> {
     seen.into()
 }
 
-fn see(program: Program, command: &[&str], item: &Value) -> Seen {
+fn see(program: Program, command: &[&str], item: &Value) -> Locked {
     let attributes = item.as_object().expect("an item is an object");
     let mut names: Vec<&str> = attributes.keys().map(String::as_str).collect();
     if program == Program::Tflock {
@@ -129,7 +129,7 @@ fn see(program: Program, command: &[&str], item: &Value) -> Seen {
     names.sort_unstable();
     assert_eq!(names, ["Info", "LockID"], "{command:?}");
     let info = item["Info"]["S"].as_str().expect("`Info` is a string");
-    Seen {
+    Locked {
         command: command.join(" "),
         lock_id: item["LockID"]["S"].as_str().expect("a key").to_owned(),
         info: with_new_values_checked(info),

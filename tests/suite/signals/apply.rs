@@ -19,11 +19,11 @@ use crate::support::workspace::Workspace;
 #[derive(Debug)]
 pub struct Apply {
     pub workspace: Workspace,
-    place: Place,
+    storage: Storage,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Storage {
     /// State and lock in files.
     Local,
     /// State in S3 behind a proxy, lock in DynamoDB.
@@ -43,7 +43,7 @@ impl Apply {
         let configuration = two_resources(Configuration::without_backend());
         Self {
             workspace: Workspace::with(&configuration),
-            place: Place::Local,
+            storage: Storage::Local,
         }
     }
 
@@ -57,14 +57,14 @@ impl Apply {
         workspace.init();
         Self {
             workspace,
-            place: Place::Remote { remote, states },
+            storage: Storage::Remote { remote, states },
         }
     }
 
     /// Makes a directory inside this one, with its own state, which is locked in the same table.
     #[track_caller]
     pub fn another_state(&self, directory: &str) {
-        let Place::Remote { remote, .. } = &self.place else {
+        let Storage::Remote { remote, .. } = &self.storage else {
             panic!("files have no table: use a remote apply");
         };
         let backend = remote.backend(LockMode::DynamodbTable).key("another");
@@ -107,25 +107,27 @@ impl Apply {
 
     /// Delays the next write of the state, so that a stopping terraform does not end yet.
     pub fn hold_saving(&self) -> Gate {
-        match &self.place {
-            Place::Remote { states, .. } => states.on(&format!("PUT /states/{STATE_KEY}*")).hold(),
-            Place::Local => panic!("files cannot be held back: use a remote apply"),
+        match &self.storage {
+            Storage::Remote { states, .. } => {
+                states.on(&format!("PUT /states/{STATE_KEY}*")).hold()
+            }
+            Storage::Local => panic!("files cannot be held back: use a remote apply"),
         }
     }
 
     /// Everything that is locked.
     pub fn locks(&self) -> Vec<String> {
-        match &self.place {
-            Place::Local => local_locks(&self.workspace),
-            Place::Remote { remote, .. } => remote.locks(),
+        match &self.storage {
+            Storage::Local => local_locks(&self.workspace),
+            Storage::Remote { remote, .. } => remote.locks(),
         }
     }
 
     /// The names of all resources in the saved state that are whole.
     pub fn saved(&self) -> Vec<String> {
-        let state = match &self.place {
-            Place::Local => fs::read_to_string(self.workspace.file("terraform.tfstate")).ok(),
-            Place::Remote { remote, .. } => remote.s3.object(STATE_KEY).map(|one| one.text()),
+        let state = match &self.storage {
+            Storage::Local => fs::read_to_string(self.workspace.file("terraform.tfstate")).ok(),
+            Storage::Remote { remote, .. } => remote.s3.object(STATE_KEY).map(|one| one.text()),
         };
         let state: Value = match state {
             Some(text) => serde_json::from_str(&text).expect("a state is JSON"),

@@ -214,7 +214,7 @@ fn a_person_may_take_over_out_of_turn() {
         let Acquisition::Held { replaced, .. } = taken.await.unwrap() else {
             panic!("not held")
         };
-        assert_eq!(replaced.unwrap().standing.unwrap().place(), 2);
+        assert_eq!(replaced.unwrap().position.unwrap().place(), 2);
     });
     assert!(waiter.holds());
 }

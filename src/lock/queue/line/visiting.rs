@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Leaving, Line, Place};
+use super::{Leaving, Line, Membership};
 use crate::lock::host::{Host, Instant};
 use crate::lock::queue::order::{self, pace};
 use crate::lock::queue::{Ticket, Tickets};
 use crate::lock::record::LockId;
 use crate::lock::store::companion::{
-    Companion, Document, Edit, Edited, OnFailure, Persistence, Purpose, Seen,
+    Companion, Document, Edit, Edited, KnownDocument, OnFailure, Persistence, Purpose,
 };
 use crate::lock::store::{Store, StoreError};
 
@@ -25,7 +25,7 @@ const LEAVING: Duration = Duration::from_secs(1);
 impl Line {
     /// Visits the queue if that is due.
     pub async fn visit_if_due(&mut self) {
-        if self.place != Place::Without && self.host.now() >= self.next_visit {
+        if self.membership != Membership::NoQueue && self.host.now() >= self.next_visit {
             self.visit().await;
         }
     }
@@ -36,26 +36,26 @@ impl Line {
             self.companion = self.store.companion(Purpose::Queue);
         }
         let Some(companion) = self.companion.clone() else {
-            self.place = Place::Without;
+            self.membership = Membership::NoQueue;
             return;
         };
-        self.place = match self.enter(&companion).await {
+        self.membership = match self.enter(&companion).await {
             Ok(place) => place,
             // The next visit may succeed, and our ticket may still be there.
-            Err(Trouble::Passing) => self.place,
-            Err(Trouble::Lasting) => Place::Without,
+            Err(Trouble::Passing) => self.membership,
+            Err(Trouble::Lasting) => Membership::NoQueue,
         };
-        let after = match self.place {
-            Place::Inside => AGAIN.max(pace(self.before.len()) * 4),
-            Place::Outside | Place::Without => AGAIN,
+        let after = match self.membership {
+            Membership::Inside => AGAIN.max(pace(self.before.len()) * 4),
+            Membership::Outside | Membership::NoQueue => AGAIN,
         };
         self.next_visit = Instant(self.host.now().0 + after);
     }
 
     /// Enters our ticket unless it is there.
-    async fn enter(&mut self, companion: &Companion) -> Result<Place, Trouble> {
+    async fn enter(&mut self, companion: &Companion) -> Result<Membership, Trouble> {
         let host = Rc::clone(&self.host);
-        let mut seen = Seen::Unread;
+        let mut seen = KnownDocument::Unread;
         let entered = companion.edit(
             host.as_ref(),
             persistence(ENTERING),
@@ -64,17 +64,17 @@ impl Line {
         );
         let entered = entered.await;
         let tickets = match &seen {
-            Seen::Read(document) => tickets_of(document.as_ref()),
-            Seen::Unread => Err(Trouble::Lasting),
+            KnownDocument::Read(document) => tickets_of(document.as_ref()),
+            KnownDocument::Unread => Err(Trouble::Lasting),
         };
         self.seen = seen;
         match entered? {
             Edited::Done => {
                 self.stands_in(&tickets?.tickets);
-                Ok(Place::Inside)
+                Ok(Membership::Inside)
             }
-            Edited::OutOfTime => Ok(Place::Outside),
-            Edited::Refused => Err(Trouble::Lasting),
+            Edited::OutOfTime => Ok(Membership::Outside),
+            Edited::LeftAlone => Err(Trouble::Lasting),
         }
     }
 

@@ -13,7 +13,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What we know of a companion's document.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Seen {
+pub enum KnownDocument {
     /// Nothing yet: it will be read first.
     #[default]
     Unread,
@@ -40,7 +40,7 @@ pub enum Edited {
     /// The document is as it should be.
     Done,
     /// The document was left alone.
-    Refused,
+    LeftAlone,
     /// Other runs were faster, or the store failed, until patience ran out.
     OutOfTime,
 }
@@ -75,7 +75,7 @@ impl Companion {
         &self,
         host: &dyn Host,
         persistence: Persistence,
-        seen: &mut Seen,
+        seen: &mut KnownDocument,
         mut edit: impl FnMut(Option<&Document>) -> Edit,
     ) -> Result<Edited, StoreError> {
         let began = host.now();
@@ -107,22 +107,22 @@ impl Companion {
         &self,
         host: &dyn Host,
         limit: Duration,
-        seen: &mut Seen,
+        seen: &mut KnownDocument,
         edit: &mut impl FnMut(Option<&Document>) -> Edit,
         is_over: impl Fn() -> bool,
     ) -> Result<Option<Edited>, StoreError> {
         let current = match std::mem::take(seen) {
-            Seen::Read(document) => document,
-            Seen::Unread => self.within(host, limit, self.read()).await?,
+            KnownDocument::Read(document) => document,
+            KnownDocument::Unread => self.within(host, limit, self.read()).await?,
         };
         let text = match edit(current.as_ref()) {
             Edit::Write(text) if !is_over() => Some(text),
             Edit::Remove if !is_over() => None,
             kept => {
-                *seen = Seen::Read(current);
+                *seen = KnownDocument::Read(current);
                 return Ok(Some(match kept {
                     Edit::Keep => Edited::Done,
-                    Edit::Refuse => Edited::Refused,
+                    Edit::Refuse => Edited::LeftAlone,
                     Edit::Write(_) | Edit::Remove => Edited::OutOfTime,
                 }));
             }
@@ -132,7 +132,7 @@ impl Companion {
             Change::Done(now) => (now, Some(Edited::Done)),
             Change::Refused(now) => (now, None),
         };
-        *seen = Seen::Read(now);
+        *seen = KnownDocument::Read(now);
         Ok(edited)
     }
 
@@ -186,7 +186,11 @@ mod tests {
         }
 
         /// Appends `x` to the document.
-        fn append(&self, on_failure: OnFailure, seen: &mut Seen) -> Result<Edited, StoreErrorKind> {
+        fn append(
+            &self,
+            on_failure: OnFailure,
+            seen: &mut KnownDocument,
+        ) -> Result<Edited, StoreErrorKind> {
             let persistence = Persistence {
                 patience: PATIENCE,
                 attempt: Duration::from_secs(2),
@@ -212,7 +216,7 @@ mod tests {
     #[test]
     fn a_document_that_was_read_before_takes_one_request() {
         let scene = Scene::new();
-        let mut seen = Seen::Read(None);
+        let mut seen = KnownDocument::Read(None);
         assert_eq!(scene.append(OnFailure::Return, &mut seen), Ok(Edited::Done));
         assert_eq!(scene.text().as_deref(), Some("x"));
         assert_eq!(scene.beside.requests(), 1);
@@ -223,7 +227,7 @@ mod tests {
     #[test]
     fn an_edit_is_made_again_on_what_another_run_has_written() {
         let scene = Scene::new();
-        let mut seen = Seen::Read(None);
+        let mut seen = KnownDocument::Read(None);
         scene.beside.overwrite(Some(crate::lock::record::Record {
             info: Some("theirs ".to_owned()),
             lease: None,
@@ -239,12 +243,12 @@ mod tests {
             (OnFailure::Retry, Ok(Edited::Done)),
         ] {
             let scene = Scene::new();
-            let mut seen = Seen::Read(None);
+            let mut seen = KnownDocument::Read(None);
             scene.beside.inject([Fault::ReplyLost]);
             assert_eq!(scene.append(on_failure, &mut seen), outcome);
             assert_eq!(scene.text().as_deref(), Some("x"));
             if on_failure == OnFailure::Return {
-                assert_eq!(seen, Seen::Unread);
+                assert_eq!(seen, KnownDocument::Unread);
             }
         }
     }
@@ -254,7 +258,7 @@ mod tests {
         for fault in [Fault::NeverEqual, Fault::RequestLost, Fault::Silence] {
             let scene = Scene::new();
             scene.beside.inject(vec![fault; 1000]);
-            let edited = scene.append(OnFailure::Retry, &mut Seen::Unread);
+            let edited = scene.append(OnFailure::Retry, &mut KnownDocument::Unread);
             assert_eq!(edited, Ok(Edited::OutOfTime), "{fault:?}");
             let (least, most) = (PATIENCE, PATIENCE + Duration::from_secs(3));
             let elapsed = scene.simulation.elapsed();
@@ -268,7 +272,7 @@ mod tests {
         scene
             .beside
             .inject([Fault::Refused(StoreErrorKind::AccessDenied)]);
-        let edited = scene.append(OnFailure::Retry, &mut Seen::Unread);
+        let edited = scene.append(OnFailure::Retry, &mut KnownDocument::Unread);
         assert_eq!(edited, Err(StoreErrorKind::AccessDenied));
         assert_eq!(scene.beside.requests(), 1);
     }

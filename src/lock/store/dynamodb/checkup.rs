@@ -19,7 +19,7 @@ const DIGEST: &str = "Digest";
 
 /// A table that can keep locks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableSeen {
+pub struct LockTable {
     /// Whether it is billed per request.
     pub is_on_demand: bool,
     /// Whether it is protected from deletion.
@@ -63,7 +63,7 @@ impl DynamoDbStore {
     ///
     /// # Errors
     /// The request's error, or what makes the table unfit for locks.
-    pub async fn describe(&self) -> Result<TableSeen, StoreError> {
+    pub async fn describe(&self) -> Result<LockTable, StoreError> {
         let client = self.connection.client().await;
         let answer = client.describe_table().table_name(&self.table).send().await;
         let table = match answer {
@@ -85,7 +85,7 @@ impl DynamoDbStore {
         let billing = table
             .billing_mode_summary
             .and_then(|mode| mode.billing_mode);
-        Ok(TableSeen {
+        Ok(LockTable {
             is_on_demand: billing == Some(BillingMode::PayPerRequest),
             is_protected: table.deletion_protection_enabled.unwrap_or_default(),
         })

@@ -72,7 +72,7 @@ impl S3Store {
         match self.put(None, record).await? {
             Condition::Held(stored) => Ok(Swap::Done(Some(stored))),
             Condition::Failed | Condition::Conflict => Ok(Swap::Refused(self.current().await?)),
-            Condition::Refused(error) => Err(error),
+            Condition::Unsupported(error) => Err(error),
         }
     }
 
@@ -102,7 +102,7 @@ impl S3Store {
         match self.put(Some(tag), record).await? {
             Condition::Held(stored) => Ok(Swap::Done(Some(stored))),
             Condition::Failed | Condition::Conflict => Ok(Swap::Refused(self.current().await?)),
-            Condition::Refused(error) => Err(error),
+            Condition::Unsupported(error) => Err(error),
         }
     }
 
@@ -125,7 +125,7 @@ impl S3Store {
                 Condition::Failed if self.wire.server() == Server::Amazon => {
                     return Ok(Swap::Refused(self.current().await?));
                 }
-                Condition::Failed | Condition::Refused(_) => {}
+                Condition::Failed | Condition::Unsupported(_) => {}
             }
         }
         match self.current().await? {

@@ -85,7 +85,7 @@ impl S3Store {
             match answer? {
                 Condition::Held(_) => winners += 1,
                 Condition::Failed | Condition::Conflict => {}
-                Condition::Refused(_) => return Ok(Compared::NotSupported),
+                Condition::Unsupported(_) => return Ok(Compared::NotSupported),
             }
         }
         let again = matches!(
@@ -106,7 +106,7 @@ impl S3Store {
             return Ok(Compared::Feigned);
         };
         match self.put(Some(NO_TAG), &document("wrong")).await? {
-            Condition::Refused(_) => return Ok(Compared::NotSupported),
+            Condition::Unsupported(_) => return Ok(Compared::NotSupported),
             Condition::Failed | Condition::Conflict => {}
             Condition::Held(_) => {
                 let was_written = self.stored_text().await?.is_none_or(|(now, _)| now != tag);
@@ -120,7 +120,7 @@ impl S3Store {
         let new = document("right");
         match self.put(Some(&tag), &new).await? {
             Condition::Held(_) => {}
-            Condition::Refused(_) => return Ok(Compared::NotSupported),
+            Condition::Unsupported(_) => return Ok(Compared::NotSupported),
             Condition::Failed | Condition::Conflict => return Ok(Compared::AlwaysRefused),
         }
         let now = self.stored_text().await?.and_then(|(_, text)| text);
@@ -136,7 +136,7 @@ impl S3Store {
             return Ok(Compared::Feigned);
         };
         match self.delete(Some(NO_TAG)).await? {
-            Condition::Refused(_) => return Ok(Compared::NotSupported),
+            Condition::Unsupported(_) => return Ok(Compared::NotSupported),
             Condition::Failed | Condition::Conflict => {}
             Condition::Held(()) => {
                 let is_there = self.stored_text().await?.is_some();
@@ -149,7 +149,7 @@ impl S3Store {
         }
         match self.delete(Some(&tag)).await? {
             Condition::Held(()) => {}
-            Condition::Refused(_) => return Ok(Compared::NotSupported),
+            Condition::Unsupported(_) => return Ok(Compared::NotSupported),
             Condition::Failed | Condition::Conflict => return Ok(Compared::AlwaysRefused),
         }
         let is_gone = self.stored_text().await?.is_none();

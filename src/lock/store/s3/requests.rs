@@ -18,7 +18,7 @@ pub(super) enum Condition<T> {
     /// Another write was in progress.
     Conflict,
     /// The server does not support the condition, or rejects it.
-    Refused(StoreError),
+    Unsupported(StoreError),
 }
 
 /// An object as returned by GET.
@@ -34,7 +34,7 @@ pub(super) struct Fetched {
 pub(super) enum Head {
     Found(Box<HeadObjectOutput>),
     Missing,
-    Refused(StoreError),
+    Rejected(StoreError),
 }
 
 impl S3Store {
@@ -94,7 +94,7 @@ impl S3Store {
         match self.head().await? {
             Head::Found(object) => Ok(object.e_tag.as_deref() == Some(tag)),
             // A HEAD has no body that says what is wrong; a GET has.
-            Head::Missing | Head::Refused(_) => Ok(false),
+            Head::Missing | Head::Rejected(_) => Ok(false),
         }
     }
 
@@ -116,7 +116,7 @@ impl S3Store {
             Ok(object) => Ok(Head::Found(Box::new(object))),
             Err(error) => match error.raw_response().map(|answer| answer.status().as_u16()) {
                 Some(404) => Ok(Head::Missing),
-                Some(400..=499) => Ok(Head::Refused(self.explain("HeadObject", &error))),
+                Some(400..=499) => Ok(Head::Rejected(self.explain("HeadObject", &error))),
                 _ => Err(self.explain("HeadObject", &error)),
             },
         }
@@ -224,7 +224,7 @@ impl S3Store {
                 let explained = self.explain(action, error);
                 let refused = status == Some(501) || explained.kind == StoreErrorKind::Rejected;
                 if refused {
-                    Ok(Condition::Refused(explained))
+                    Ok(Condition::Unsupported(explained))
                 } else {
                     Err(explained)
                 }

@@ -34,7 +34,7 @@ impl StateObject {
         let object = match self.0.head().await? {
             Head::Found(object) => object,
             Head::Missing => return Ok(None),
-            Head::Refused(error) => return Err(error),
+            Head::Rejected(error) => return Err(error),
         };
         let tag = self.0.entity_tag("HeadObject", object.e_tag)?;
         let version = match object.server_side_encryption {
