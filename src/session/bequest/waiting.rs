@@ -20,7 +20,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// As long as it is kept, nothing can work under the locks or borrow them.
 pub(super) struct Outlasted {
-    _place: Option<OwnedFd>,
+    /// The place that we inherited, or the one that we took instead.
+    _inherited: Option<OwnedFd>,
+    _own: Option<Place>,
     _turns: Vec<Turn>,
 }
 
@@ -34,7 +36,7 @@ pub(super) async fn outlast_run(
     runs: Option<&Path>,
 ) -> Result<Outlasted, Failure> {
     let (group, mut place) = (inheritance.group, inheritance.place);
-    if will.waits_for_all
+    let own = if will.waits_for_all
         && let Some(runs) = runs
         && place
             .as_ref()
@@ -48,9 +50,11 @@ pub(super) async fn outlast_run(
         while !own.is_the_last() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
+        Some(own)
     } else {
         outlast_group(group, will).await?;
-    }
+        None
+    };
     // From here on the locks cannot be borrowed, whatever processes are left.
     let turns = take_back(will).await?;
     let sighting = runs.and_then(|runs| run_file::sighting_of(runs, &will.lock_id.0).ok());
@@ -61,7 +65,8 @@ pub(super) async fn outlast_run(
         ));
     }
     Ok(Outlasted {
-        _place: place,
+        _inherited: place,
+        _own: own,
         _turns: turns,
     })
 }

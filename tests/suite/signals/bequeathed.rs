@@ -1,6 +1,6 @@
 //! What happens to the lock if only tflock is killed: the witness waits until no process works under it, and releases it.
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -150,7 +150,11 @@ impl Behind {
     }
 
     fn apply(&self) -> Invocation {
-        let run = self.scene.workspace.tflock(["apply"]);
+        self.tflock(["apply"])
+    }
+
+    fn tflock<const N: usize>(&self, words: [&str; N]) -> Invocation {
+        let run = self.scene.workspace.tflock(words);
         run.first_on_path(self.fake.directory())
             .env("AWS_ENDPOINT_URL_DYNAMODB", self.proxy.url())
     }
@@ -214,6 +218,28 @@ fn a_tflock_that_is_killed_while_it_releases_is_replaced_too() {
     assert_eq!(finished.status, Status::Signal(Signal::SIGKILL));
     assert!(finished.stderr.ends_with(WORDS), "{finished}");
     assert_eq!(behind.scene.table.locks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_exec_cannot_be_proven_dead_while_its_lock_is_being_released() {
+    let behind = Behind::new();
+    let workspace = &behind.scene.workspace;
+    let script = "touch started; while [ ! -e go ]; do sleep 0.05; done";
+    let mut running = behind.tflock(["exec", "--", "sh", "-c", script]).start();
+    kill_alone(workspace, &mut running);
+    let gate = behind.proxy.on("DeleteItem").hold();
+    workspace.let_go();
+    gate.wait_until_reached();
+    let id = behind.scene.held_id().expect("a lock");
+    let run_file = workspace.state_home().join(format!("tflock/runs/{id}.run"));
+    let attempt = fs::File::open(run_file).expect("a run file").try_lock();
+    assert!(
+        matches!(attempt, Err(TryLockError::WouldBlock)),
+        "{attempt:?}"
+    );
+    gate.open();
+    let words = "tflock: tflock was killed; the program has ended and the lock is released\n";
+    released(&running.wait(), words);
 }
 
 #[test]
