@@ -46,6 +46,24 @@ pub fn read(path: &Path, link: Link, longest: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// What came of opening or examining a file; `None` if there is none.
+///
+/// # Errors
+/// Any other error of the operating system.
+pub fn if_there<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        outcome => outcome.map(Some),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! terraform's own lock on a local state: a kernel lock on the state file, described in a file beside it.
+//! terraform's own lock on a local state: a kernel lock on the state file, described in a file next to it.
 //!
 //! Only observed, never taken. terraform takes it with `fcntl(F_SETLK)` (`internal/states/statemgr/filesystem.go` and
 //! `filesystem_lock_unix.go`), so it belongs to the process and ends with it. The description alone means nothing: it
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
+
+use crate::system::plain_file;
 
 const LARGEST_DESCRIPTION: u64 = 64 * 1024;
 
@@ -28,17 +30,8 @@ pub struct StateLock {
 /// # Errors
 /// The file exists but cannot be examined.
 pub fn state_lock(path: &Path) -> io::Result<Option<StateLock>> {
-    let file = match open(path) {
-        Ok(file) => file,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
+    let Some(file) = plain_file::if_there(open(path))? else {
+        return Ok(None);
     };
     if !file.metadata()?.is_file() {
         return Ok(None);

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use zip::ZipArchive;
 
 use super::backend::Backend;
+use crate::system::plain_file;
 
 /// The only message version, written by terraform since 0.12 and OpenTofu.
 const PLAN_VERSION: u64 = 3;
@@ -33,7 +34,7 @@ pub struct PlannedBackend {
     pub recorded_version: Option<String>,
 }
 
-/// Why a saved plan does not tell its state.
+/// Why a saved plan does not reveal its state.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanFileError {
     /// It cannot be read.
@@ -100,18 +101,14 @@ impl PlanFileError {
 ///
 /// # Errors
 ///
-/// There is a plan, but it does not tell its backend.
+/// There is a plan, but it does not reveal its backend.
 pub fn read_plan_file(path: &Path) -> Result<Option<PlannedBackend>, PlanFileError> {
     let unreadable = |source| PlanFileError::Unreadable {
         path: path.to_owned(),
         source,
     };
-    let is_file = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.is_file(),
-        Err(error) if is_absence(&error) => false,
-        Err(error) => return Err(unreadable(error)),
-    };
-    if !is_file {
+    let there = plain_file::if_there(std::fs::metadata(path)).map_err(unreadable)?;
+    if !there.is_some_and(|metadata| metadata.is_file()) {
         return Ok(None);
     }
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
@@ -185,11 +182,4 @@ fn file_kind(file: &mut BufReader<File>) -> io::Result<Kind> {
         Ok(object) if object.contains_key("encrypted_data") => Ok(Kind::Encrypted),
         _ => Ok(Kind::Other),
     }
-}
-
-fn is_absence(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }

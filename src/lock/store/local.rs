@@ -219,13 +219,19 @@ impl LocalStore {
 
     /// A rename is atomic, so reading needs no guard.
     fn read_file(&self) -> Result<Option<Stored>, Trouble> {
+        match self.open_directory()? {
+            Some(directory) => self.current(&directory),
+            None => Ok(None),
+        }
+    }
+
+    /// The directory; `None` if there is none yet.
+    fn open_directory(&self) -> Result<Option<OwnDirectory>, Trouble> {
         match OwnDirectory::open(self.directory()?) {
-            Ok(Some(directory)) => self.current(&directory),
-            Ok(None) => Ok(None),
             Err(FileError::System(error)) if error.kind() == io::ErrorKind::NotADirectory => {
                 Ok(None)
             }
-            Err(error) => Err(error.into()),
+            opened => Ok(opened?),
         }
     }
 }

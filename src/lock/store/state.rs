@@ -17,6 +17,7 @@ use super::{
     Heartbeats, Identity, Revision, Store, StoreError, StoreErrorKind, StoreFuture, Stored, Swap,
 };
 use crate::lock::record::Record;
+use crate::system::plain_file;
 
 /// How long reading a state file may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
@@ -96,17 +97,8 @@ impl StateFile {
 fn digest_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let flags = OFlag::O_NONBLOCK.bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let mut file = match file {
-        Ok(file) => file,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
+    let Some(mut file) = plain_file::if_there(file)? else {
+        return Ok(None);
     };
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a plain file"));
