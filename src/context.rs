@@ -189,7 +189,7 @@ impl Context {
         self.command_line(&self.typed.waiting_longer())
     }
 
-    /// The typed command line once more.
+    /// The typed command line again.
     #[must_use]
     pub fn typed_again(&self) -> String {
         self.command_line(&self.typed.again())

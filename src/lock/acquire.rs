@@ -46,7 +46,7 @@ pub struct Observed {
     pub position: Option<QueuePosition>,
 }
 
-/// What an acquisition reports on its way.
+/// What an acquisition reports while it goes on.
 #[derive(Debug)]
 pub enum Progress<'a> {
     /// Someone else holds the lock.
@@ -138,7 +138,7 @@ struct Quest<'a> {
     patience: Patience,
 }
 
-/// Takes a place that may only be requested while those of `beside` are held. While it waits they are released.
+/// Takes a place that may only be requested while those of `beside` are held; they are released while it waits.
 async fn acquire_beside(
     beside: &mut Beside<'_>,
     quest: Quest<'_>,

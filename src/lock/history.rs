@@ -77,7 +77,7 @@ pub enum HowEnded {
 }
 
 impl HowEnded {
-    /// As it stands in the document.
+    /// As in the document.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

@@ -64,7 +64,7 @@ pub trait Host {
         let _ = hold;
         false
     }
-    /// This process, for the record; `None` if the system does not tell.
+    /// This process, for the record; `None` if the system does not reveal it.
     fn this_process(&self) -> Option<HolderProcess>;
     /// The fate of the process that a record names, and of everything it started under the lock `id`. Decided by the traces
     /// on this machine, never by the record alone.

@@ -35,7 +35,7 @@ pub enum Liveness {
     Gone(Proof),
     /// It sends no heartbeats, like plain terraform.
     Unknown,
-    /// It is a hold: no process stands behind it, and it stays until it is released or ends by itself.
+    /// It is a hold: no process is behind it, and it stays until it is released or reaches its end.
     Hold,
 }
 
@@ -74,7 +74,7 @@ pub enum Replacement {
     No,
 }
 
-/// What one look at a record tells.
+/// What one look at a record reveals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Assessment {
     /// What is known about the holder.

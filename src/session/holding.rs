@@ -33,7 +33,7 @@ enum Attempt {
     Ended(Signal),
     /// One was lost before anything was started.
     Lost,
-    /// All were given back: one of the ways did not lead to a child that runs, and is another now.
+    /// All were released: one of the locks has to be taken in another way.
     Again,
 }
 
@@ -166,7 +166,7 @@ impl Session<'_> {
         Ok(Attempt::Held(locks))
     }
 
-    /// What to take: each lock in any case, even if terraform takes it itself later. So nobody in its queue is passed by.
+    /// What to take: every lock, even if terraform takes it itself later, so that no run in its queue is overtaken.
     fn goal(&self) -> Goal<'_> {
         let mut goal = Goal {
             places: Vec::new(),

@@ -1,7 +1,7 @@
 //! Watches whether the selection (backend record and workspace) changes before terraform has read it. A change after that
 //! does not matter.
 //!
-//! The kernel tells that the files are read, but not by which process. So whenever they are, we look at the process that
+//! The kernel reports that the files are read, but not by which process. So whenever they are, we look at the process that
 //! works under the lock, and discount what other commands in the same directory read (a `workspace select` in another
 //! terminal).
 
@@ -111,7 +111,7 @@ impl SelectionWatch {
         }
     }
 
-    /// One look at a time: one that was given up would go on reading, and be taken for somebody.
+    /// One look at a time: an abandoned one would go on reading, and its reads be mistaken for terraform's.
     fn look(&mut self) {
         self.look = Some((self.read_again)());
     }

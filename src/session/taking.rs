@@ -63,7 +63,7 @@ pub(super) enum Taking {
         store: Rc<dyn Store>,
         error: Box<AcquireError>,
     },
-    /// One that was taken could not be given back, to wait for another; that was told.
+    /// A lock that was taken could not be released before waiting for another; that was reported.
     Stuck,
     Stopped,
 }
@@ -128,7 +128,7 @@ impl Session<'_> {
         (taking, no_use.or(missing))
     }
 
-    /// Takes them all, or none. Where this machine has no place for one, and nobody asked for it, goes on without that one.
+    /// Takes all of them or none. If this machine has no place for one that nobody asked for, goes on without it.
     async fn take_all(&self, places: &[Wanted<'_>], stop: watch::Receiver<bool>) -> Taking {
         let mut places = places.to_vec();
         let not_held = loop {

@@ -62,7 +62,7 @@ impl Host for Breaking {
     }
 }
 
-/// Calls functions right after the lock was taken and before it is released, and notes whether the child had ended by then.
+/// Calls functions right after the lock was taken and before it is released, and records whether the child had ended before the release.
 struct Watched {
     name: &'static str,
     when_taken: fn(),

@@ -35,13 +35,13 @@ impl Way {
         }
     }
 
-    /// Whether terraform locks for itself, and nobody else may hold its lock then.
+    /// Whether terraform locks for itself, so that its lock has to be free.
     pub(super) fn leaves_lock_to_terraform(self) -> bool {
         matches!(self, Self::Turn | Self::Terraform)
     }
 }
 
-/// Whether a child that locks for itself is told how long to wait: unless somebody has told it, it would fail at once.
+/// Whether a child that locks for itself is told how long to wait: it would fail at once unless the user has set it.
 pub(super) fn hands_on_patience(needed: &NeededLock<'_>) -> bool {
     needed.resolved.child_locking == ChildLocking::Kept
         && needed.request.command.is_some_and(|command| {

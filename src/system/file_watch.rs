@@ -1,4 +1,4 @@
-//! Watches when the files of a directory are read or changed, by inotify. It does not tell by which process.
+//! Watches when the files of a directory are read or changed, by inotify, which does not reveal by which process.
 //!
 //! Only Linux has it, and the system may refuse it (a limit per user).
 

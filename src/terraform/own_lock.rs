@@ -43,7 +43,7 @@ pub fn own_lock(backend: &Backend, workspace: &Workspace) -> OwnLock {
     }
 }
 
-/// terraform tells by failing to lock, the service's own client by looking.
+/// terraform tells when it fails to lock; the service's own client can look.
 fn advice(backend: &Backend, workspace: &Workspace) -> String {
     const BY_FAILING: &str =
         "`tflock --wait 0 plan` fails if it is held, and most backends then say by whom";

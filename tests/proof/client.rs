@@ -1,4 +1,4 @@
-//! A party's end of the wire to a place: the store that the protocol sees.
+//! A party's connection to a store: the store that the protocol sees.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::simulation::{SimulatedHost, Simulation};
 /// How long a client waits for an answer: what the AWS clients are set to.
 const TIME_OUT: Duration = Duration::from_secs(10);
 
-/// A party's end of a wire: the store that the protocol sees.
+/// A party's connection to a store: the store that the protocol sees.
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) wire: Rc<dyn Wire>,
@@ -107,7 +107,7 @@ impl Client {
         }
     }
 
-    /// Where nothing can be overwritten: compares, removes, and puts if nobody else was faster.
+    /// Where nothing can be overwritten: compares, removes, and puts, unless another party was faster.
     async fn replace(&self, old: &Stored, new: &Record) -> Result<Swap, StoreError> {
         match self.look().await? {
             Swap::Refused(Some(current)) if current == *old => {}
@@ -119,7 +119,7 @@ impl Client {
         }
     }
 
-    /// The look at what was in the way, which S3 wants.
+    /// The read of the holder that S3 needs.
     async fn look(&self) -> Result<Swap, StoreError> {
         match self.ask(Request::Read).await {
             Err(error) if error.kind.is_transient() => Err(StoreError {

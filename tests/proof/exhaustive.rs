@@ -46,7 +46,7 @@ fn promising(machine: usize, work: u64, patience: u64) -> Role {
     }
 }
 
-/// The same role for somebody who is like the first of the scene.
+/// The same role for a party that is like the first one.
 fn like_the_first(role: Role, likeness: Likeness) -> Role {
     match role {
         Role::Tflock {
@@ -138,7 +138,7 @@ pub(super) fn promise_over(rules: Rules) -> SmallScene {
     }
 }
 
-/// Machines that are suspended for half a minute, and an object whose heartbeats nobody compares.
+/// Machines that are suspended for half a minute, and an object whose heartbeats are not compared.
 fn suspended_over_s3() -> SmallScene {
     SmallScene {
         rules: Rules::S3,
@@ -182,7 +182,7 @@ pub(super) fn stopped() -> SmallScene {
     }
 }
 
-/// A holder that promised, whose answers do not come in time.
+/// A holder with an expiry whose answers do not arrive in time.
 pub(super) fn slow_answers() -> SmallScene {
     SmallScene {
         faults: &[Mute, SlowReply],

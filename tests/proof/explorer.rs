@@ -1,11 +1,11 @@
 //! Goes through all schedules of a small scene: at every point where more than one thing can happen next, each of them
 //! happens in one schedule, with faults from a small budget.
 //!
-//! A schedule is run anew from its beginning for each sequence of choices, depth first. Sequences that come to a state
+//! Each sequence of choices runs a schedule from its beginning, depth first. Sequences that reach a state
 //! that was seen before are given up; [`world`] says what a state is, and a test below goes through a scene without
-//! this short cut and comes to the same ends.
+//! this shortcut and reaches the same ends.
 //!
-//! Time goes on only when no request is under way but those that a fault has held up.
+//! Time advances only when no request is under way, except those that a fault has delayed.
 
 mod actions;
 mod cast;
@@ -31,15 +31,15 @@ pub(super) enum Fault {
     Late,
     /// It is carried out, and the connection breaks.
     ReplyLost,
-    /// It is carried out, and no answer comes: the client waits for its time-out.
+    /// It is carried out, and no answer comes: the client waits until its timeout.
     Mute,
-    /// It never arrives, and the client waits for its time-out.
+    /// It never arrives, and the client waits until its timeout.
     Lost,
     /// It is refused.
     Throttled,
-    /// It is under way for so long that time goes on.
+    /// It is under way for so long that time advances.
     Slow,
-    /// It is carried out, and the answer is under way for so long that time goes on.
+    /// It is carried out, and the answer is under way for so long that time advances.
     SlowReply,
 }
 
@@ -54,7 +54,7 @@ pub(super) enum Role {
         promise: Option<Duration>,
         plan: Plan,
     },
-    /// Works for so long.
+    /// Works for that long.
     Terraform(Duration),
     /// Removes what is there after so long.
     Person(Duration),
@@ -122,7 +122,7 @@ impl std::fmt::Display for Explored {
     }
 }
 
-/// Whether a schedule is given up that comes to a state that was seen before.
+/// Whether a schedule is abandoned if it reaches a state that was seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pruning {
     On,

@@ -33,7 +33,7 @@ mod witness;
 
 use tflock::lock;
 
-/// Tells whoever asks for the output of the tests how much was tried.
+/// Prints how much was tried, for those who read the tests' output.
 #[expect(clippy::print_stdout, reason = "the counts are worth reading")]
 fn say(line: &str) {
     println!("{line}");

@@ -27,37 +27,37 @@ use crate::simulation::{Alteration, Altered, SimulatedHost};
 pub(super) enum Mutation {
     /// Nothing.
     None,
-    /// A delete removes whatever stands there.
+    /// A delete removes any record.
     DeleteUncompared,
-    /// A write replaces whatever stands there, be it a renewal or a taking over.
+    /// A write replaces any record, in a renewal or a takeover.
     PutUncompared,
-    /// Silence is measured on the wall clock.
+    /// Silence is measured by the wall clock.
     WallClockTrusted,
-    /// An own record that stands in the way is taken for another's.
+    /// An own record that is found in the way is taken for another's.
     OwnRecordUnknown,
     /// Processes of other machines and living children are taken for dead.
     EverybodyDead,
-    /// A child is not asked to stop, by tflock or for it, whatever becomes of the lock.
+    /// Neither tflock nor its witness asks a child to stop, whatever happens to the lock.
     NewsIgnored,
-    /// A child is started however long it took to hear that the lock is held.
+    /// A child is started no matter how long the answer took that the lock is held.
     Unconfirmed,
-    /// Nobody asks a child to stop in the place of a tflock that is stopped itself.
+    /// No witness asks the child of a stopped tflock to stop.
     WitnessIdle,
-    /// Whoever gives up does not look for what it may have left.
+    /// A run that gives up does not look for what it may have left.
     NothingWithdrawn,
     /// A record is taken for one's own if it bears one's lock ID.
     IdIsEnough,
     /// Objects are renewed on any server.
     RenewsEverywhere,
-    /// A heartbeat that comes too late is trusted where nothing compares it.
+    /// A late heartbeat is trusted where nothing compares it.
     LateHeartbeatTrusted,
-    /// Whoever is first in the queue takes the lock, whoever holds it.
+    /// The first run in the queue takes the lock, no matter who holds it.
     QueueDecides,
     /// A run that gives its lock back forgets the hold.
     HoldForgotten,
-    /// Whoever meets a hold takes its place.
+    /// A run that finds a hold replaces it.
     HoldIgnored,
-    /// Whoever has one of its locks keeps it while it waits for the next, in the order in which they were named.
+    /// A run keeps the locks that it has while it waits for the next, in the order in which they were named.
     WaitsWhileHolding,
     /// Whoever gets its turn trusts the look that it took before it waited.
     LookedOnce,
@@ -150,7 +150,7 @@ impl BrokenStore {
 impl Alteration for BrokenStore {
     fn read<'a>(&'a self, below: &'a dyn Store) -> StoreFuture<'a, Option<Stored>> {
         if self.mutation == Mutation::NothingWithdrawn {
-            // Nobody reads but to withdraw.
+            // Only a withdrawal reads.
             return Box::pin(async { Ok(None) });
         }
         if self.mutation == Mutation::LookedOnce {

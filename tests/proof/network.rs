@@ -37,7 +37,7 @@ pub(super) struct Weather {
 /// A time in which nothing of a party's gets through, or nothing is allowed to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trouble {
-    /// Whose; `None`: everybody's.
+    /// Whose; `None`: all parties'.
     pub(super) of: Option<Party>,
     pub(super) from: Duration,
     pub(super) until: Duration,
@@ -51,7 +51,7 @@ pub(super) enum TroubleKind {
     Denied,
 }
 
-/// What becomes of one request.
+/// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Fine,
@@ -63,7 +63,7 @@ enum Fate {
     FailedAfter,
 }
 
-/// Counts what each party has come to, so that it can be killed at any step of its way.
+/// Counts each party's steps, so that it can be killed at any of them.
 #[derive(Clone, Default)]
 pub(super) struct Steps(Rc<RefCell<BTreeMap<Party, Step>>>);
 
@@ -152,7 +152,7 @@ impl Network {
         let weather = self.0.weather.get();
         let random = self.0.simulation.random();
         match self.trouble_of(party) {
-            // What is cut off is lost on either way, or comes when the way is clear again.
+            // During an outage a message is lost in either direction, or arrives once the outage is over.
             Some(TroubleKind::Cut) if random.percent(15) => return Fate::Late,
             Some(TroubleKind::Cut) if random.percent(10) => return Fate::ReplyLost,
             Some(TroubleKind::Cut) => return Fate::RequestLost,
@@ -260,7 +260,7 @@ impl Network {
             }
             Fate::RequestLost => {}
             Fate::ReplyLost => {
-                // The outcome is known to nobody.
+                // No party learns the outcome.
                 let _ = self.arrive(&envelope, fate);
                 if breaks {
                     simulation.sleep(self.travel()).await;
@@ -282,7 +282,7 @@ impl Wire for Network {
     fn send(&self, envelope: Envelope, answer: oneshot::Sender<Outcome>) {
         self.0.steps.pass(envelope.by);
         let carrying = self.clone().carry(envelope, answer);
-        // It goes on whatever becomes of its sender.
+        // It continues whatever happens to its sender.
         let _ = self.0.simulation.spawn(carrying);
     }
 

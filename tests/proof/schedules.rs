@@ -91,13 +91,13 @@ pub(super) const LOCAL: Scene = Scene {
     ..DYNAMODB
 };
 
-/// Whoever comes draws the lock ID of the one before, as a rule.
+/// Each newcomer usually draws the lock ID of the one before.
 pub(super) const EQUAL_BYTES: Scene = Scene {
     likeness: Some(Likeness::RandomBytes),
     ..DYNAMODB
 };
 
-/// Whoever comes is the clone of the one before, as a rule.
+/// Each newcomer is usually a clone of the one before.
 pub(super) const CLONES: Scene = Scene {
     likeness: Some(Likeness::Everything),
     ..DYNAMODB
@@ -149,7 +149,7 @@ pub(super) const SEVERAL: Scene = Scene {
     ..DYNAMODB
 };
 
-/// Nothing goes wrong at all.
+/// Nothing goes wrong.
 pub(super) const FAIR: Scene = Scene {
     weather: CALM,
     patience: Patience::Forever,

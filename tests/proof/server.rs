@@ -21,7 +21,7 @@ pub(super) enum Rules {
     DynamoDb,
     /// Compares entity tags, which heartbeats do not change, and wants a second request to see the holder.
     S3,
-    /// The same, not renewed: an item beside it is.
+    /// The same, not renewed: the item next to it is.
     S3BesideAnItem,
     /// An S3 server that is not Amazon's, and does this when an object is to be overwritten under a condition.
     S3That(Quirk),
@@ -29,7 +29,7 @@ pub(super) enum Rules {
     Local,
 }
 
-/// What becomes of the condition of an overwriting.
+/// How the condition of an overwrite is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quirk {
     /// Nothing: the object is overwritten.
@@ -94,14 +94,14 @@ pub(super) struct Reply {
     pub(super) at: u64,
 }
 
-/// What a client is told.
+/// The answer to a client.
 pub(super) type Outcome = Result<Reply, StoreErrorKind>;
 
-/// The record that stands in a place, with its history.
+/// The record in a place, with its history.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) record: Record,
-    /// Whose it is: whoever sent it, whatever lock ID it bears.
+    /// Whose it is: the sender's, whatever its lock ID.
     pub(super) owner: Party,
     revision: Vec<u8>,
     /// When it was put there where nothing or another's stood: as time, and as the number of the request.
@@ -113,7 +113,7 @@ pub(super) struct Entry {
     pub(super) written: Duration,
     /// When that last write was sent.
     pub(super) sent: Duration,
-    /// How long its writer's machine had been suspended by then.
+    /// How long its writer's machine had been suspended until then.
     pub(super) suspended_when_sent: Duration,
 }
 
@@ -184,22 +184,22 @@ impl Server {
         }));
     }
 
-    /// What stands there.
+    /// The current record.
     pub(super) fn entry(&self) -> Option<Entry> {
         self.entry.borrow().clone()
     }
 
-    /// Whose lock stands there.
+    /// Whose lock is there.
     pub(super) fn holder(&self) -> Option<Party> {
         self.entry.borrow().as_ref().map(|entry| entry.owner)
     }
 
-    /// Which request put there what stands there.
+    /// Which request wrote the current record.
     pub(super) fn created_at(&self) -> Option<u64> {
         self.entry.borrow().as_ref().map(|entry| entry.created_at)
     }
 
-    /// What stands there, in a few bytes.
+    /// The current record, in a few bytes.
     pub(super) fn digest(&self, hasher: &mut impl Hasher) {
         let entry = self.entry.borrow();
         let seen = entry.as_ref().map(|entry| {
@@ -385,7 +385,7 @@ fn outcome(swap: &Swap) -> String {
 
 /// Whatever carries requests to a place and answers back, or not.
 pub(super) trait Wire {
-    /// Takes a request; what becomes of it may be told through `answer`.
+    /// Takes a request; its outcome may be sent through `answer`.
     fn send(&self, envelope: Envelope, answer: oneshot::Sender<Outcome>);
 
     /// The place at the other end.

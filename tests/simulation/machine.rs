@@ -259,7 +259,7 @@ pub struct SimulatedHost {
     machine: SimulatedMachine,
     process: ProcessIdentity,
     seed: u64,
-    /// Its own, so that it draws the same whatever others do meanwhile.
+    /// Its own, so that it draws the same whatever others do.
     random: Rc<Random>,
 }
 
@@ -298,7 +298,7 @@ impl SimulatedHost {
         self.machine.end(self.process);
     }
 
-    /// What this tflock wants the lock for, with an ID of its own.
+    /// What this tflock wants the lock for, with its own ID.
     #[must_use]
     pub fn claim(&self, expire_after: Option<Duration>) -> Claim {
         Claim {

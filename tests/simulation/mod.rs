@@ -1,5 +1,5 @@
-//! A simulated world for the tests of the protocol: time that passes only where somebody sleeps, tasks that can be
-//! ended at any moment, and machines whose processes stand in a table.
+//! A simulated world for the tests of the protocol: time that passes only while a task sleeps, tasks that can be
+//! ended at any moment, and machines with a table of processes.
 //!
 //! Nothing here waits for real, and equal runs end equally. It must never be part of a real run.
 
@@ -24,10 +24,10 @@ pub use self::altered::{Alteration, Altered};
 pub use self::machine::{SimulatedHost, SimulatedMachine};
 pub use self::random::Random;
 
-/// No test of the protocol takes longer; whatever does waits for ever.
+/// No test of the protocol takes longer; one that does would never end.
 const LONGEST: Duration = Duration::from_hours(48);
 
-/// The true time of a simulation, and whoever acts in it. Clones share it.
+/// The true time of a simulation, and its tasks. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Simulation(Rc<World>);
 
@@ -54,7 +54,7 @@ struct Task {
     /// Nothing happens on a machine that is suspended.
     machine: Option<SimulatedMachine>,
     woken: Arc<Woken>,
-    /// By a signal: nobody else on its machine is.
+    /// By a signal: no other task on its machine is stopped.
     stopped: bool,
     /// Absent while it is polled.
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
@@ -94,7 +94,7 @@ impl Simulation {
         &self.0.random
     }
 
-    /// A machine of its own, whose clock since boot is like no other's and whose wall clock is right.
+    /// A new machine, whose clock since boot differs from all others and whose wall clock is right.
     #[must_use]
     pub fn machine(&self) -> SimulatedMachine {
         SimulatedMachine::new(self, self.next_machine())
@@ -117,7 +117,7 @@ impl Simulation {
         Sleep::new(self, Clock::World(self.clone()), duration)
     }
 
-    /// Lets `future` go on beside all others; the receiver gets its output, or fails if it is ended before.
+    /// Runs `future` concurrently with all others; the receiver gets its output, or fails if it is ended before.
     pub fn spawn<T: 'static>(
         &self,
         future: impl Future<Output = T> + 'static,
@@ -146,14 +146,14 @@ impl Simulation {
         (TaskId(id), receiver)
     }
 
-    /// Ends a task where it stands. Must not be called by the task itself.
+    /// Ends a task at the point that it has reached. Must not be called by the task itself.
     pub fn end_task(&self, id: TaskId) {
         // Dropped outside of the borrow: what it holds may want to spawn.
         let ended = self.0.tasks.borrow_mut().remove(&id.0);
         drop(ended);
     }
 
-    /// Stops a task as SIGSTOP does: its timers go on, and it does nothing until it is continued.
+    /// Stops a task like SIGSTOP: its timers run on, and it does nothing until it is continued.
     pub fn stop_task(&self, id: TaskId) {
         if let Some(task) = self.0.tasks.borrow_mut().get_mut(&id.0) {
             task.stopped = true;

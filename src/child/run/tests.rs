@@ -19,7 +19,7 @@ const TERMINATE: Signal = Signal {
 const NOTES_REQUESTS: &str =
     "trap 'echo asked >>requests' INT; : >started; while [ -e started ]; do sleep 0.02; done";
 
-/// Runs a script in a directory of its own, and looks.
+/// Runs a script in a new directory, and looks.
 fn with_run(script: &str, look: impl FnOnce(&mut Run<'_>, &Path)) {
     let _alone: MutexGuard<'_, ()> = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = tempfile::tempdir().unwrap();

@@ -53,7 +53,7 @@ impl Claim {
         let now = go_time(host.wall());
         let mut info = self.info.clone();
         let mut lease = self.lease.clone();
-        // No process stands behind a hold, so nothing could send heartbeats.
+        // No process is behind a hold, so nothing could send heartbeats.
         match heartbeats.interval().filter(|_| lease.hold.is_none()) {
             Some(usual) => {
                 lease.heartbeat = Some(0);

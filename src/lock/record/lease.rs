@@ -49,7 +49,7 @@ pub struct Lease {
         default
     )]
     pub expire_after: Option<Duration>,
-    /// Where the holder runs; `None` if the system does not tell.
+    /// Where the holder runs; `None` if the system does not reveal it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub holder: Option<HolderProcess>,
 }

@@ -62,7 +62,7 @@ fn a_lock_that_is_lost_after_a_signal_asks_the_child_no_second_time() {
         be_sent_sigterm();
         scene.has("requests").await;
         scene.store.overwrite(None);
-        // The next renewal finds that out, and whatever is done about it is done with the answer.
+        // The next renewal notices, and its answer decides what happens.
         let before = scene.store.requests();
         while scene.store.requests() == before {
             tokio::time::sleep(Duration::from_millis(5)).await;

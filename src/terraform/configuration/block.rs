@@ -16,7 +16,7 @@ use crate::terraform::backend::BackendRecord;
 pub(super) struct Block {
     /// `s3`; `cloud` or `state_store` for those blocks.
     pub(super) type_name: String,
-    /// What is written there; `None` for what only an evaluation would tell.
+    /// What is written there; `None` if only an evaluation could tell.
     pub(super) settings: Vec<(String, Option<Value>)>,
 }
 

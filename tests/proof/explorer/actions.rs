@@ -27,7 +27,7 @@ pub(super) enum Action {
     ServeAndKill(usize),
     /// The sender of a request dies before it is on its way.
     KillUnsent(usize),
-    /// A request comes after its sender has given it up.
+    /// A request arrives after its sender has given up.
     Deliver(usize),
     /// An answer that was slow arrives.
     Answer(usize),
@@ -38,7 +38,7 @@ pub(super) enum Action {
     Stop(usize),
     /// The wall clock of a party's machine is set an hour ahead.
     SetClock(usize),
-    /// Time goes on to the next moment that anybody waits for.
+    /// Time advances to the next moment that a task waits for.
     Advance,
     /// All have ended, and what is under way never comes.
     LoseTheRest,
@@ -189,7 +189,7 @@ impl World<'_> {
         }
     }
 
-    /// The answer, and all that its receiver can see at the same moment, become part of what it knows.
+    /// The answer, and everything that its receiver can see at that moment, become part of what it knows.
     fn tell(&self, to: Party, place: Place, outcome: Outcome, answer: oneshot::Sender<Outcome>) {
         if let Some(actor) = self.actor(to) {
             self.remember(actor, digest(&outcome).wrapping_add(place as u64));
@@ -219,7 +219,7 @@ impl World<'_> {
         let machine = self.actors[index].host.machine().clone();
         self.referee.note(|| format!("{machine} is suspended"));
         machine.suspend();
-        // Its clocks part here, and what it does until it goes on is a matter of when this was.
+        // Its clocks diverge here, and what it does until it resumes depends on when this was.
         self.remember_all(index as u64);
         let (simulation, referee) = (self.simulation.clone(), self.referee.clone());
         let _ = self.simulation.spawn(async move {

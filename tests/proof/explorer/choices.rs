@@ -20,7 +20,7 @@ impl Choices {
         chosen
     }
 
-    /// Whether the next choice is one that no schedule has come to on this way.
+    /// Whether the next choice is one that no schedule has reached along this path.
     pub(super) fn is_new(&self) -> bool {
         self.at == self.taken.len()
     }

@@ -1,4 +1,4 @@
-//! Where all requests of a small scene come together, to be carried out in any order.
+//! Collects all requests of a small scene, so that they can be carried out in any order.
 
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash as _, Hasher};
@@ -62,7 +62,7 @@ impl Junction {
         self.answers.borrow_mut().clear();
     }
 
-    /// What stands there and what is under way, contents and all, in a few bytes.
+    /// The records and the requests under way, with their contents, in a few bytes.
     pub(super) fn digest(&self, hasher: &mut impl Hasher) {
         for server in &self.servers {
             server.digest(hasher);

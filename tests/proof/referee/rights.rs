@@ -6,7 +6,7 @@ use super::Referee;
 use super::truth::{Mark, Party, Truth};
 use crate::server::{Change, Entry, Place};
 
-/// By how much whoever relies on a promise must exceed it.
+/// By how much the silence must exceed a promise before a party may rely on it.
 const PROMISE_MARGIN: Duration = Duration::from_secs(2);
 
 impl Referee {
@@ -127,7 +127,7 @@ impl Referee {
         let (by, owner) = (change.by, old.owner);
         let silence = self.0.simulation.elapsed() - old.written;
         let promise = self.with(owner, |truth| truth.candidate.promise).flatten();
-        // Where heartbeats are not compared, one may come in the last moment. It saves nobody: the owner must have stopped.
+        // Where heartbeats are not compared, one may arrive at the last moment. It does not help: the owner must have stopped.
         let is_silent = |promise: &Duration| {
             !change.compares_heartbeats || silence >= *promise + PROMISE_MARGIN
         };
@@ -163,7 +163,7 @@ impl Referee {
         }
     }
 
-    /// A party is about to wait for one of its locks while this stands in the place of another.
+    /// A party is about to wait for one of its locks while this is in the place of another.
     pub(crate) fn waits(&self, party: Party, place: Place, entry: &Entry) {
         let came_late = self.with(party, |truth| came_late(truth, place, entry));
         if entry.owner == party && came_late == Some(false) {
@@ -171,7 +171,7 @@ impl Referee {
         }
     }
 
-    /// What stands in a place when all is over and every message has come or is lost.
+    /// What is in a place at the end, when every message has arrived or is lost.
     ///
     /// Nobody can help a request that is carried out after all that its sender did about it: who sent a later one, and
     /// got an answer that was given before, could not know. Whoever ends without such a look has left its lock.

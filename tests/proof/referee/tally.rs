@@ -34,7 +34,7 @@ pub(crate) struct Tally {
     /// Runs that took the place of their hold, and gave the lock back to it.
     pub(crate) begun_under_hold: u32,
     pub(crate) returned_to_hold: u32,
-    /// Holds that somebody else put back in the place of a run.
+    /// Holds that another party put back in place of a run.
     pub(crate) put_back_by_others: u32,
     /// Holds that people and plain terraform removed.
     pub(crate) holds_ended: u32,

@@ -72,7 +72,7 @@ pub(super) struct Truth {
     pub(super) candidate: Candidate,
     pub(super) child: Option<ProcessIdentity>,
     pub(super) marks: BTreeSet<Mark>,
-    /// The places from which its record was removed, and when, although nobody had the right to.
+    /// The places from which its record was removed, and when, although no party had the right to.
     pub(super) robbed: BTreeMap<Place, Duration>,
     /// How many requests it has sent.
     pub(super) sent: u64,

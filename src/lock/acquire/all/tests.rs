@@ -18,7 +18,7 @@ struct Scene {
     claim: Claim,
     /// What it was told.
     told: RefCell<Vec<String>>,
-    /// Whether a record of its own may come late.
+    /// Whether a record of its own may arrive late.
     may_come_late: Cell<bool>,
 }
 
@@ -62,7 +62,7 @@ impl Scene {
         acquire_all(&wanted, self.host.shared(), patience, stop, self).await
     }
 
-    /// Takes them, keeps them for so long, and gives them back.
+    /// Takes them, keeps them for that long, and releases them.
     async fn hold_for(&self, which: &[usize], seconds: u64) {
         let Ok(mut held) = self.take(which, Patience::Forever).await else {
             panic!("not held");
@@ -84,7 +84,7 @@ impl Scene {
         &self.claim.info.id
     }
 
-    /// A lock of somebody else, who promised nothing.
+    /// A lock of another run, which cannot expire.
     fn lock_by_another(&self, which: usize) {
         let another = self.simulation.machine().tflock().claim(None);
         self.stores[which].overwrite(Some(Record::new(&another.info, another.lease)));
@@ -241,7 +241,7 @@ fn one_that_cannot_be_given_back_ends_it_and_that_is_told() {
 #[test]
 fn what_is_held_is_renewed_while_another_store_does_not_answer() {
     let scene = Scene::new();
-    // Ten seconds of silence, and the request comes through in the end.
+    // Ten seconds of failures, after which the request succeeds.
     scene.stores[1].inject([Fault::Refused(StoreErrorKind::Throttled); 8]);
     scene.stores[2].inject([Fault::Refused(StoreErrorKind::Throttled); 8]);
     let held = scene.simulation.run(scene.take(&[0, 1, 2], A_MINUTE));

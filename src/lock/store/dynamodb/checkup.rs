@@ -36,7 +36,7 @@ pub enum Repair {
 }
 
 impl DynamoDbStore {
-    /// `doctor`'s own item beside this lock.
+    /// `doctor`'s own item next to this lock.
     #[must_use]
     pub fn for_doctor(&self) -> Self {
         let access = self.connection.access();

@@ -25,7 +25,7 @@ pub struct Version {
 }
 
 impl S3Store {
-    /// `doctor`'s own object beside this lock.
+    /// `doctor`'s own object next to this lock.
     #[must_use]
     pub fn for_doctor(&self) -> Self {
         let access = self.connection.access();
