@@ -34,13 +34,7 @@ pub(super) async fn unlock(
     if by_terraform::applies(&parts, arguments) {
         return Err(by_terraform::unlock(context, arguments)?.into());
     }
-    let held: Vec<(&dyn Store, &Stored, &Assessment)> = parts
-        .iter()
-        .filter_map(|ObservedPart { store, held, .. }| {
-            let (stored, assessment) = held.as_ref()?;
-            Some((store.as_ref(), stored, assessment))
-        })
-        .collect();
+    let held = ObservedPart::held_of(&parts);
     if let (true, Some(id)) = (held.is_empty(), &arguments.id) {
         let names: Vec<String> = parts
             .iter()

@@ -36,13 +36,7 @@ async fn release(context: &Context, arguments: &ReleaseArguments) -> anyhow::Res
     }
     let parts = look(context).await?;
     let named = arguments.id.as_ref().or(context.options.hold.as_ref());
-    let held: Vec<(&dyn Store, &Stored, &Assessment)> = parts
-        .iter()
-        .filter_map(|ObservedPart { store, held, .. }| {
-            let (stored, assessment) = held.as_ref()?;
-            Some((store.as_ref(), stored, assessment))
-        })
-        .collect();
+    let held = ObservedPart::held_of(&parts);
     if held.is_empty() {
         return nothing_to_release(context, &parts, named.map(String::as_str));
     }

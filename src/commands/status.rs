@@ -44,6 +44,15 @@ pub(super) struct ObservedPart {
 }
 
 impl ObservedPart {
+    /// Those of the `parts` that are held.
+    pub(super) fn held_of(parts: &[Self]) -> Vec<(&dyn Store, &Stored, &Assessment)> {
+        let held = parts.iter().filter_map(|part| {
+            let (stored, assessment) = part.held.as_ref()?;
+            Some((part.store.as_ref(), stored, assessment))
+        });
+        held.collect()
+    }
+
     /// Reads the queue of a held lock.
     async fn read_queue(&mut self, machine: &Machine) {
         self.queue = match &self.held {

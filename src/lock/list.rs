@@ -2,16 +2,13 @@
 //! of locks, items that are not locks.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use super::backoff::Backoff;
 use super::host::Host;
 use super::liveness::{Assessment, Observer};
+use super::read::patiently;
 use super::record::Record;
-use super::store::{Page, Store, StoreError};
+use super::store::{Store, StoreError};
 
-/// How long one page may fail before the listing gives up.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Separates the lock's name from the companion's own in the name of a companion.
 const COMPANION: &str = "-tflock-";
 
@@ -46,7 +43,7 @@ impl Lister {
         let mut next = None;
         loop {
             let asked = host.now();
-            let page = page(store, host, next.as_deref()).await?;
+            let page = patiently(store, host, || store.list(next.as_deref())).await?;
             for (key, record) in page.records {
                 if is_lock(&key, &record) {
                     let observer = self.observers.entry(key.clone()).or_default();
@@ -76,23 +73,10 @@ fn is_lock(key: &str, record: &Record) -> bool {
     !is_companion && record.lock_id().is_some()
 }
 
-async fn page(store: &dyn Store, host: &dyn Host, after: Option<&str>) -> Result<Page, StoreError> {
-    let mut backoff = Backoff::default();
-    loop {
-        let answer = backoff.attempt(host, PATIENCE, store, store.list(after));
-        let error = match answer.await {
-            Ok(page) => return Ok(page),
-            Err(error) => error,
-        };
-        match backoff.pause(host, PATIENCE) {
-            Some(pause) if error.kind.is_transient() => host.sleep(pause).await,
-            _ => return Err(error),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::lock::liveness::Liveness;
     use crate::lock::store::StoreErrorKind;
