@@ -4,7 +4,7 @@
 mod directories;
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -118,6 +118,8 @@ fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
     }
     let reason = options.reason.as_ref();
     variables.extend(reason.map(|reason| ("TFLOCK_REASON".into(), reason.into())));
+    let on_event = options.on_event.as_deref().map(wherever_it_is_called);
+    variables.extend(on_event.map(|program| ("TFLOCK_ON_EVENT".into(), program.into())));
 
     let path = variable("PATH");
     let names = NAMES.into_iter();
@@ -139,6 +141,15 @@ fn variables(context: &Context) -> Result<Vec<(OsString, OsString)>, Failure> {
     })?;
     variables.push(("PATH".into(), path));
     Ok(variables)
+}
+
+/// A program as it is found from any directory: by its name on PATH, or by an absolute path.
+fn wherever_it_is_called(program: &Path) -> PathBuf {
+    let is_name = program.components().count() == 1;
+    match std::path::absolute(program) {
+        Ok(absolute) if !is_name => absolute,
+        _ => program.to_owned(),
+    }
 }
 
 fn switch(name: &str, is_on: bool) -> (OsString, OsString) {

@@ -186,6 +186,16 @@ pub fn summary(record: &Record, info: &LockInfo, now: DateTime<Utc>) -> String {
     printable(&format!("{who} ({what}{since})"))
 }
 
+/// `apply, 14 min`: the holder's command, and how long it has had the lock.
+#[must_use]
+pub fn doing(record: &Record, info: &LockInfo, now: DateTime<Utc>) -> String {
+    let held_for = info
+        .created_at()
+        .and_then(|created| now.signed_duration_since(created).to_std().ok());
+    let held_for = held_for.map_or_else(String::new, |age| format!(", {}", duration(age)));
+    format!("{}{held_for}", command(record, info))
+}
+
 /// The holder's command: from tflock's record, else derived from terraform's `Operation`.
 #[must_use]
 pub fn command(record: &Record, info: &LockInfo) -> String {

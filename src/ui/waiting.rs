@@ -97,7 +97,7 @@ impl<'a> Waiting<'a> {
     /// Updates the display: the lock is held.
     pub fn held(&mut self, observed: &Observed, now: DateTime<Utc>) {
         self.meet(observed, now);
-        self.show_progress(observed);
+        self.show_progress(observed, now);
     }
 
     /// Updates the display: the lock is held. If the holder is stale, asks once whether to take over, and returns the
@@ -105,7 +105,7 @@ impl<'a> Waiting<'a> {
     pub fn held_unless_taken_over(&mut self, observed: &Observed, now: DateTime<Utc>) -> Decision {
         self.meet(observed, now);
         let decision = self.decision(observed, now);
-        self.show_progress(observed);
+        self.show_progress(observed, now);
         decision
     }
 
@@ -157,16 +157,18 @@ impl<'a> Waiting<'a> {
     }
 
     /// Shows how long the wait has lasted, unless a question is on screen.
-    fn show_progress(&mut self, observed: &Observed) {
+    fn show_progress(&mut self, observed: &Observed, now: DateTime<Utc>) {
         let asking = matches!(self.take_over, TakeOver::Asked(_) | TakeOver::Granted);
         if asking || self.ui.verbosity == Verbosity::Quiet {
             return;
         }
-        let who = observed
-            .stored
-            .record
-            .lock_info()
-            .map_or_else(|| "someone".to_owned(), |info| printable(&info.who));
+        let record = &observed.stored.record;
+        let info = record.lock_info();
+        let doing = info
+            .as_ref()
+            .map(|info| holder::doing(record, info, now))
+            .map_or_else(String::new, |doing| format!(" [{doing}]"));
+        let who = info.map_or_else(|| "someone".to_owned(), |info| printable(&info.who));
         let time = format!("{}{}", duration(observed.waited), self.limit());
         let position = observed.position.as_ref();
         let after =
@@ -177,10 +179,11 @@ impl<'a> Waiting<'a> {
             holder::liveness(&observed.assessment),
             observed.assessment.liveness.word(),
         );
-        let line = format!("waiting for {who} ({time}){place}: {whole}");
+        let line = format!("waiting for {who}{doing} ({time}){place}: {whole}");
         if self.ui.terminal == Terminal::Capable {
             self.ui.writer.show_progress(vec![
                 line,
+                format!("waiting for {who}{doing} ({time}){place}: {word}"),
                 format!("waiting for {who} ({time}){place}: {word}"),
                 format!("waiting for {who} ({time}){short}: {word}"),
                 format!("waiting ({time}){short}: {word}"),

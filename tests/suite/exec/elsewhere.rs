@@ -232,14 +232,16 @@ fn the_options_of_exec_hold_for_the_terraforms_inside() {
         "0",
         "--reason",
         "moving house",
+        "--on-event",
+        "./hook",
         "-q",
         "--no-input",
         "exec",
     ];
-    let script = "echo $TFLOCK_REASON, $TFLOCK_NO_INPUT; terraform -chdir=other plan";
+    let script = "echo $TFLOCK_REASON, $TFLOCK_NO_INPUT, ${TFLOCK_ON_EVENT#\"$PWD\"}; terraform -chdir=other plan";
     let run = two.workspace.tflock(options).args(["sh", "-c", script]);
     let run = run.env("TFLOCK_LOG", "1").run().ended_with(75);
-    assert_eq!(run.stdout, "moving house, true\n");
+    assert_eq!(run.stdout, "moving house, true, /hook\n");
     assert!(
         run.stderr
             .starts_with("error: the state is locked: Error acquiring the state lock\n"),

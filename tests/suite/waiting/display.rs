@@ -94,6 +94,8 @@ fn a_terminal_shows_a_line_that_names_the_holder_and_is_gone_afterwards() {
     for (columns, expected) in cases {
         let output = shown(&scene, scene.tflock(["apply"]), columns, Sign::Line);
         let lines = lines_shown(&output, columns);
+        let tells_command = lines.iter().any(|line| line.contains(" [apply, "));
+        assert!(tells_command || columns < 200, "{lines:?}");
         let first = as_at_once(&without_changing_parts(lines.first().expect("a line")));
         assert!(first.contains(expected), "{columns}: {first}");
         let left = left(&output, columns);
