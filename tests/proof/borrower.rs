@@ -228,7 +228,7 @@ impl Borrower {
         }
         match look_for(&self.stores, &announced, &self.host).await {
             Ok(Nested::LendsNothing { .. }) => {
-                self.referee.count(|tally| tally.nested_refused += 1)
+                self.referee.count(|tally| tally.nested_refused += 1);
             }
             Ok(Nested::Borrows(_)) => self.referee.violate(format!(
                 "{} lends the lock on to what it has started itself",
