@@ -106,12 +106,25 @@ impl Command {
                 SpawnError::NotExecutable { program, source }
             }
             io::ErrorKind::NotFound => SpawnError::NotFound { program },
+            // A directory on PATH that we may not search gives the same error as a file that we may not execute.
+            io::ErrorKind::PermissionDenied if !is_path && !self.is_on_path() => {
+                SpawnError::NotFound { program }
+            }
             io::ErrorKind::PermissionDenied => SpawnError::NotExecutable { program, source },
             _ if source.raw_os_error() == Some(libc::ENOEXEC) => {
                 SpawnError::NotExecutable { program, source }
             }
             _ => SpawnError::Other { program, source },
         }
+    }
+
+    /// Whether a directory on the program's PATH has a file of that name.
+    fn is_on_path(&self) -> bool {
+        let environment = self.whole_environment();
+        let path = environment.iter().find(|(name, _)| name == "PATH");
+        path.is_some_and(|(_, path)| {
+            std::env::split_paths(path).any(|directory| directory.join(&self.program).is_file())
+        })
     }
 
     fn resolved(&self) -> PathBuf {
@@ -270,6 +283,20 @@ mod tests {
         );
         let error = failure(&Command::new("/no/such/program"));
         assert!(matches!(error, SpawnError::NotFound { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_name_that_no_directory_on_path_has_is_not_found_even_if_one_may_not_be_searched() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("there"), "").unwrap();
+        for (name, is_found) in [("there", true), ("not-there", false)] {
+            let mut command = Command::new(name);
+            let path = directory.path().as_os_str().to_owned();
+            command.environment.push(("PATH".into(), path));
+            let error = command.error(io::ErrorKind::PermissionDenied.into());
+            let found = matches!(error, SpawnError::NotExecutable { .. });
+            assert_eq!(found, is_found, "{error:?}");
+        }
     }
 
     #[test]

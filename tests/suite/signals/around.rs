@@ -92,7 +92,9 @@ impl Tmux<'_> {
         let socket = self.0.workspace.home().join("tmux");
         let socket = socket.to_str().expect("UTF-8").to_owned();
         let fixed = ["-S", &socket, "-f", "/dev/null"];
+        // tmux runs commands in the user's shell, which may be none.
         tmux.env("TERM", "xterm")
+            .env("SHELL", "/bin/sh")
             .args(fixed)
             .args(arguments)
             .run()

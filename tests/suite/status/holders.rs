@@ -175,9 +175,10 @@ fn a_holder_that_was_killed_on_this_machine_is_gone() {
     let scene = LockTable::new();
     let run = scene.hold(["apply"]);
     kill_with_terraform(run, &scene.fake);
-    let status = || scene.tflock(["status", "--exit-code"]).run();
+    let mut last = scene.tflock(["status", "--exit-code"]).run();
     wait_until("the end of all that it started", || {
-        status().status == Status::Code(76)
+        last = scene.tflock(["status", "--exit-code"]).run();
+        last.status == Status::Code(76)
     });
     let lines = [
         "stale  locks/app",
@@ -186,7 +187,7 @@ fn a_holder_that_was_killed_on_this_machine_is_gone() {
         "  holder   gone: it ran on this machine and its process has ended",
         "  lock ID  <ID>",
     ];
-    says(status(), 76, &lines);
+    says(last, 76, &lines);
 }
 
 #[test]

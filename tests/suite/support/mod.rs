@@ -21,6 +21,7 @@ pub mod installed;
 pub mod limits;
 pub mod lock_table;
 pub mod mid_run;
+pub mod namespaces;
 pub mod odd_server;
 pub mod process;
 pub mod processes;

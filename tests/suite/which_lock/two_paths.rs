@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::support::configuration::{Configuration, GO, STARTED};
 use crate::support::fake_terraform::Script;
+use crate::support::namespaces::{own_mounts, with_own_mounts};
 use crate::support::process::Invocation;
 use crate::support::waiting::wait_for_file;
 use crate::support::workspace::{Workspace, terraform_program};
@@ -41,10 +42,8 @@ fn in_second<const N: usize>(workspace: &Workspace, by: By, arguments: [&str; N]
         By::HardLink => workspace.invocation(tflock),
         By::BindMount => {
             let script = "mount --bind . second && cd second && exec \"$0\" \"$@\"";
-            let run = workspace.invocation("unshare");
-            return run
-                .args(["--mount", "sh", "-c", script, tflock])
-                .args(arguments);
+            let run = with_own_mounts(workspace, script).expect("it was allowed a moment ago");
+            return run.arg(tflock).args(arguments);
         }
     };
     run.in_directory(workspace.file("second")).args(arguments)
@@ -59,7 +58,7 @@ fn of_second(by: By, name: &str) -> String {
 }
 
 fn ways() -> Vec<By> {
-    match crate::local_files::users::User::another() {
+    match own_mounts() {
         Some(_) => vec![By::HardLink, By::BindMount],
         None => vec![By::HardLink],
     }
