@@ -55,14 +55,14 @@ impl Doctor<'_> {
             Err(_) => "",
         };
         let state_read = seen.map(|_| format!("the state `{}` {what}", state.key()));
-        self.tried_object("s3:GetObject", state.object(), state_read)?;
+        self.tried_reading(state.object(), state_read)?;
         let Some(object) = &examined.object else {
             return Ok(());
         };
         let lock_read = read(object, &machine).await;
         self.is_in_reach &= lock_read.is_ok();
         let lock_read = lock_read.map(|_| format!("the lock `{}` can be read", object.key()));
-        self.tried_object("s3:GetObject", object, lock_read)?;
+        self.tried_reading(object, lock_read)?;
         if examined.access.s3_is_amazons() {
             let own = object.for_doctor();
             let put = permitted(
@@ -92,12 +92,8 @@ impl Doctor<'_> {
         self.examine_versions(object).await
     }
 
-    fn tried_object(
-        &mut self,
-        check: &'static str,
-        object: &S3Store,
-        tried: Result<String, StoreError>,
-    ) -> Told {
+    fn tried_reading(&mut self, object: &S3Store, tried: Result<String, StoreError>) -> Told {
+        let check = "s3:GetObject";
         match tried {
             Err(error) if error.kind == StoreErrorKind::AccessDenied => {
                 let failure = permission(check, object.key(), error);

@@ -47,9 +47,9 @@ fn signed_with(proxy: &Proxy, action: &str, key: &str) -> Vec<Exchange> {
 }
 
 #[track_caller]
-fn wait_for_key(proxy: &Proxy, action: &str, key: &str, running: &mut Running) {
+fn wait_for_new_key(proxy: &Proxy, action: &str, running: &mut Running) {
     wait_until("a request with the new key", || {
-        !signed_with(proxy, action, key).is_empty() || !running.is_running()
+        !signed_with(proxy, action, "NEW").is_empty() || !running.is_running()
     });
 }
 
@@ -75,7 +75,7 @@ fn a_release_with_keys_that_have_expired_takes_the_new_ones_out_of_the_file() {
     run.wait_for_output("log in again");
     assert_eq!(signed_with(&scene.proxy, "DeleteItem", "NEW").len(), 0);
     log_in(&workspace, "NEW");
-    wait_for_key(&scene.proxy, "DeleteItem", "NEW", &mut run);
+    wait_for_new_key(&scene.proxy, "DeleteItem", &mut run);
     scene.proxy.heal();
     told_to_log_in(&run.wait().succeeded(), "DeleteItem");
     let released = signed_with(&scene.proxy, "DeleteItem", "NEW")
@@ -101,7 +101,7 @@ fn a_lock_object_is_released_with_new_keys_too() {
     workspace.let_go();
     run.wait_for_output("log in again");
     log_in(&workspace, "NEW");
-    wait_for_key(&proxy, "DELETE", "NEW", &mut run);
+    wait_for_new_key(&proxy, "DELETE", &mut run);
     proxy.heal();
     told_to_log_in(&run.wait().succeeded(), "DeleteObject");
     assert_eq!(s3.object(LOCK_KEY), None);
@@ -135,7 +135,7 @@ fn a_renewal_with_keys_that_have_expired_takes_the_new_ones_without_a_word() {
     scene.proxy.on("PutItem").every(Fault::ExpiredToken);
     scene.proxy.wait_for("PutItem", 2);
     log_in(&workspace, "NEW");
-    wait_for_key(&scene.proxy, "PutItem", "NEW", &mut run);
+    wait_for_new_key(&scene.proxy, "PutItem", &mut run);
     scene.proxy.heal();
     wait_until("a renewal with the new key", || {
         let puts = signed_with(&scene.proxy, "PutItem", "NEW");

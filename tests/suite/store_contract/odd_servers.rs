@@ -84,7 +84,7 @@ fn a_server_that_cannot_compare_is_asked_to_once() {
 #[test]
 fn what_answers_for_amazon_and_cannot_compare_is_compared_with_as_well() {
     let scene = scene(IfMatch::NotImplemented, |proxy: &str| {
-        amazon_s3_store(proxy, LOCK_KEY)
+        amazon_s3_store(proxy)
     });
     assert_eq!(scene.delete(), Swap::Done(None));
     assert_eq!(scene.methods(), ["DELETE if", "GET", "DELETE"]);

@@ -133,18 +133,18 @@ pub fn renewed() -> ObjectSettings {
 }
 
 /// The same object of Amazon's own server, which is reached through that proxy.
-pub fn amazon_s3_store(proxy: &str, object: &str) -> S3Store {
-    amazon_s3_store_with(proxy, object, renewed())
+pub fn amazon_s3_store(proxy: &str) -> S3Store {
+    amazon_s3_store_with(proxy, renewed())
 }
 
 /// The same with these settings.
-pub fn amazon_s3_store_with(proxy: &str, object: &str, object_settings: ObjectSettings) -> S3Store {
+pub fn amazon_s3_store_with(proxy: &str, object: ObjectSettings) -> S3Store {
     let settings = AwsSettings {
         http_proxy: Some(proxy.to_owned()),
         ..settings("http://s3.us-east-1.amazonaws.com")
     };
     let access = block_on(AwsAccess::load(settings)).unwrap();
-    S3Store::new(&access, BUCKET, object, object_settings)
+    S3Store::new(&access, BUCKET, LOCK_KEY, object)
 }
 
 /// The connection to an engine, whichever of the two it is.

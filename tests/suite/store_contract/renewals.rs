@@ -63,7 +63,7 @@ fn manner(put: &Exchange) -> BTreeMap<String, String> {
 fn a_renewal_is_one_put_and_a_look_at_what_has_not_changed_one_head() {
     let engine = S3::start();
     let proxy = Proxy::before(engine.url());
-    let store = amazon_s3_store(&proxy.url(), LOCK_KEY);
+    let store = amazon_s3_store(&proxy.url());
     assert_eq!(store.heartbeats(), Heartbeats::NotCompared);
     let held = done(swap(&store, None, Some(&record("ana"))));
     let renewed = done(swap(&store, Some(&held), Some(&next_of(&held))));
@@ -79,7 +79,7 @@ fn a_renewal_is_one_put_and_a_look_at_what_has_not_changed_one_head() {
 fn a_look_at_what_has_gone_or_changed_reads_it() {
     let engine = S3::start();
     let proxy = Proxy::before(engine.url());
-    let store = amazon_s3_store(&proxy.url(), LOCK_KEY);
+    let store = amazon_s3_store(&proxy.url());
     let held = done(swap(&store, None, Some(&record("ana"))));
     proxy.clear_log();
     engine.put(LOCK_KEY, r#"{"ID":"7","Who":"eve@desk"}"#);
@@ -94,7 +94,7 @@ fn a_look_at_what_has_gone_or_changed_reads_it() {
 fn a_store_that_is_away_throttles_or_forbids_is_an_error_and_not_a_missing_object() {
     let engine = S3::start();
     let proxy = Proxy::before(engine.url());
-    let store = amazon_s3_store(&proxy.url(), LOCK_KEY);
+    let store = amazon_s3_store(&proxy.url());
     let held = done(swap(&store, None, Some(&record("ana"))));
     for fault in [
         Fault::DropRequest,
@@ -146,7 +146,7 @@ fn a_renewal_writes_the_same_body_with_all_headers_of_the_first_write() {
     for settings in settings {
         let engine = S3::start();
         let proxy = Proxy::before(engine.url());
-        let store = amazon_s3_store_with(&proxy.url(), LOCK_KEY, settings);
+        let store = amazon_s3_store_with(&proxy.url(), settings);
         let held = done(swap(&store, None, Some(&record("ana"))));
         let first = engine.object(LOCK_KEY).unwrap();
         let renewed = done(swap(&store, Some(&held), Some(&next_of(&held))));
@@ -177,7 +177,7 @@ fn a_renewal_under_kms_has_another_tag_and_one_whose_reply_was_lost_brings_it_ba
         encryption: Encryption::KmsKey("alias/states".into()),
         ..renewed()
     };
-    let store = amazon_s3_store_with(&proxy.url(), LOCK_KEY, settings);
+    let store = amazon_s3_store_with(&proxy.url(), settings);
     let held = done(swap(&store, None, Some(&record("ana"))));
     let second = done(swap(&store, Some(&held), Some(&next_of(&held))));
     assert_ne!(second.revision, held.revision);
@@ -194,7 +194,7 @@ fn a_renewal_under_kms_has_another_tag_and_one_whose_reply_was_lost_brings_it_ba
 fn a_renewal_that_comes_after_the_release_or_the_next_holder_changes_nothing() {
     let engine = S3::start();
     let proxy = Proxy::before(engine.url());
-    let store = amazon_s3_store(&proxy.url(), LOCK_KEY);
+    let store = amazon_s3_store(&proxy.url());
     let held = done(swap(&store, None, Some(&record("ana"))));
     let late = next_of(&held);
     assert_eq!(swap(&store, Some(&held), None), Swap::Done(None));

@@ -54,7 +54,7 @@ fn assert_methods(proxy: &Proxy, methods: &[&str]) {
 fn only_a_refusal_costs_amazon_s_s3_another_request() {
     let engine = S3::start();
     let proxy = Proxy::before(engine.url());
-    use_once(&amazon_s3_store(&proxy.url(), LOCK_KEY));
+    use_once(&amazon_s3_store(&proxy.url()));
     assert_methods(&proxy, &["PUT", "PUT", "GET", "GET", "DELETE"]);
     let deletion = &proxy.log()[4];
     assert!(deletion.header("if-match").is_some(), "{deletion:?}");
