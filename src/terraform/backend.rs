@@ -121,3 +121,14 @@ pub struct LocalBackend {
     /// `workspace_dir`: the directory of the other workspaces; terraform's default is `terraform.tfstate.d`.
     pub workspace_directory: Option<PathBuf>,
 }
+
+#[cfg(test)]
+impl Backend {
+    /// A backend with that configuration, which must be an object.
+    pub(super) fn of_json(type_name: &str, config: Value) -> Self {
+        let Value::Object(config) = config else {
+            panic!("an object")
+        };
+        Self::new(type_name, config)
+    }
+}

@@ -87,10 +87,10 @@ mod tests {
     use super::*;
 
     fn lock(type_name: &str, config: Value, workspace: &str) -> OwnLock {
-        let Value::Object(config) = config else {
-            panic!("an object")
-        };
-        own_lock(&Backend::new(type_name, config), &Workspace::new(workspace))
+        own_lock(
+            &Backend::of_json(type_name, config),
+            &Workspace::new(workspace),
+        )
     }
 
     #[test]

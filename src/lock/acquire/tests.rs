@@ -64,6 +64,21 @@ impl Scene {
         .await
     }
 
+    /// The error of an acquisition that fails.
+    fn failure(&self, patience: Patience) -> AcquireError {
+        let acquisition = self.try_acquire(patience);
+        self.simulation.run(acquisition).err().unwrap()
+    }
+
+    /// The end of an acquisition that is asked to stop after that time.
+    async fn stopped_after(&self, pause: Duration) -> Result<Acquisition, AcquireError> {
+        let stop = async {
+            self.host.sleep(pause).await;
+            self.stop.send_replace(true);
+        };
+        tokio::join!(stop, self.try_acquire(Patience::Forever)).1
+    }
+
     async fn acquire(&self, patience: Patience) -> Acquisition {
         self.try_acquire(patience).await.unwrap()
     }

@@ -119,10 +119,7 @@ mod tests {
     use super::*;
 
     fn backend(type_name: &str, config: Value) -> Backend {
-        let Value::Object(config) = config else {
-            panic!("an object")
-        };
-        Backend::new(type_name, config)
+        Backend::of_json(type_name, config)
     }
 
     fn without_secrets(type_name: &str, config: Value) -> Value {

@@ -154,10 +154,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn s3(config: Value) -> Result<S3Backend, AttributeError> {
-        let Value::Object(config) = config else {
-            panic!("an object")
-        };
-        Backend::new("s3", config).s3().map(Option::unwrap)
+        Backend::of_json("s3", config).s3().map(Option::unwrap)
     }
 
     #[test]

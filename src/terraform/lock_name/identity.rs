@@ -149,10 +149,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn name(type_name: &str, config: Value, workspace: &str) -> Result<String, LockNameError> {
-        let Value::Object(config) = config else {
-            panic!("an object")
-        };
-        of(&Backend::new(type_name, config), &Workspace::new(workspace))
+        of(
+            &Backend::of_json(type_name, config),
+            &Workspace::new(workspace),
+        )
     }
 
     #[test]

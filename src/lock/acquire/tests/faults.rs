@@ -5,6 +5,8 @@ use crate::lock::backoff::FIRST_BACKOFF;
 use crate::lock::held_lock::{RELEASE_PATIENCE, Release, Renewal};
 use crate::lock::store::memory::Fault;
 
+const A_MOMENT: Duration = Duration::from_millis(10);
+
 const ALL: [Fault; 4] = [
     Fault::None,
     Fault::ReplyLost,
@@ -82,11 +84,7 @@ fn withdrawing_an_attempt_survives_lost_requests_and_replies() {
         Fault::ReplyLost,
     ]);
     scene.simulation.run(async {
-        let stop = async {
-            scene.host.sleep(Duration::from_millis(10)).await;
-            scene.stop.send_replace(true);
-        };
-        let ((), acquisition) = tokio::join!(stop, scene.acquire(Patience::Forever));
+        let acquisition = scene.stopped_after(A_MOMENT).await.unwrap();
         assert!(matches!(acquisition, Acquisition::Stopped));
     });
     assert_eq!(scene.holder(), None);
@@ -100,11 +98,7 @@ fn withdrawing_an_attempt_leaves_another_run_s_lock_alone() {
     scene.simulation.run(async {
         rival.held().await;
         scene.store.inject([Fault::RequestLost]);
-        let stop = async {
-            scene.host.sleep(Duration::from_millis(10)).await;
-            scene.stop.send_replace(true);
-        };
-        let ((), acquisition) = tokio::join!(stop, scene.acquire(Patience::Forever));
+        let acquisition = scene.stopped_after(A_MOMENT).await.unwrap();
         assert!(matches!(acquisition, Acquisition::Stopped));
     });
     assert!(rival.holds());
@@ -116,11 +110,7 @@ fn a_permanent_error_ends_an_acquisition_at_once() {
     scene
         .store
         .inject([Fault::Refused(StoreErrorKind::AccessDenied)]);
-    let error = scene
-        .simulation
-        .run(scene.try_acquire(Patience::Forever))
-        .err()
-        .unwrap();
+    let error = scene.failure(Patience::Forever);
     assert_eq!(error.error.kind, StoreErrorKind::AccessDenied);
     assert_eq!(error.maybe_left, None);
     assert_eq!(scene.store.requests(), 1);
@@ -134,11 +124,7 @@ fn giving_up_withdraws_an_attempt_that_may_have_succeeded() {
         Fault::ReplyLost,
         Fault::Refused(StoreErrorKind::AccessDenied),
     ]);
-    let error = scene
-        .simulation
-        .run(scene.try_acquire(Patience::Forever))
-        .err()
-        .unwrap();
+    let error = scene.failure(Patience::Forever);
     assert_eq!(error.error.kind, StoreErrorKind::AccessDenied);
     assert_eq!(error.maybe_left, None);
     assert_eq!(scene.holder(), None);
@@ -148,11 +134,7 @@ fn giving_up_withdraws_an_attempt_that_may_have_succeeded() {
 fn giving_up_on_an_unreachable_store_names_the_lock_that_may_be_left() {
     let scene = Scene::new();
     scene.store.inject(vec![Fault::RequestLost; 1000]);
-    let error = scene
-        .simulation
-        .run(scene.try_acquire(Patience::Forever))
-        .err()
-        .unwrap();
+    let error = scene.failure(Patience::Forever);
     assert_eq!(error.error.kind, StoreErrorKind::Unreachable);
     assert_eq!(error.maybe_left.as_ref(), Some(scene.id()));
     assert_eq!(scene.simulation.elapsed(), Duration::from_secs(15));
@@ -163,11 +145,7 @@ fn giving_up_on_a_silent_store_takes_ten_seconds_and_five_more_to_withdraw() {
     for limit in [ONE_ATTEMPT, patience(3600), Patience::Forever] {
         let scene = Scene::new();
         scene.store.inject(vec![Fault::Silence; 1000]);
-        let error = scene
-            .simulation
-            .run(scene.try_acquire(limit))
-            .err()
-            .unwrap();
+        let error = scene.failure(limit);
         assert_eq!(error.error.kind, StoreErrorKind::Unreachable);
         assert_eq!(error.error.message, "no answer for 10 s");
         assert_eq!(error.maybe_left.as_ref(), Some(scene.id()));
@@ -192,11 +170,7 @@ fn a_stop_ends_an_attempt_that_hangs_and_withdraws_it() {
         let scene = Scene::new();
         scene.store.inject([fault]);
         scene.simulation.run(async {
-            let stop = async {
-                scene.sleep(2).await;
-                scene.stop.send_replace(true);
-            };
-            let ((), acquisition) = tokio::join!(stop, scene.acquire(Patience::Forever));
+            let acquisition = scene.stopped_after(Duration::from_secs(2)).await.unwrap();
             assert!(matches!(acquisition, Acquisition::Stopped));
         });
         // A second after the request.
@@ -211,11 +185,7 @@ fn after_a_stop_giving_up_on_a_silent_store_takes_five_seconds_and_names_the_loc
     let scene = Scene::new();
     scene.store.inject(vec![Fault::Silence; 1000]);
     scene.simulation.run(async {
-        let stop = async {
-            scene.sleep(2).await;
-            scene.stop.send_replace(true);
-        };
-        let ((), ended) = tokio::join!(stop, scene.try_acquire(Patience::Forever));
+        let ended = scene.stopped_after(Duration::from_secs(2)).await;
         assert_eq!(ended.err().unwrap().maybe_left.as_ref(), Some(scene.id()));
     });
     assert_eq!(scene.simulation.elapsed(), Duration::from_secs(7));
@@ -226,8 +196,7 @@ fn attempts_that_certainly_failed_leave_nothing_to_withdraw() {
     for kind in [StoreErrorKind::Throttled, StoreErrorKind::NotCarriedOut] {
         let scene = Scene::new();
         scene.store.inject(vec![Fault::Refused(kind); 1000]);
-        let acquisition = scene.try_acquire(Patience::Forever);
-        let error = scene.simulation.run(acquisition).err().unwrap();
+        let error = scene.failure(Patience::Forever);
         assert_eq!((error.error.kind, error.maybe_left), (kind, None));
         assert_eq!(scene.simulation.elapsed(), Duration::from_secs(10));
     }
@@ -264,11 +233,7 @@ fn a_lock_that_is_freed_before_its_record_was_read_is_taken_at_the_next_attempt(
 fn a_store_that_refuses_every_write_without_a_lock_is_given_up() {
     let scene = Scene::new();
     scene.store.inject(vec![Fault::FreedMeanwhile; 10_000]);
-    let error = scene
-        .simulation
-        .run(scene.try_acquire(Patience::Forever))
-        .err()
-        .unwrap();
+    let error = scene.failure(Patience::Forever);
     assert_eq!(error.error.kind, StoreErrorKind::Unsuitable);
     assert_eq!(error.maybe_left, None);
     assert!(scene.store.requests() < 30, "{}", scene.store.requests());
@@ -308,11 +273,7 @@ fn withdrawing_an_attempt_leaves_another_run_s_lock_with_our_id_alone() {
         holder.held().await;
         let before = holder.store.current();
         clone.store.inject([Fault::RequestLost]);
-        let stop = async {
-            clone.host.sleep(Duration::from_millis(10)).await;
-            clone.stop.send_replace(true);
-        };
-        let ((), acquisition) = tokio::join!(stop, clone.acquire(Patience::Forever));
+        let acquisition = clone.stopped_after(A_MOMENT).await.unwrap();
         assert!(matches!(acquisition, Acquisition::Stopped));
         assert_eq!(holder.store.current(), before);
     });
