@@ -15,7 +15,7 @@ pub(super) fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str
         .args(arguments)
         .current_dir(directory)
         .env_clear()
-        .env("PATH", on_path::search_path())
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", directory)
         .env("CHECKPOINT_DISABLE", "1")
         .env("TF_CLI_CONFIG_FILE", configuration)

@@ -1,24 +1,13 @@
 //! Finds the real terraform for all tests that need it; the suite includes this file as well.
 
 use std::env;
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{self, Command};
 use std::sync::OnceLock;
 
-/// The directory of another terraform than the one on `PATH`: of a later version, or OpenTofu under that name.
-const DIRECTORY: &str = "TFLOCK_TEST_TERRAFORM_DIR";
-
-/// The `PATH` on which tests find terraform.
-pub fn search_path() -> OsString {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let other = env::var_os(DIRECTORY).map(PathBuf::from);
-    env::join_paths(other.into_iter().chain(env::split_paths(&path))).unwrap_or(path)
-}
-
-/// The terraform on [`search_path`]. Without a working one the whole test process ends at once with one line, instead of
-/// hundreds of tests failing one after the other.
+/// The terraform on `PATH`, where `tests/terraform/with-terraform` puts one if need be. Without a working one the whole test
+/// process ends at once with one line, instead of hundreds of tests failing one after the other.
 pub fn program() -> PathBuf {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     let found = FOUND.get_or_init(|| find().unwrap_or_else(|trouble| give_up(&trouble)));
@@ -26,7 +15,7 @@ pub fn program() -> PathBuf {
 }
 
 fn find() -> Result<PathBuf, String> {
-    let path = search_path();
+    let path = env::var_os("PATH").unwrap_or_default();
     let mut candidates = env::split_paths(&path).map(|directory| directory.join("terraform"));
     let program = candidates
         .find(|program| program.is_file())
@@ -49,7 +38,7 @@ fn find() -> Result<PathBuf, String> {
 #[expect(clippy::exit, reason = "nothing can be tested without terraform")]
 fn give_up(trouble: &str) -> ! {
     let line = format!(
-        "error: the tests need terraform on PATH, and {trouble}: \
+        "error: the tests need terraform on PATH, and {trouble}: run them by cargo, or install it from \
          https://developer.hashicorp.com/terraform/install (written with 1.11.4)\n"
     );
     // Straight to stderr and in one write, because the harness captures what tests print. A missing reader changes

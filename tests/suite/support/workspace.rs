@@ -2,6 +2,7 @@
 //! run in it. Nothing of the machine's configuration must ever reach them but `PATH`.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,6 @@ use super::configuration::{Configuration, GO, STARTED};
 use super::initialised;
 use super::process::{Finished, Invocation, Running};
 pub use super::real_terraform::program as terraform_program;
-use super::real_terraform::search_path;
 use super::waiting::wait_for_file;
 
 /// A directory. It is removed when this is dropped.
@@ -35,7 +35,7 @@ impl Workspace {
         }
         fs::write(root.path().join("terraformrc"), "").expect("a file");
         let inner = |name: &str| root.path().join(name).display().to_string();
-        let path = search_path().into_string().expect("a PATH in UTF-8");
+        let path = env::var("PATH").expect("a PATH in UTF-8");
         let environment = [
             ("PATH", path),
             ("HOME", inner("home")),
