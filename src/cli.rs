@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use clap::FromArgMatches as _;
 use clap::parser::ValueSource;
 
-pub use completion::{Typing, VARIABLE as COMPLETION_VARIABLE, completion_script};
+pub use completion::{Kind, Typing, VARIABLE as COMPLETION_VARIABLE, completion_script};
 pub use definition::{
     Command, CompletionsArguments, CreateTableArguments, DoctorArguments, ExecArguments,
     ForceUnlockArguments, HistoryArguments, HoldArguments, ListArguments, ManArguments,

@@ -3,11 +3,14 @@
 //! The scripts only ask `tflock` with [`VARIABLE`] set, so that all shells offer the same. What stands behind a command of
 //! terraform's is terraform's to complete.
 
+mod quoting;
+
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use clap::{Arg, Command};
+use clap::{Arg, Command, ValueHint};
 use clap_complete::engine::{
     ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
 };
@@ -153,7 +156,8 @@ impl Typing {
         argv.map_or_else(|_| Vec::new(), |argv| argv.terraform)
     }
 
-    /// What `shell` is to offer, in its own format. `terraforms` completes a word behind a command of terraform's.
+    /// What `shell` is to offer, in its own format. `words` knows the words of each kind, given what the word to complete
+    /// begins with.
     ///
     /// # Errors
     /// An unknown shell, or words that cannot be completed.
@@ -161,20 +165,16 @@ impl Typing {
         &self,
         shell: &str,
         directory: &Path,
-        terraforms: impl Fn(&OsStr) -> Vec<String> + Send + Sync + 'static,
+        words: impl Fn(Kind, &str) -> Vec<String> + Send + Sync + 'static,
     ) -> io::Result<Vec<u8>> {
-        let paths = PathCompleter::any().current_dir(directory);
-        let complete = ArgValueCompleter::new(move |current: &OsStr| {
-            let words = terraforms(current);
-            if words.is_empty() {
-                return paths_behind(&paths, current);
-            }
-            words.into_iter().map(CompletionCandidate::new).collect()
+        let place = Arc::new(Place {
+            shell: shell.to_owned(),
+            paths: PathCompleter::any().current_dir(directory),
+            words: Box::new(words),
         });
-        let mut definition = definition(&complete);
         let mut offered = Vec::new();
         completer(shell)?.write_complete(
-            &mut definition,
+            &mut definition(&place),
             self.words.clone(),
             Some(directory),
             &mut offered,
@@ -183,38 +183,90 @@ impl Typing {
     }
 }
 
-/// The paths that a word begins, or the value of a flag.
-fn paths_behind(paths: &PathCompleter, current: &OsStr) -> Vec<CompletionCandidate> {
-    let text = current.to_string_lossy();
-    match text.split_once('=') {
-        Some((flag, value)) if flag.starts_with('-') => {
-            let found = paths.complete(OsStr::new(value)).into_iter();
-            found
-                .map(|path| path.add_prefix(format!("{flag}=")))
-                .collect()
+/// What a word is, if it is not one that is the same everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A word behind a command of terraform's.
+    Terraforms,
+    /// The ID of the lock of this directory.
+    Lock,
+    /// The ID of a hold of this user's.
+    Hold,
+    /// A file or a directory.
+    Path,
+}
+
+type Words = dyn Fn(Kind, &str) -> Vec<String> + Send + Sync;
+
+/// Where a command line is typed.
+struct Place {
+    shell: String,
+    paths: PathCompleter,
+    words: Box<Words>,
+}
+
+impl Place {
+    fn completer(self: &Arc<Self>, kind: Kind) -> ArgValueCompleter {
+        let place = Arc::clone(self);
+        ArgValueCompleter::new(move |typed: &OsStr| {
+            place.candidates(kind, &typed.to_string_lossy())
+        })
+    }
+
+    fn candidates(&self, kind: Kind, typed: &str) -> Vec<CompletionCandidate> {
+        let meant = quoting::meant(typed);
+        let mut words = (self.words)(kind, &meant);
+        words.retain(|word| word.starts_with(&meant));
+        if words.is_empty() && matches!(kind, Kind::Terraforms | Kind::Path) {
+            words = self.paths_behind(&meant);
         }
-        _ => paths.complete(current),
+        let inserted = words
+            .iter()
+            .filter_map(|word| quoting::inserted(word, &self.shell, typed));
+        inserted.map(CompletionCandidate::new).collect()
+    }
+
+    /// The paths that a word begins, or the value of a flag.
+    fn paths_behind(&self, typed: &str) -> Vec<String> {
+        let (flag, value) = match typed.split_once('=') {
+            Some((flag, value)) if flag.starts_with('-') => (format!("{flag}="), value),
+            _ => (String::new(), typed),
+        };
+        let found = self.paths.complete(OsStr::new(value)).into_iter();
+        found
+            .map(|path| format!("{flag}{}", path.get_value().to_string_lossy()))
+            .collect()
     }
 }
 
-fn definition(terraforms: &ArgValueCompleter) -> Command {
+fn definition(place: &Arc<Place>) -> Command {
     let argument = Arg::new("arguments")
         .num_args(0..)
         .allow_hyphen_values(true)
         .trailing_var_arg(true)
-        .add(terraforms.clone());
+        .add(place.completer(Kind::Terraforms));
     TERRAFORM_COMMANDS
         .into_iter()
-        .fold(own_definition(), |definition, (name, about)| {
+        .fold(own_definition(place), |definition, (name, about)| {
             let command = Command::new(name).about(about).disable_help_flag(true);
             definition.subcommand(command.arg(argument.clone()))
         })
 }
 
+fn with_completer(argument: Arg, place: &Arc<Place>) -> Arg {
+    let kind = match (argument.get_id().as_str(), argument.get_value_hint()) {
+        ("id", _) => Kind::Lock,
+        ("hold", _) => Kind::Hold,
+        (_, ValueHint::AnyPath | ValueHint::DirPath | ValueHint::FilePath) => Kind::Path,
+        _ => return argument,
+    };
+    argument.add(place.completer(kind))
+}
+
 /// Our options are global only to our own commands: after a terraform command they would go to terraform, which does
 /// not know them.
-fn own_definition() -> Command {
-    let definition = super::definition();
+fn own_definition(place: &Arc<Place>) -> Command {
+    let definition = super::definition().mut_args(|argument| with_completer(argument, place));
     let globals: Vec<Arg> = definition
         .get_arguments()
         .filter(|argument| argument.is_global_set())
@@ -222,7 +274,10 @@ fn own_definition() -> Command {
         .collect();
     definition
         .mut_args(|argument| argument.global(false))
-        .mut_subcommands(|command| command.args(&globals))
+        .mut_subcommands(|command| {
+            let command = command.mut_args(|argument| with_completer(argument, place));
+            command.args(&globals)
+        })
 }
 
 #[cfg(test)]
@@ -235,8 +290,14 @@ mod tests {
         arguments.extend(words.iter().map(OsString::from));
         let typing = Typing::new(arguments, None);
         let before = typing.terraforms();
-        let terraforms = move |current: &OsStr| vec![format!("{before:?}{current:?}")];
-        let offered = typing.candidates("fish", Path::new("/"), terraforms);
+        let words = move |kind, typed: &str| match kind {
+            // Whatever is asked, so that it is offered.
+            Kind::Terraforms => vec![format!("{typed}{before:?}")],
+            Kind::Lock => vec!["a-lock".to_owned()],
+            Kind::Hold => vec!["a-hold".to_owned()],
+            Kind::Path => vec!["a-path".to_owned()],
+        };
+        let offered = typing.candidates("fish", Path::new("/"), words);
         let offered = String::from_utf8(offered.unwrap()).unwrap();
         offered
             .lines()
@@ -246,7 +307,12 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        definition(&ArgValueCompleter::new(|_: &OsStr| Vec::new())).debug_assert();
+        let place = Place {
+            shell: "fish".to_owned(),
+            paths: PathCompleter::any(),
+            words: Box::new(|_, _| Vec::new()),
+        };
+        definition(&Arc::new(place)).debug_assert();
     }
 
     #[test]
@@ -265,36 +331,51 @@ mod tests {
 
     #[test]
     fn behind_a_command_of_terraforms_its_words_are_asked_for_and_none_of_ours_offered() {
-        assert_eq!(offered(&["plan", "-"]), [r#"["plan"]"-""#]);
+        assert_eq!(offered(&["plan", "-"]), [r#"-["plan"]"#]);
         assert_eq!(
             offered(&["--wait", "5s", "-chdir=x", "state", "mv", "--w"]),
-            [r#"["state", "mv"]"--w""#]
+            [r#"--w["state", "mv"]"#]
         );
         assert_eq!(
             offered(&["plan", "-target", "a", "--", ""]),
-            [r#"["plan", "-target", "a", "--"]"""#]
+            [r#"["plan", "-target", "a", "--"]"#]
         );
+    }
+
+    #[test]
+    fn ids_are_offered_where_they_are_wanted() {
+        assert_eq!(offered(&["force-unlock", "--yes", "a"]), ["a-lock"]);
+        assert_eq!(offered(&["release", "a"]), ["a-lock"]);
+        assert_eq!(offered(&["--hold", "a"]), ["a-hold"]);
+        assert_eq!(offered(&["status", "--hold=a"]), ["--hold=a-hold"]);
+        assert_eq!(offered(&["--hold", "b"]), [""; 0]);
+        assert_eq!(offered(&["exec", "--dir", "a"]), ["a-path"]);
+        assert_eq!(offered(&["--terraform", "a"]), ["a-path"]);
     }
 
     #[test]
     fn where_terraform_knows_nothing_paths_are_offered() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("sub")).unwrap();
-        std::fs::write(directory.path().join("a.tfvars"), "").unwrap();
-        let offered = |word: &str| {
+        for file in ["a.tfvars", "$(id) it"] {
+            std::fs::write(directory.path().join(file), "").unwrap();
+        }
+        let offered = |shell: &str, word: &str| {
             let arguments = ["--", "tflock", "plan", word].map(OsString::from);
             let typing = Typing::new(arguments.to_vec(), None);
-            let offered = typing.candidates("fish", directory.path(), |_| Vec::new());
+            let offered = typing.candidates(shell, directory.path(), |_, _| Vec::new());
             String::from_utf8(offered.unwrap()).unwrap()
         };
-        assert_eq!(offered("a"), "a.tfvars\n");
-        assert_eq!(offered("su"), "sub/\n");
-        assert_eq!(offered("-var-file=a"), "-var-file=a.tfvars\n");
+        assert_eq!(offered("fish", "a"), "a.tfvars\n");
+        assert_eq!(offered("fish", "su"), "sub/\n");
+        assert_eq!(offered("fish", "-var-file=a"), "-var-file=a.tfvars\n");
+        let quoted = offered("powershell", "$");
+        assert!(quoted.starts_with("'$(id) it'"), "{quoted}");
     }
 
     #[test]
     fn nonsense_is_an_error_and_no_panic() {
-        let none = |_: &OsStr| Vec::new();
+        let none = |_, _: &str| Vec::new();
         for (arguments, index) in [
             (vec![], None),
             (vec!["--"], None),

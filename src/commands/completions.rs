@@ -2,11 +2,12 @@
 //!
 //! Nothing goes wrong visibly on a prompt: what cannot be completed has no candidates. No store is ever asked.
 
+mod lock_ids;
 mod terraforms;
 
 use std::ffi::{OsStr, OsString};
 
-use crate::cli::{self, Command, CompletionsArguments, Typing, completion_script};
+use crate::cli::{self, Command, CompletionsArguments, Kind, Typing, completion_script};
 use crate::context::Context;
 use crate::environment::variable;
 use crate::session::Outcome;
@@ -27,29 +28,27 @@ pub fn answer(shell: &OsStr, arguments: Vec<OsString>) -> Outcome {
     let index = variable("_CLAP_COMPLETE_INDEX");
     let index = index.and_then(|index| index.to_str()?.parse().ok());
     let typing = Typing::new(arguments, index);
-    let asked = terraforms_context(&typing);
-    let directory = asked
+    let request = cli::parse(typing.before().to_vec()).ok();
+    let context = request.and_then(|request| {
+        let context = Context::new(&request, None).ok()?;
+        Some((context, request.command))
+    });
+    let directory = context
         .as_ref()
         .map(|(context, _)| context.working_directory());
     let directory = directory.or_else(|| std::env::current_dir().ok());
     let directory = directory.unwrap_or_default();
-    let offered = typing.candidates(&shell.to_string_lossy(), &directory, move |current| {
-        asked.as_ref().map_or_else(Vec::new, |(context, before)| {
+    let words = move |kind: Kind, current: &str| match (kind, &context) {
+        (Kind::Terraforms, Some((context, Command::Terraform(before)))) => {
             terraforms::candidates(context, before, current)
-        })
-    });
-    if let Ok(offered) = offered {
+        }
+        (Kind::Lock, Some((context, Command::Release(_)))) => lock_ids::of_releasable(context),
+        (Kind::Lock, Some((context, _))) => lock_ids::of_directory(context),
+        (Kind::Hold, _) => lock_ids::of_own_holds(),
+        _ => Vec::new(),
+    };
+    if let Ok(offered) = typing.candidates(&shell.to_string_lossy(), &directory, words) {
         let _ = ui::print(&String::from_utf8_lossy(&offered));
     }
     Outcome::Exit(0)
-}
-
-/// The options before terraform's command, and that command as far as it has been typed.
-fn terraforms_context(typing: &Typing) -> Option<(Context, Vec<OsString>)> {
-    let request = cli::parse(typing.before().to_vec()).ok()?;
-    let Command::Terraform(before) = &request.command else {
-        return None;
-    };
-    let before = before.clone();
-    Some((Context::new(&request, None).ok()?, before))
 }

@@ -62,6 +62,12 @@ impl Whereabouts {
         }
     }
 
+    /// Whether the lock was taken in that directory.
+    #[must_use]
+    pub fn is_from(&self, directory: &Path) -> bool {
+        self.directory == directory
+    }
+
     /// The entry of a run file for these locks.
     #[must_use]
     pub fn written(locks: impl Iterator<Item = Self>) -> Value {

@@ -47,6 +47,24 @@ pub fn is_here(directory: &Path, lock_id: &str, info: &str) -> bool {
     look().is_some_and(|held| held.infos.iter().any(|own| own == info))
 }
 
+/// The lock IDs of all holds that were taken by this user on this machine; none where that cannot be told.
+#[must_use]
+pub fn lock_ids(directory: &Path) -> Vec<String> {
+    let look = || {
+        let directory = OwnDirectory::open(directory).ok()??;
+        for_this_user_alone(&directory).ok()?;
+        directory.names().ok()
+    };
+    let names = look().unwrap_or_default();
+    let mut ids: Vec<String> = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(".hold"))
+        .map(str::to_owned)
+        .collect();
+    ids.sort();
+    ids
+}
+
 /// Removes the file after the hold was released.
 pub fn remove(directory: &Path, lock_id: &str) {
     if let (Ok(name), Ok(Some(directory))) =
@@ -72,8 +90,10 @@ mod tests {
         assert!(is_here(&runs, ID, "one") && is_here(&runs, ID, "two"));
         assert!(!is_here(&runs, ID, "of a clone"));
         assert!(!is_here(&runs, "4db125df", "one"));
+        assert_eq!(lock_ids(&runs), [ID]);
         remove(&runs, ID);
         assert!(!is_here(&runs, ID, "one"));
+        assert_eq!(lock_ids(&runs), [""; 0]);
     }
 
     #[test]

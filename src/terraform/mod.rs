@@ -7,6 +7,7 @@
 //!
 //! Facts are from terraform 1.11 and OpenTofu 1.10; items say where the two differ.
 
+pub mod addresses;
 pub mod backend;
 pub mod command;
 pub mod configuration;

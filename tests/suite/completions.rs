@@ -1,5 +1,7 @@
 //! Completion: the shipped scripts are those that the program prints, and each works in its shell.
 
+mod place;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
