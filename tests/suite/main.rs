@@ -17,6 +17,7 @@ mod conformance;
 mod credentials;
 mod crowd;
 mod doctor;
+mod documentation;
 mod events;
 mod exec;
 mod faults;

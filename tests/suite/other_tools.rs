@@ -10,40 +10,24 @@ use crate::signals::console::Console;
 use crate::support::backend::{LockMode, Remote};
 use crate::support::configuration::Configuration;
 use crate::support::installed::is_installed;
+use crate::support::pages;
 use crate::support::process::Invocation;
 use crate::support::scene::local_locks;
 use crate::support::waiting::wait_for_file;
 use crate::support::workspace::{Workspace, terraform_program};
 
-/// The blocks of that language under a heading of the page.
-fn recipes(heading: &str, language: &str) -> Vec<&'static str> {
-    let page = include_str!("../../docs/other-tools.md");
-    let opening = format!("```{language}\n");
-    let section = page.split("\n## ").find_map(|section| {
-        let (title, text) = section.split_once('\n')?;
-        (title == heading).then_some(text)
-    });
-    let blocks = section.unwrap_or_default().split("\n```\n");
-    blocks
-        .filter_map(|block| Some(block.split_once(&opening)?.1))
-        .collect()
-}
-
-/// The only one.
+/// The recipe of that language under a heading of the page.
 #[track_caller]
-fn recipe(heading: &str, language: &str) -> &'static str {
-    let recipes = recipes(heading, language);
-    let [recipe] = recipes[..] else {
-        panic!("not one recipe for {heading}: {recipes:?}");
-    };
-    recipe
+fn recipe(heading: &str, language: &str) -> String {
+    pages::recipe("docs/other-tools.md", heading, language)
 }
 
 /// Puts tflock and those programs on PATH, and runs a recipe.
-struct Tools(PathBuf);
+pub struct Tools(PathBuf);
 
 impl Tools {
-    fn of(workspace: &Workspace) -> Self {
+    /// tflock alone.
+    pub fn of(workspace: &Workspace) -> Self {
         let tools = workspace.home().join("tools");
         fs::create_dir(&tools).unwrap();
         symlink(env!("CARGO_BIN_EXE_tflock"), tools.join("tflock")).unwrap();
@@ -58,7 +42,8 @@ impl Tools {
         self
     }
 
-    fn run(&self, workspace: &Workspace, recipe: &str) -> Invocation {
+    /// A shell that carries out the recipe.
+    pub fn run(&self, workspace: &Workspace, recipe: &str) -> Invocation {
         let shell = workspace.invocation("/bin/sh").args(["-ec", recipe]);
         shell.first_on_path(&self.0)
     }
@@ -129,7 +114,7 @@ fn one_resource() -> Configuration {
 fn applies(heading: &str, change: impl FnOnce(&Workspace, Tools) -> Tools) -> Workspace {
     let workspace = Workspace::with(&one_resource());
     let tools = change(&workspace, Tools::of(&workspace));
-    let run = tools.run(&workspace, recipe(heading, "sh")).run();
+    let run = tools.run(&workspace, &recipe(heading, "sh")).run();
     run.succeeded().with_stdout("Apply complete!");
     assert_eq!(local_locks(&workspace), Vec::<String>::new());
     workspace
@@ -165,7 +150,7 @@ fn terragrunt_runs_its_units_at_once_each_under_a_lock_of_its_own() {
         workspace.write(&format!("{unit}/terragrunt.hcl"), "");
     }
     let tools = Tools::of(&workspace).with("terragrunt", TERRAGRUNT);
-    let run = tools.run(&workspace, recipe("Terragrunt", "sh")).run();
+    let run = tools.run(&workspace, &recipe("Terragrunt", "sh")).run();
     assert_eq!(run.succeeded().stdout.matches("Apply complete!").count(), 2);
     let locks: BTreeSet<String> = workspace.read("locks").lines().map(str::to_owned).collect();
     assert_eq!(locks.len(), units.len(), "{locks:?}");
@@ -178,7 +163,7 @@ fn terragrunts_second_interrupt_does_not_reach_a_terraform_that_saves() {
     let workspace = &apply.workspace;
     workspace.write("terragrunt.hcl", "");
     let tools = Tools::of(workspace).with("terragrunt", TERRAGRUNT);
-    let console = Console::start(workspace, &tools.line(recipe("Terragrunt", "sh")));
+    let console = Console::start(workspace, &tools.line(&recipe("Terragrunt", "sh")));
     apply.terraform();
     let saving = apply.hold_saving();
     console.terminal.press_ctrl_c();
@@ -195,7 +180,7 @@ fn aws_vault_gives_its_keys_to_tflock_and_terraform() {
     let workspace = Workspace::with(&Configuration::with_backend(&backend).resource("one", "1"));
     workspace.init();
     let tools = Tools::of(&workspace).with("aws-vault", AWS_VAULT);
-    let run = tools.run(&workspace, recipe("aws-vault", "sh")).run();
+    let run = tools.run(&workspace, &recipe("aws-vault", "sh")).run();
     run.succeeded().with_stdout("Apply complete!");
     assert_eq!(remote.locks(), Vec::<String>::new());
 }
@@ -208,7 +193,7 @@ fn op_masks_what_passes_through_it() {
         "TF_VAR_one=secret\nTFLOCK_REASON='a secret reason'\n",
     );
     let tools = Tools::of(&workspace).with("op", OP);
-    let run = tools.run(&workspace, recipe("1Password's op", "sh")).run();
+    let run = tools.run(&workspace, &recipe("1Password's op", "sh")).run();
     run.succeeded().with_stdout("Apply complete!");
     assert_eq!(local_locks(&workspace), Vec::<String>::new());
 }
@@ -219,7 +204,7 @@ fn make_runs_the_rule() {
         return;
     }
     let workspace = Workspace::with(&one_resource());
-    workspace.write("Makefile", recipe("make", "make"));
+    workspace.write("Makefile", &recipe("make", "make"));
     let run = Tools::of(&workspace).run(&workspace, "make apply").run();
     run.succeeded().with_stdout("Apply complete!");
 }
@@ -228,8 +213,10 @@ fn make_runs_the_rule() {
 fn atlantis_runs_the_steps_of_its_workflow() {
     let workspace = Workspace::with(&one_resource());
     let tools = Tools::of(&workspace);
-    let steps = recipe("Atlantis", "yaml").lines();
-    let steps = steps.filter_map(|line| line.trim().strip_prefix("- run: "));
+    let workflow = recipe("Atlantis", "yaml");
+    let steps = workflow
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- run: "));
     let outputs = steps.map(|step| {
         let run = tools
             .run(&workspace, step)

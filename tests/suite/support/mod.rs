@@ -23,6 +23,7 @@ pub mod lock_table;
 pub mod mid_run;
 pub mod namespaces;
 pub mod odd_server;
+pub mod pages;
 pub mod process;
 pub mod processes;
 pub mod proxy;
