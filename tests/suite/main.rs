@@ -32,6 +32,7 @@ mod manual;
 mod moving;
 mod other_tools;
 mod pass_through;
+mod pictures;
 mod plain_terraform;
 mod release_mine;
 mod s3_objects;
