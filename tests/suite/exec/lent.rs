@@ -155,7 +155,7 @@ fn the_lock_is_kept_until_a_terraform_that_left_the_group_has_ended() {
 #[test]
 fn a_daemon_of_another_session_that_runs_no_terraform_is_not_waited_for() {
     let scene = Scene::new(LockMode::DynamodbTable);
-    let daemon = "setsid sh -c ': >started; while [ ! -e go ]; do sleep 0.02; done' </dev/null >/dev/null 2>&1 & \
+    let daemon = "setsid sh -c ': >started; while [ -e started ] && [ ! -e go ]; do sleep 0.02; done' </dev/null >/dev/null 2>&1 & \
                   while [ ! -e started ]; do sleep 0.02; done";
     let finished = exec(&scene, daemon).run().succeeded();
     assert_eq!(finished.stderr, "");
