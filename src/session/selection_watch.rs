@@ -3,17 +3,19 @@
 //!
 //! The kernel reports that the files are read, but not by which process. So whenever they are, we look at the process that
 //! works under the lock, and discount what other commands in the same directory read (a `workspace select` in another
-//! terminal).
+//! terminal). As long as such a command is at work, no quiet time counts as the end of our child's reading.
 
 mod reads;
+mod strangers;
 
 use std::future::{Future, pending};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use self::reads::{Reading, Reads};
+use self::reads::{QUIET, Reading, Reads};
 use crate::child::Worker;
 use crate::resolve::{Selected, SelectionFiles};
 use crate::system::file_watch::{FileWatch, Touch};
@@ -28,6 +30,8 @@ type Look = Pin<Box<dyn Future<Output = Option<bool>>>>;
 pub(super) struct SelectionWatch {
     /// Reads the selection again.
     read_again: Box<dyn Fn() -> Look>,
+    /// Where terraform works.
+    directory: PathBuf,
     /// `None` if the files cannot be watched.
     files: Option<FileWatch>,
     reads: Reads,
@@ -85,6 +89,7 @@ impl SelectionWatch {
         let files = FileWatch::start(&paths.directory, &paths.data_directory).ok();
         Self {
             read_again,
+            directory: paths.directory.clone(),
             files: files.filter(|_| paths.can_be_watched()),
             reads: Reads::of(paths),
             started: Instant::now(),
@@ -158,6 +163,10 @@ impl SelectionWatch {
             Noticed::Time if self.files.is_none() && self.look.is_none() => {
                 self.settles_at = None;
                 self.look();
+                Verdict::Nothing
+            }
+            Noticed::Time if strangers::are_selecting(&self.directory, std::process::id()) => {
+                self.settles_at = Some(Instant::now() + QUIET);
                 Verdict::Nothing
             }
             Noticed::Time => {
@@ -296,7 +305,7 @@ impl SelectionWatch {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use super::*;
 

@@ -13,7 +13,7 @@ use crate::resolve::SelectionFiles;
 use crate::system::file_watch::Touch;
 
 /// How long after a read the same file may be read again.
-const QUIET: Duration = Duration::from_millis(400);
+pub(super) const QUIET: Duration = Duration::from_millis(400);
 
 /// How long it may take from the first read of the workspace to the second one, which every known terraform does.
 const SECOND_READING: Duration = Duration::from_secs(10);

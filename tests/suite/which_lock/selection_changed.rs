@@ -179,6 +179,32 @@ fn a_workspace_that_is_selected_while_a_version_manager_downloads_is_not_worked_
     assert!(!workspace.file(STARTED).exists());
 }
 
+/// Between its reads and its write a `workspace select` on a busy machine takes longer than a script's reading may pause.
+#[test]
+fn a_slow_selection_while_a_version_manager_downloads_is_not_taken_for_the_script_s_reading() {
+    let scene = Scene::new(LockMode::DynamodbTable);
+    scene.workspace.write(".terraform/environment", "default");
+    let downloads = Script::new()
+        .catch([Signal::SIGINT])
+        .touch("downloading")
+        .wait_for("downloaded")
+        .step("cat .terraform/environment >seen")
+        .wait_for_file_or_signal("never")
+        .exit(1)
+        .install(scene.workspace.home().join("manager"));
+    let run = scene.workspace.tflock(["apply"]);
+    let run = run.first_on_path(downloads.directory()).start();
+    wait_for_file(scene.workspace.file("downloading"));
+    let slowly =
+        "cat .terraform/environment >/dev/null; sleep 3; printf stg >.terraform/environment";
+    let select = scene.workspace.invocation("bash");
+    let words = "exec -a terraform sh -c \"$0\" terraform workspace select stg";
+    select.args(["-c", words, slowly]).run().succeeded();
+    scene.workspace.write("downloaded", "");
+    let finished = run.wait().ended_with(76);
+    finished.with_stderr("stopping `terraform` gracefully");
+}
+
 #[test]
 fn a_script_that_reads_the_workspace_late_is_stopped_and_one_that_has_read_it_is_not() {
     let scene = Scene::new(LockMode::DynamodbTable);
