@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("resolve", "environment exit_code system text state_directory terraform lock failure cli"),
     ("context", "environment exit_code system text state_directory terraform child lock failure ui shim cli"),
     ("session", "environment exit_code system text ci state_directory terraform child lock failure ui shim resolve context"),
-    ("commands", "environment exit_code system text terraform child lock failure ui shim cli resolve context session"),
+    ("commands", "environment exit_code system text state_directory terraform child lock failure ui shim cli resolve context session"),
     ("main", "child session"),
 ];
 
@@ -182,7 +182,10 @@ fn missing_in_documents(is_missing: impl Fn(&str) -> bool) -> Vec<String> {
         .map(|name| root.join(name))
         .collect();
     for entry in fs::read_dir(root.join("docs")).unwrap() {
-        documents.push(entry.unwrap().path());
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            documents.push(path);
+        }
     }
     let mut missing = Vec::new();
     for document in documents {

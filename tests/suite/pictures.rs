@@ -12,12 +12,18 @@ use crate::support::words::without_changing_parts;
 use crate::support::workspace::Workspace;
 
 const COLUMNS: u16 = 92;
+/// Names of users and machines can be long.
+const WIDE: u16 = 200;
 
 /// What differs from run to run, as it was on 27 November 2026.
-const SAMPLES: [(&str, &str); 6] = [
+const SAMPLES: [(&str, &str); 7] = [
     (
         "Created:   <time>",
         "Created:   2026-11-27 10:32:05 +0000 UTC (14 min ago)",
+    ),
+    (
+        "waiting for <who> (",
+        "waiting for ana@laptop [apply, 14 min] (",
     ),
     ("<who>", "ana@laptop"),
     ("is waiting: ana@laptop", "is waiting: carlos@desk"),
@@ -55,7 +61,7 @@ impl Scene {
             run,
             Size {
                 rows: 24,
-                columns: COLUMNS,
+                columns: WIDE,
             },
         )
     }
@@ -71,6 +77,11 @@ impl Scene {
         };
         wait_until(text, || whole_line().is_some());
         let shown = whole_line().unwrap();
+        // The sample stands for it.
+        assert!(
+            !shown.contains(" waiting for ") || shown.contains(" [apply, "),
+            "{shown}"
+        );
         let info = self.remote.table.lock_info(LOCK_ID).unwrap();
         let shown = shown.replace("\r\n", "\n");
         let shown = shown.replace(info["Who"].as_str().unwrap(), "<who>");
