@@ -1,15 +1,18 @@
 use std::fs::File;
 use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::lock::acquire::Patience;
 use crate::lock::own::OwnRecords;
 use crate::lock::record::Record;
 use crate::lock::store::memory::{Fault, MemoryStore};
 use crate::simulation::{SimulatedHost, Simulation};
-use crate::system::run_file::lent::Loan;
+use crate::system::process::Named;
+use crate::system::run_file::lent::{Loan, Turn};
 
 const AT_ONCE: Patience = Patience::For(Duration::ZERO);
 
