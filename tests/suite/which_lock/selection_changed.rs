@@ -218,7 +218,7 @@ fn a_script_that_reads_the_workspace_late_is_stopped_and_one_that_has_read_it_is
     apply(&scene, &late);
     scene.workspace.write(".terraform/environment", "default");
     let early = Script::new()
-        .step("cat .terraform/environment >seen; sleep 0.6; printf stg >.terraform/environment; sleep 0.6")
+        .step("cat .terraform/environment >seen; sleep 1.5; printf stg >.terraform/environment; sleep 0.6")
         .install(scene.workspace.home().join("early"));
     let run = scene.workspace.tflock(["apply"]);
     let run = run.first_on_path(early.directory()).run();
