@@ -61,7 +61,12 @@ mod tests {
             let mut sleep = Command::new("sh");
             sleep.arg0("terraform").args(["-c", "read line", command]);
             sleep.stdin(std::process::Stdio::piped());
-            Self(sleep.current_dir(directory).spawn().unwrap())
+            let running = Self(sleep.current_dir(directory).spawn().unwrap());
+            // It has no command line yet in the middle of its exec.
+            while process::command_line(running.0.id()).is_ok_and(|words| words.is_empty()) {
+                std::thread::yield_now();
+            }
+            running
         }
     }
 
