@@ -165,12 +165,23 @@ impl SelectionWatch {
                 self.look();
                 Verdict::Nothing
             }
+            // It decides, and sets another time if need be.
+            Noticed::Time if self.look.is_some() => {
+                self.settles_at = None;
+                Verdict::Nothing
+            }
             Noticed::Time if strangers::are_selecting(&self.directory, std::process::id()) => {
                 self.settles_at = Some(Instant::now() + QUIET);
                 Verdict::Nothing
             }
             Noticed::Time => {
                 self.settles_at = None;
+                // What a stranger did before it ended may not have been told yet.
+                let files = self.files.iter_mut();
+                let touches: Vec<Touch> = files.flat_map(FileWatch::so_far).collect();
+                if !touches.is_empty() {
+                    return self.touched(&touches, worker());
+                }
                 match self.change {
                     Change::None => self.settle(),
                     Change::Early => self.changed(),
@@ -428,6 +439,26 @@ mod tests {
         let due = watch.settles_at.expect("a time");
         let range = before + expected..=Instant::now() + expected;
         assert!(range.contains(&due), "{due:?} is not in {range:?}");
+    }
+
+    #[tokio::test]
+    async fn a_time_that_is_over_settles_nothing_while_a_change_is_looked_at_or_not_yet_told() {
+        for is_told in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut watch = watch(directory.path(), true);
+            let workspace = directory
+                .path()
+                .join("data")
+                .join(SelectionFiles::WORKSPACE);
+            assert_eq!(told(&mut watch, "E", Worker::Script), Verdict::Nothing);
+            std::fs::write(workspace, "stg").unwrap();
+            if is_told {
+                assert_eq!(told(&mut watch, "!", Worker::Script), Verdict::Nothing);
+            }
+            let verdict = watch.take_in(Noticed::Time, || Worker::Script);
+            assert_eq!(verdict, Verdict::Nothing);
+            assert!(watch.look.is_some() && !watch.is_settled, "{is_told}");
+        }
     }
 
     #[tokio::test]
