@@ -1,13 +1,13 @@
 //! Processes that cannot be inspected: any of them may work under the lock of a killed run, so nothing is proven.
 
 use std::fs;
-use std::io::Write as _;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::users::{User, give};
 use crate::support::lock_table::{LockTable, kill_if_ours, kill_witness};
+use crate::support::passed_over::say_not_tested;
 use crate::support::process::{Invocation, Status};
 use crate::support::waiting::{wait_for_file, wait_until};
 
@@ -28,11 +28,7 @@ fn is_hidden_already() -> bool {
         .lines()
         .any(|mount| mount.contains("hidepid=") && !mount.contains("hidepid=off"));
     if is_hidden {
-        // Past what a test that succeeds would swallow.
-        let _ = writeln!(
-            std::io::stderr(),
-            "not tested: `/proc` is mounted with hidepid"
-        );
+        say_not_tested("`/proc` is mounted with hidepid");
     }
     is_hidden
 }

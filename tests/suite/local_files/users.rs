@@ -1,7 +1,6 @@
 //! Several users of one machine: locks that a group shares, and private directories.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -10,6 +9,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 
 use crate::support::mid_run::look_during;
+use crate::support::passed_over::say_not_tested;
 use crate::support::process::Invocation;
 use crate::support::workspace::Workspace;
 
@@ -27,11 +27,7 @@ impl User {
         if geteuid().is_root() {
             return Some(ANA);
         }
-        // Past what a test that succeeds would swallow.
-        let _ = writeln!(
-            std::io::stderr(),
-            "not tested: only root can start a program as another user (`sudo -E cargo test`)"
-        );
+        say_not_tested("only root can start a program as another user (`sudo -E cargo test`)");
         None
     }
 

@@ -1,9 +1,10 @@
 //! Programs for tests: those that may not be installed, and those that a test creates.
 
 use std::env;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::Command;
+
+use super::passed_over::say_not_tested;
 
 /// Whether `name` is installed, which not every machine has. CI installs it and fails without it; elsewhere its test is
 /// skipped, and says so.
@@ -17,9 +18,7 @@ pub fn is_installed(name: &str) -> bool {
         env::var_os("CI").is_none(),
         "this test needs {name}: `apt-get install {name}`, or let `.ci/run` do it"
     );
-    // Not by a macro, whose output is kept back for tests that pass.
-    let told = format!("NOT TESTED with {name}, which is missing: `apt-get install {name}`\n");
-    let _ = io::stderr().write_all(told.as_bytes());
+    say_not_tested(&format!("{name} is missing: `apt-get install {name}`"));
     false
 }
 

@@ -24,6 +24,7 @@ pub mod mid_run;
 pub mod namespaces;
 pub mod odd_server;
 pub mod pages;
+pub mod passed_over;
 pub mod picture;
 pub mod process;
 pub mod processes;

@@ -1,8 +1,8 @@
 //! Mount namespaces of their own for programs.
 
-use std::io::Write as _;
 use std::process::Command;
 
+use super::passed_over::say_not_tested;
 use super::process::Invocation;
 use super::workspace::Workspace;
 
@@ -22,11 +22,7 @@ pub fn own_mounts() -> Option<&'static str> {
     };
     let way = WAYS.into_iter().find(works);
     if way.is_none() {
-        // Past what a test that succeeds would swallow.
-        let _ = writeln!(
-            std::io::stderr(),
-            "not tested: only root can have a mount namespace here (`sudo -E cargo test`)"
-        );
+        say_not_tested("only root can have a mount namespace here (`sudo -E cargo test`)");
     }
     way
 }
